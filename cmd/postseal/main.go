@@ -1,0 +1,62 @@
+// Command postseal is the control plane, the agent and the command line of Postseal in one binary.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postseal/postseal/internal/fault"
+)
+
+// Exit status (CLI.md): 0 good; 1 the thing asked about is bad; 2 wrong usage or the command could not do its work.
+const (
+	exitBad   = 1
+	exitUsage = 2
+)
+
+// errBad ends a command that did its work and found the thing asked about to be bad; everything worth saying is printed already.
+var errBad = errors.New("bad")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, newRoot(), os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// run executes one command line and returns its exit status.
+func run(ctx context.Context, root *cobra.Command, args []string) int {
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errBad):
+		return exitBad
+	}
+	message, hint := fault.Show(err)
+	if fault.CodeOf(err) == fault.Internal {
+		message = err.Error()
+	}
+	fmt.Fprintf(root.ErrOrStderr(), "postseal: %s\n", message)
+	if hint != "" {
+		fmt.Fprintf(root.ErrOrStderr(), "  %s\n", hint)
+	}
+	return exitUsage
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "postseal",
+		Short:         "DKIM for organisations that send mail from more than one place",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	return root
+}
