@@ -1,0 +1,61 @@
+package agentapi
+
+// PollRequest says which instructions the agent has.
+type PollRequest struct {
+	Version     int   `json:"version"`
+	Have        int64 `json:"have"`         // Instructions.Version held; 0 = none
+	WaitSeconds int   `json:"wait_seconds"` // at most MaxWait
+}
+
+// Instructions are everything the control plane wants of one agent. They are complete: what is not in them is not
+// wanted any more, except that an agent never destroys a key that no instruction names (it stops signing with it and
+// keeps it until told), so that an empty answer by mistake loses nothing.
+type Instructions struct {
+	Version      int64        `json:"version"`   // grows with each change; compared for equality only
+	Unchanged    bool         `json:"unchanged"` // nothing newer than Have; the rest is empty
+	Installation string       `json:"installation"`
+	Epoch        int64        `json:"epoch"` // an agent refuses a lower epoch, or another installation, than it has seen
+	Assignments  []Assignment `json:"assignments"`
+	// ReportSeconds is how often the agent should report counters when nothing else happens.
+	ReportSeconds int `json:"report_seconds"`
+}
+
+// NoKey says what becomes of a message that should be signed and cannot be.
+type NoKey string
+
+const (
+	NoKeyPass     NoKey = "pass"     // deliver it unsigned, counted
+	NoKeyTempfail NoKey = "tempfail" // ask the sender to come again later
+)
+
+// Assignment is one permission to sign: this agent, for this domain, on this stream.
+type Assignment struct {
+	ID     string `json:"id"`
+	Domain string `json:"domain"` // d=, A-labels, lower case
+	Stream string `json:"stream"` // "default" when the signer has one
+	NoKey  NoKey  `json:"no_key"`
+	Bulk   bool   `json:"bulk"` // oversign List-Unsubscribe and List-Unsubscribe-Post
+	Keys   []Key  `json:"keys"`
+}
+
+// Want is what the control plane wants of a holder for one key.
+type Want string
+
+const (
+	WantHold    Want = "hold"    // make it if it is not there; keep it; sign canaries on request, no mail
+	WantSign    Want = "sign"    // as hold, and sign mail with it
+	WantStop    Want = "stop"    // sign no more mail with it; keep it
+	WantDestroy Want = "destroy" // erase it
+)
+
+// Key is one key in an assignment. Of the keys with WantSign of one algorithm family (RSA, Ed25519) a holder uses the one
+// with the highest Rank that it has and can load; the others stand by.
+type Key struct {
+	ID        string `json:"id"`
+	Selector  string `json:"selector"`
+	Algorithm string `json:"algorithm"` // dkim.KeyAlgorithm: rsa2048, rsa3072, rsa4096, ed25519
+	Want      Want   `json:"want"`
+	Rank      int    `json:"rank"`
+	Record    string `json:"record"` // the TXT value that should stand in DNS; "" before the public half is known
+	Canary    string `json:"canary"` // nonce of a canary that is wanted; "" = none
+}

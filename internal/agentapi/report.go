@@ -1,0 +1,36 @@
+package agentapi
+
+// Report is what an agent has applied and seen since it started; it replaces the previous one.
+type Report struct {
+	Version  int         `json:"version"`
+	Applied  int64       `json:"applied"` // Instructions.Version that is in force on this agent
+	UnixTime int64       `json:"unix_time"`
+	Software string      `json:"software"`
+	Keys     []KeyReport `json:"keys"`
+	// Unsigned counts messages that should have been signed and were not, by reason, since the agent's state began.
+	Unsigned map[string]uint64 `json:"unsigned"`
+}
+
+// KeyReport is the fact about one (key, holder).
+type KeyReport struct {
+	ID     string `json:"id"`
+	Has    bool   `json:"has"`    // the private key is here and loads
+	Record string `json:"record"` // TXT value of its public half; "" while it does not exist
+	// Signing is true when mail is, or may still be, signed with it: it turns false only when no message in flight can
+	// be signed with it any more. Standing by is false.
+	Signing bool `json:"signing"`
+	// Signed is the total of messages signed with it; SignedAgeSeconds the age of the last one, -1 = never. Ages, not
+	// clock times, so that a wrong clock cannot shorten a retention.
+	Signed           uint64 `json:"signed"`
+	SignedAgeSeconds int64  `json:"signed_age_seconds"`
+	// Canary is the whole signed message (CRLF line ends) for the nonce that was asked for.
+	CanaryNonce string `json:"canary_nonce"`
+	Canary      []byte `json:"canary"`
+	Destroyed   bool   `json:"destroyed"`
+	Error       string `json:"error"` // a sentence why a wish cannot be met
+}
+
+// ReportResponse tells the agent whether newer instructions wait.
+type ReportResponse struct {
+	Latest int64 `json:"latest"`
+}
