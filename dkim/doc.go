@@ -1,0 +1,26 @@
+// Package dkim makes and checks DKIM signatures (RFC 6376, updated by RFC 8301, RFC 8463 and RFC 8616) and reads and writes
+// their key records.
+//
+// Header fields and body chunks are pushed in as they arrive. The header block is kept, because h= selects fields from the
+// bottom up; the body is hashed in place and never stored. Nothing here starts a goroutine, logs, or asks the network except
+// through the Resolver that the caller hands in.
+//
+// Files, in the order of the flow:
+//
+//	limits.go      every limit, with its reason
+//	reason.go      result words, reasons, the typed error
+//	domain.go      domain and selector syntax, A-labels, alignment
+//	taglist.go     tag=value lists, as in signatures and key records
+//	fields.go      the header block of one message and the choice of fields
+//	canonheader.go simple and relaxed header canonicalisation
+//	canonbody.go   simple and relaxed body canonicalisation, hashed in place
+//	sign.go        Signer: header fields and body in, DKIM-Signature fields out
+//	signfield.go   how a DKIM-Signature field is laid out and folded
+//	signature.go   a DKIM-Signature field parsed and checked
+//	verify.go      Verifier: header fields and body in, results out
+//	verifykey.go   from a signature to its key: lookup, record, suitability
+//	keyrecord.go   key records parsed and written
+//	keyder.go      the public key inside a record
+//	keyfile.go     private keys made, written and read
+//	message.go     whole messages from an io.Reader, split into fields and body
+package dkim
