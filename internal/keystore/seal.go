@@ -1,0 +1,73 @@
+package keystore
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+
+	"github.com/postseal/postseal/internal/fault"
+)
+
+// A sealed file is: magic, mark of the sealing key, nonce, ciphertext with tag.
+const (
+	magic     = "PSKEY1\r\n" // the line end shows a transfer that "repaired" text
+	markSize  = 8
+	nonceSize = 12
+	tagSize   = 16
+
+	// maxSealed is the largest sealed file that is read: an RSA-4096 key as PKCS#8 has 2.4 kB, RSA-16384 would have 9 kB.
+	maxSealed = 16 << 10
+)
+
+func (k SealingKey) aead() (cipher.AEAD, error) {
+	if len(k.seal) != SealingKeySize {
+		return nil, fault.New(fault.Invalid, "there is no sealing key")
+	}
+	block, err := aes.NewCipher(k.seal)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(block)
+}
+
+// sealFor encrypts plain for the key id.
+func (k SealingKey) sealFor(id string, plain []byte) ([]byte, error) {
+	aead, err := k.aead()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]byte, 0, len(magic)+markSize+nonceSize+len(plain)+tagSize)
+	out = append(append(out, magic...), k.mark...)
+	nonce := make([]byte, nonceSize)
+	if _, err := rand.Read(nonce); err != nil {
+		return nil, err
+	}
+	out = append(out, nonce...)
+	return aead.Seal(out, nonce, plain, bound(id)), nil
+}
+
+// openFor decrypts what sealFor made for the same id under the same sealing key.
+func (k SealingKey) openFor(id string, sealed []byte) ([]byte, error) {
+	aead, err := k.aead()
+	if err != nil {
+		return nil, err
+	}
+	rest, ok := bytes.CutPrefix(sealed, []byte(magic))
+	if !ok || len(rest) < markSize+nonceSize+tagSize {
+		return nil, fault.New(fault.Invalid, "key %s: the file is not a sealed key, or was cut off", id)
+	}
+	if !bytes.Equal(rest[:markSize], k.mark) {
+		return nil, fault.New(fault.Invalid, "key %s was sealed with another sealing key", id).
+			WithHint("the agent was started with %s; give it the one that belongs to this state directory", k)
+	}
+	rest = rest[markSize:]
+	plain, err := aead.Open(nil, rest[:nonceSize], rest[nonceSize:], bound(id))
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "key %s: the file was changed, damaged, or belongs to another key", id)
+	}
+	return plain, nil
+}
+
+// bound is the additional data that ties a file to the id of its key.
+func bound(id string) []byte { return []byte("postseal key\x00" + id) }

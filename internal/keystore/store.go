@@ -1,0 +1,186 @@
+package keystore
+
+import (
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/postseal/postseal/internal/fault"
+)
+
+// suffix of a sealed key's file.
+const suffix = ".key"
+
+// maxID is the longest id of a key in octets: any kind of UUID or hash in hexadecimal fits, and a file name holds it.
+const maxID = 128
+
+// Store is a directory of sealed keys. It is safe for concurrent use. Two processes may share a directory as long as they
+// do not destroy each other's keys.
+type Store struct {
+	dir   string
+	key   SealingKey
+	cache *cache
+	write sync.Mutex // one writer at a time, because temporary files have fixed names
+}
+
+// Open makes the directory (mode 0700) when it is not there. It does not read any key.
+func Open(dir string, key SealingKey) (*Store, error) {
+	if _, err := key.aead(); err != nil {
+		return nil, err
+	}
+	if err := ensureDir(dir); err != nil {
+		return nil, err
+	}
+	return &Store{dir: dir, key: key, cache: newCache(maxCached)}, nil
+}
+
+// Generate makes a key and stores it; when it returns without error the key survives a power cut. An id that is taken is
+// fault.Conflict and its key stays as it is. RSA-4096 takes seconds.
+func (s *Store) Generate(id, algorithm string) (crypto.PublicKey, error) {
+	path, err := s.path(id)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Lstat(path); err == nil {
+		return nil, fault.New(fault.Conflict, "key %s exists already and is not replaced", id)
+	}
+	key, err := newKey(algorithm)
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := s.key.sealFor(id, der)
+	clear(der)
+	if err != nil {
+		return nil, err
+	}
+	s.write.Lock()
+	defer s.write.Unlock()
+	if err := writeNew(path, sealed); err != nil {
+		return nil, err
+	}
+	return key.Public(), nil
+}
+
+// Signer returns the private key for signing, parsed on first use and kept while it is among the most recently used.
+// fault.NotFound when there is no such key, fault.Invalid when it does not open.
+func (s *Store) Signer(id string) (crypto.Signer, error) {
+	path, err := s.path(id)
+	if err != nil {
+		return nil, err
+	}
+	return s.cache.get(id, func() (crypto.Signer, error) {
+		der, err := s.read(id, path)
+		if err != nil {
+			return nil, err
+		}
+		defer clear(der)
+		return parseKey(id, der)
+	})
+}
+
+// Public returns the public half; errors as Signer.
+func (s *Store) Public(id string) (crypto.PublicKey, error) {
+	signer, err := s.Signer(id)
+	if err != nil {
+		return nil, err
+	}
+	return signer.Public(), nil
+}
+
+// Check says whether the key is there and opens, without parsing or keeping it; errors as Signer.
+func (s *Store) Check(id string) error {
+	path, err := s.path(id)
+	if err != nil {
+		return err
+	}
+	der, err := s.read(id, path)
+	clear(der)
+	return err
+}
+
+// Destroy overwrites and removes the key; a key that is not there is no error. Signers handed out before keep working: the
+// caller sees to it that nobody uses one any more.
+func (s *Store) Destroy(id string) error {
+	path, err := s.path(id)
+	if err != nil {
+		return err
+	}
+	s.write.Lock()
+	defer s.write.Unlock()
+	s.cache.forget(id, nil)
+	if err := erase(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fault.Wrap(fault.Unavailable, err, "key %s cannot be removed", id)
+	}
+	return nil
+}
+
+// List returns the ids of all keys in the directory, sorted, whether or not they open.
+func (s *Store) List() ([]string, error) {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return nil, fault.Wrap(fault.Unavailable, err, "the key directory %s cannot be read", s.dir)
+	}
+	var ids []string
+	for _, e := range entries {
+		if id, ok := strings.CutSuffix(e.Name(), suffix); ok && validID(id) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids, nil
+}
+
+// read returns the PKCS#8 document of a key; the caller clears it.
+func (s *Store) read(id, path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.New(fault.NotFound, "there is no key %s here", id)
+	}
+	if err != nil {
+		return nil, fault.Wrap(fault.Unavailable, err, "key %s cannot be read", id)
+	}
+	defer f.Close()
+	sealed, err := io.ReadAll(io.LimitReader(f, maxSealed+1))
+	if err != nil {
+		return nil, fault.Wrap(fault.Unavailable, err, "key %s cannot be read", id)
+	}
+	if len(sealed) > maxSealed {
+		return nil, fault.New(fault.Invalid, "key %s: the file is longer than any sealed key", id)
+	}
+	return s.key.openFor(id, sealed)
+}
+
+func (s *Store) path(id string) (string, error) {
+	if !validID(id) {
+		return "", fault.New(fault.Invalid, "%.200q is not the id of a key", id)
+	}
+	return filepath.Join(s.dir, id+suffix), nil
+}
+
+// validID limits ids to what is the same file name everywhere: no separator, no leading dot, nothing that differs by case only.
+func validID(id string) bool {
+	if id == "" || len(id) > maxID {
+		return false
+	}
+	for i := range len(id) {
+		c := id[i]
+		switch {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+		case (c == '-' || c == '_' || c == '.') && i > 0:
+		default:
+			return false
+		}
+	}
+	return true
+}
