@@ -1,0 +1,134 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/postseal/postseal/internal/inventory"
+	"github.com/postseal/postseal/internal/journal"
+	"github.com/postseal/postseal/internal/lifecycle"
+)
+
+// Storage is what the API needs of a store. Every method is one transaction.
+type Storage interface {
+	Inventory
+	Reading
+	Acts
+	Controls
+}
+
+// Inventory is the whole inventory, and the one way to change it.
+type Inventory interface {
+	Inventory(ctx context.Context) (inventory.State, error)
+	// SaveInventory replaces it if the generation is still expect (fault.Conflict), writes only what differs, journals
+	// each difference with the person's name, and wakes the domains and agents that are touched.
+	SaveInventory(ctx context.Context, by string, expect int64, next inventory.State) error
+	// Domains returns a page of domains by name.
+	Domains(ctx context.Context, f DomainFilter) ([]inventory.Domain, error)
+	// Domain returns one domain; fault.NotFound.
+	Domain(ctx context.Context, name string) (inventory.Domain, error)
+	// Signers returns every signer, by name, decommissioned ones included.
+	Signers(ctx context.Context) ([]inventory.Signer, error)
+}
+
+// Reading is everything that is only looked at.
+type Reading interface {
+	// Now is the database's time. It also says whether the database answers.
+	Now(ctx context.Context) (time.Time, error)
+	// Situation reads everything about a domain; fault.NotFound.
+	Situation(ctx context.Context, domain string) (lifecycle.Situation, error)
+	// Records returns a page of records by name and type, those of managed keys included (KeyID is set).
+	Records(ctx context.Context, f RecordFilter) ([]lifecycle.Record, error)
+	// Journal returns entries, newest first unless the filter says otherwise.
+	Journal(ctx context.Context, f JournalFilter) ([]journal.Entry, error)
+	// Findings returns the open findings of a domain ("" = of all), errors first, then by domain, id and subject.
+	Findings(ctx context.Context, domain string) ([]OpenFinding, error)
+	// Agents returns what is known of the agent of each server, by server name, decommissioned ones included.
+	Agents(ctx context.Context) ([]Agent, error)
+}
+
+// Acts are a person's one-time wishes. Each is journalled as an event with the person's name in the same transaction,
+// and makes the work of the domains that it touches due now.
+type Acts interface {
+	// RequestRotation sets RotateRequested = now and RotateBy on these assignments (event "rotate").
+	// fault.NotFound when one does not exist or has ended.
+	RequestRotation(ctx context.Context, domain string, assignmentIDs []string, by string) error
+	// EndKey sets End of a key; End.At is set by the store (event "revoke", or "compromise"). When it is set already
+	// only an ordinary end may become a compromise; else fault.Conflict. fault.NotFound.
+	EndKey(ctx context.Context, keyID string, end lifecycle.End) error
+	// Decommission declares a server gone: Decommissioned and DecommissionedBy, Gone of its holdings, its certificates
+	// refused and its join tokens revoked from now, a new inventory generation (event "decommission"). fault.NotFound; nothing happens when it is
+	// decommissioned already.
+	Decommission(ctx context.Context, serverID, by, reason string) error
+	// CheckNow makes the work of a domain due now (no event). fault.NotFound.
+	CheckNow(ctx context.Context, domain string) error
+}
+
+// Controls are an operator's words about time. Each is journalled as an event with the person's name in the same
+// transaction, and makes the work of the domains that it touches due now. At is set by the store.
+type Controls interface {
+	// SetHold replaces the hold of its domain (event "hold"). fault.NotFound when there is no such domain.
+	SetHold(ctx context.Context, h inventory.Hold) error
+	// ReleaseHold ends the hold of a domain (event "release"). fault.NotFound when there is none.
+	ReleaseHold(ctx context.Context, domain, by string) error
+	// SetFreeze replaces the freeze of everything (event "freeze").
+	SetFreeze(ctx context.Context, f inventory.Freeze) error
+	// LiftFreeze ends it (event "thaw"). fault.NotFound when there is none.
+	LiftFreeze(ctx context.Context, by string) error
+	// Freeze returns the freeze that stands, false when none does.
+	Freeze(ctx context.Context) (inventory.Freeze, bool, error)
+	// Waive replaces the waiver of its domain and server (event "waive").
+	Waive(ctx context.Context, w inventory.Waiver) error
+	// Approve adds an approval (event "approve"); adding it twice is no error. fault.NotFound when there is no such key.
+	Approve(ctx context.Context, a inventory.Approval) error
+}
+
+// DomainFilter selects a page of domains.
+type DomainFilter struct {
+	After  string   // names after this one, exclusive; "" = from the start
+	Limit  int      // at most so many; > 0
+	Labels []string // with at least one of these; empty = all
+	Signer string   // signer id that has an assignment of it which has not ended; "" = all
+}
+
+// RecordFilter selects a page of records.
+type RecordFilter struct {
+	Domain  string   // "" = every domain
+	Pending bool     // only those that wait for a person
+	After   string   // names after this one, exclusive
+	Limit   int      // > 0; all records of the last name are returned even when that exceeds it
+	Labels  []string // of domains with at least one of these; empty = all
+}
+
+// JournalFilter selects entries.
+type JournalFilter struct {
+	Domain string
+	KeyID  string
+	Actor  string
+	// After and Before are exclusive bounds on Seq; 0 = none.
+	After, Before int64
+	Limit         int  // > 0
+	Ascending     bool // oldest first; what a check of the chain reads
+}
+
+// OpenFinding is a finding and since when it has been open.
+type OpenFinding struct {
+	lifecycle.Finding
+	Since time.Time
+}
+
+// Agent is what is known of a server's agent.
+type Agent struct {
+	Server inventory.Signer
+	// Joined is when its newest certificate by token was issued; zero = never joined.
+	Joined time.Time
+	// CertificateEnds is when its newest certificate ends; zero = it has none that is accepted.
+	CertificateEnds time.Time
+	Reported        time.Time // last report; zero = never
+	Applied         int64     // instruction version in force on it
+	Latest          int64     // present instruction version
+	Skew            time.Duration
+	Software        string
+	Keys            int               // holdings that are neither destroyed nor gone
+	Unsigned        map[string]uint64 // messages not signed, by reason
+}
