@@ -5,5 +5,7 @@
 // The package is pure: no storage, no network, and the present time is an argument.
 //
 // Files: domain.go, signer.go, assignment.go (the nouns), policy.go (every number, with its reason), controls.go (what
-// holds a step back), fleet.go (the document), parse.go (strict reading of it), diff.go (what applying it would change).
+// an operator says), window.go (does it hold a step back, and until when), state.go (all of it at one generation),
+// records.go (the DNS records that services and DMARC ask for), fleet.go (the document fleet.yaml), parse.go (strict
+// reading of it), diff.go (what applying it would change).
 package inventory
