@@ -120,3 +120,38 @@ func quote(values []string) string {
 	}
 	return strings.Join(parts, ", ")
 }
+
+// Empty reports whether every server answered, and with nothing at all.
+func (s Sighting) Empty() bool {
+	if s.Problem != "" || len(s.Servers) == 0 {
+		return false
+	}
+	for _, server := range s.Servers {
+		if server.Verdict == Silent || len(server.Values) > 0 || server.CNAME != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// Single returns the one value that every answering server shows; ok is false when they differ or show several.
+func (s Sighting) Single() (value string, ok bool) {
+	first := true
+	for _, server := range s.Servers {
+		if server.Verdict == Silent {
+			continue
+		}
+		if len(server.Values) > 1 || server.CNAME != "" && s.Type != "CNAME" {
+			return "", false
+		}
+		have := ""
+		if len(server.Values) == 1 {
+			have = server.Values[0]
+		}
+		if !first && have != value {
+			return "", false
+		}
+		value, first = have, false
+	}
+	return value, !first
+}
