@@ -1,5 +1,7 @@
 package inventory
 
+import "slices"
+
 // State is the whole inventory at one generation: what the database holds, and what applying a fleet.yaml yields.
 type State struct {
 	// Generation grows by one with every applied change; applying compares and swaps it (invariant 9).
@@ -12,6 +14,14 @@ type State struct {
 	// NeedApproval lists the lifecycle steps that wait for a named person, for every domain.
 	NeedApproval []string `json:"need_approval,omitempty"`
 	DNS          DNS      `json:"dns"`
+}
+
+// NeedApprovalOf returns the steps of a domain that wait for a named person: those of every domain and its own. It is
+// what Controls.NeedApproval of the domain holds.
+func (s State) NeedApprovalOf(d Domain) []string {
+	steps := slices.Concat(s.NeedApproval, d.NeedApproval)
+	slices.Sort(steps)
+	return slices.Compact(steps)
 }
 
 // DNS says whom the control plane asks.
