@@ -212,21 +212,21 @@ func (c *check) behind(ctx context.Context, v *View, index int, target string, q
 	return func(string) Answer { return common }
 }
 
-// common is the one answer that a zone's servers give together, or StatusError naming the first that differs.
+// common is the one answer that a zone's servers give together, be it the same trouble, or StatusError naming the first that
+// differs.
 func (v View) common() Answer {
-	all, dissent := v.Agree()
-	if !all {
-		detail := DetailDisagree
-		if len(dissent) > 0 {
-			detail = fmt.Sprintf("%s: %s", DetailDisagree, dissent[0])
-		}
-		return Answer{Status: StatusError, Detail: detail, NegativeTTL: v.NegativeTTL}
+	if len(v.Answers) == 0 {
+		return Answer{Status: StatusError, Detail: DetailNoAddress}
 	}
-	a := v.Answers[0]
+	first := v.Answers[0]
 	for _, b := range v.Answers[1:] {
-		a.TTL, a.NegativeTTL = max(a.TTL, b.TTL), max(a.NegativeTTL, b.NegativeTTL)
+		if !b.same(first) || b.Detail != first.Detail {
+			_, dissent := v.Agree()
+			return Answer{Status: StatusError, Detail: fmt.Sprintf("%s: %s", DetailDisagree, dissent[0]), NegativeTTL: v.NegativeTTL}
+		}
+		first.TTL, first.NegativeTTL = max(first.TTL, b.TTL), max(first.NegativeTTL, b.NegativeTTL)
 	}
-	return a
+	return first
 }
 
 // extend puts the end of a chain behind an answer that is an alias.

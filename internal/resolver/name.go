@@ -27,6 +27,9 @@ func ToASCII(name string) (string, error) {
 	profile := idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(false))
 	labels := strings.Split(strings.TrimSuffix(name, "."), ".")
 	for i, label := range labels {
+		if label == "" {
+			return "", ErrName
+		}
 		if isASCII(label) {
 			// Names such as "r3---x" or a broken "xn--" label exist in zones; they are asked as they are.
 			labels[i] = strings.ToLower(label)
@@ -54,7 +57,7 @@ func ToUnicode(name string) string {
 			continue
 		}
 		u, err := profile.ToUnicode(label)
-		if err != nil {
+		if err != nil || u == "" {
 			return name
 		}
 		labels[i] = u
