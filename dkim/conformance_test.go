@@ -42,24 +42,24 @@ type manifestCase struct {
 	} `json:"signatures"`
 }
 
-// changeReasons is the reason that each kind of change in signed-matrix must lead to; a change of the signature field may also
-// leave it correct in form and wrong in value.
-var changeReasons = map[string]dkim.Reason{
-	"sig-no-bh":          dkim.ReasonSignatureSyntax,
-	"sig-no-from-in-h":   dkim.ReasonFromNotSigned,
-	"sig-bad-alg":        dkim.ReasonAlgorithmUnsupported,
-	"sig-q-other":        dkim.ReasonQueryUnsupported,
-	"sig-c-bad":          dkim.ReasonCanonicalizationUnsupported,
-	"sig-i-outside-d":    dkim.ReasonDomainMismatch,
-	"sig-v2":             dkim.ReasonVersionUnsupported,
-	"sig-wrong-selector": dkim.ReasonNoKey,
-	"sig-expired":        dkim.ReasonExpired,
-	"sig-dup-tag":        dkim.ReasonSignatureSyntax,
-	"body-word":          dkim.ReasonBodyHashMismatch,
-	"body-lines-glued":   dkim.ReasonBodyHashMismatch,
-	"body-appended":      dkim.ReasonBodyHashMismatch,
-	"subject-word":       dkim.ReasonSignatureMismatch,
-	"header-removed":     dkim.ReasonSignatureMismatch,
+// changeReasons are the reasons that each kind of change in signed-matrix may lead to. Where the change adds a tag to a
+// signature that had it, the list is malformed; where it edits the oversigned copy only, the signature no longer fits.
+var changeReasons = map[string][]dkim.Reason{
+	"sig-no-bh":          {dkim.ReasonSignatureSyntax},
+	"sig-no-from-in-h":   {dkim.ReasonFromNotSigned, dkim.ReasonSignatureMismatch},
+	"sig-bad-alg":        {dkim.ReasonAlgorithmUnsupported},
+	"sig-q-other":        {dkim.ReasonQueryUnsupported, dkim.ReasonSignatureSyntax},
+	"sig-c-bad":          {dkim.ReasonCanonicalizationUnsupported},
+	"sig-i-outside-d":    {dkim.ReasonDomainMismatch, dkim.ReasonSignatureSyntax},
+	"sig-v2":             {dkim.ReasonVersionUnsupported},
+	"sig-wrong-selector": {dkim.ReasonNoKey},
+	"sig-expired":        {dkim.ReasonExpired},
+	"sig-dup-tag":        {dkim.ReasonSignatureSyntax},
+	"body-word":          {dkim.ReasonBodyHashMismatch},
+	"body-lines-glued":   {dkim.ReasonBodyHashMismatch},
+	"body-appended":      {dkim.ReasonBodyHashMismatch},
+	"subject-word":       {dkim.ReasonSignatureMismatch},
+	"header-removed":     {dkim.ReasonSignatureMismatch},
 }
 
 // want gives the results that count as agreement; nil when the source states none.
@@ -178,8 +178,8 @@ func TestConformance(t *testing.T) {
 						if !slices.Contains(accept, string(got.Result)) {
 							t.Errorf("signature %d: %s (%v), want one of %v", i, got.Result, got.Err, accept)
 						}
-						if reason := changeReasons[c.Change]; reason != "" && got.Reason != reason && got.Reason != dkim.ReasonSignatureMismatch {
-							t.Errorf("signature %d: reason %q, want %q", i, got.Reason, reason)
+						if reasons := changeReasons[c.Change]; reasons != nil && !slices.Contains(reasons, got.Reason) {
+							t.Errorf("signature %d: reason %q, want one of %q", i, got.Reason, reasons)
 						}
 						if got.Index != want.Index || got.Result == dkim.Pass && (got.Domain != strings.ToLower(want.D) ||
 							got.Selector != want.S || got.Algorithm != want.A || want.KeyBits != 0 && got.KeyBits != want.KeyBits) {

@@ -169,10 +169,10 @@ func (s *signature) parseTimes(v *Verifier) {
 	switch {
 	case !okT || !okX:
 		s.fail(ReasonSignatureSyntax, "t= or x= is no number")
-	case x >= 0 && t >= 0 && x <= t:
-		s.fail(ReasonSignatureSyntax, "x= is not later than t=")
 	case x >= 0 && v.now().Unix() > x:
 		s.fail(ReasonExpired, fmt.Sprintf("x=%d", x))
+	case x >= 0 && t >= 0 && x <= t:
+		s.fail(ReasonSignatureSyntax, "x= is not later than t=")
 	}
 }
 
