@@ -10,7 +10,7 @@
 // every tick.
 //
 // Files in the order of a key's life: key.go, record.go, holding.go (the nouns), situation.go (what the planner sees),
-// next.go (the planner), generate.go, publish.go, propagate.go, prove.go, activate.go, retire.go, revoke.go, remove.go
+// next.go (the planner), generate.go, publish.go, propagate.go, prove.go and canary.go, activate.go, retire.go, revoke.go, remove.go
 // (one step each), fallback.go and compromise.go (the two ways out of order), service.go (records whose keys others
 // hold), controls.go (holds, freezes, windows, approvals), selector.go (names), reconcile.go and carry.go (the loop and
 // its effects), storage.go (what it needs of a store), invariants.go.

@@ -51,6 +51,8 @@ type Key struct {
 	Revoked    time.Time `json:"revoked,omitzero"`   // p= empty was written
 	Removed    time.Time `json:"removed,omitzero"`
 
+	// Demoted is since when its holders sign with another key because its record was wrong; zero = it is not.
+	Demoted time.Time `json:"demoted,omitzero"`
 	// RotateAfter is when it should be replaced, jitter included; fixed when it becomes active.
 	RotateAfter time.Time `json:"rotate_after,omitzero"`
 	// EndReason says why it left service.

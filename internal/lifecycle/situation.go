@@ -15,6 +15,8 @@ type Situation struct {
 	Keys        []Key                       // every key of the domain but those removed long ago
 	Records     []Record                    // records that are not of managed keys
 	Controls    inventory.Controls
+	// Repair is the zone's policy for records that others changed: write them again, or only report.
+	Repair bool
 }
 
 // StepKind names a step. The words appear in the journal, in approvals and in the API.
