@@ -60,7 +60,8 @@ type Identities interface {
 
 // Conversation is what agents are told and what they say.
 type Conversation interface {
-	// InstructionVersions returns the present instruction version of each of these servers; unknown ones are missing.
+	// InstructionVersions returns the present instruction version of each of these servers, which is never below 1; unknown
+	// ones are missing.
 	InstructionVersions(ctx context.Context, serverIDs []string) (map[string]int64, error)
 	// Instructions composes Version and Assignments for one server from the holdings, in one read transaction, sorted
 	// by domain, stream and selector. Keys that the holder has reported as destroyed are left out. The rest of the
