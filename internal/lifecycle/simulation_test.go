@@ -41,6 +41,7 @@ type world struct {
 	edited  map[string]time.Time // names that a person has broken, since when
 	mended  map[string]time.Time // when the last break of a name ended
 	foreign map[string]string    // records that were never ours
+	began   time.Time
 	sent    int
 	failed  map[string]int
 	history []string
@@ -59,8 +60,9 @@ type agent struct {
 	applied  map[string]Holding // by key id: wishes in force
 	values   map[string]string  // keys held
 	last     map[string]time.Time
-	silent   time.Time // until: does neither poll nor report, and goes on signing
-	gone     bool
+	silent   time.Time            // until: does neither poll nor report, and goes on signing
+	refuses  map[string]time.Time // keys that it cannot use for mail yet, until
+	signed   bool
 	selector map[string]string
 }
 
@@ -109,11 +111,12 @@ func newWorld(t *testing.T, seed uint64) *world {
 		assignments: []inventory.Assignment{{ID: "asg_svc", Domain: "example.com", SignerID: "svc", Stream: "default", Class: inventory.ClassForeign,
 			Records: []inventory.ServiceRecord{{Selector: "google", Type: "TXT", Value: "v=DKIM1; k=rsa; p=GOOGLE"}}}},
 	}
+	w.began = w.m.now
 	for _, id := range []string{"mx1", "mx2"} {
 		w.m.signers[id] = inventory.Signer{ID: id, Kind: inventory.KindServer, Name: id, Label: id}
 		w.m.assignments = append(w.m.assignments, inventory.Assignment{ID: "asg_" + id, Domain: "example.com", SignerID: id, Stream: "default",
 			Class: inventory.ClassManaged, Algorithms: []string{"rsa2048"}})
-		w.agents[id] = &agent{id: id, applied: map[string]Holding{}, values: map[string]string{}, last: map[string]time.Time{}, selector: map[string]string{}}
+		w.agents[id] = &agent{id: id, applied: map[string]Holding{}, values: map[string]string{}, last: map[string]time.Time{}, refuses: map[string]time.Time{}, selector: map[string]string{}}
 	}
 	for i := range 3 {
 		w.servers = append(w.servers, &authority{name: fmt.Sprintf("ns%d", i+1), data: map[string]string{}, since: map[string]time.Time{}})
@@ -198,6 +201,9 @@ func (w *world) trouble() {
 	for _, id := range []string{"mx1", "mx2"} {
 		if a := w.agents[id]; w.chance(15) {
 			a.silent = w.m.now.Add(time.Duration(w.rnd.IntN(20000)) * time.Minute)
+			if w.rnd.IntN(3) == 0 {
+				a.silent = a.silent.Add(30 * 24 * time.Hour) // longer than any retention
+			}
 			w.note("%s is silent until %s and goes on signing", id, a.silent.Format(time.DateTime))
 		}
 	}
@@ -224,6 +230,11 @@ func (w *world) trouble() {
 		delete(w.edited, name)
 		w.mended[name] = w.m.now
 	}
+	if ended := &w.m.assignments[2]; ended.Ended.IsZero() && w.m.now.Sub(w.began) > simDays*24*time.Hour/2 {
+		ended.Ended, ended.EndedBy = w.m.now, "ann"
+		w.agents["mx2"].silent = w.m.now.Add(40 * 24 * time.Hour)
+		w.note("ann ends the assignment of mx2, which is silent and goes on signing for 40 days")
+	}
 	if w.chance(6) {
 		a := &w.m.assignments[1+w.rnd.IntN(2)]
 		a.RotateRequested, a.RotateBy = w.m.now, "ann"
@@ -244,13 +255,12 @@ func (w *world) trouble() {
 
 // run is one tick of an agent: sign what comes, and unless it is silent, fetch wishes, apply them, report.
 func (a *agent) run(w *world) {
-	best, rank := "", -1
-	for id, h := range a.applied {
-		if h.Want == WantSign && a.values[id] != "" && h.Rank > rank {
-			best, rank = id, h.Rank
-		}
+	best := a.best(w.m.now)
+	if ended := slices.ContainsFunc(w.m.assignments, func(x inventory.Assignment) bool { return x.SignerID == a.id && !x.Ended.IsZero() }); best == "" && a.signed && !ended && !compromised(w.m.situation(), &inventory.Assignment{ID: "asg_" + a.id}) {
+		w.t.Errorf("invariant 4: %s signed before and has no key to sign with", a.id)
 	}
 	if best != "" {
+		a.signed = true
 		a.last[best] = w.m.now
 		w.sent++
 		delay := time.Duration(w.rnd.IntN(300)) * time.Second
@@ -277,6 +287,9 @@ func (a *agent) run(w *world) {
 				a.selector[k.ID] = k.Selector
 				if a.values[k.ID] == "" && h.Want != WantDestroy {
 					a.values[k.ID] = "v=DKIM1; k=rsa; p=" + k.Selector
+					if w.rnd.IntN(3) == 0 { // its own resolver does not see the record, say
+						a.refuses[k.ID] = w.m.now.Add(time.Duration(w.rnd.IntN(15)) * 24 * time.Hour)
+					}
 				}
 				if h.Want == WantDestroy {
 					delete(a.values, k.ID)
@@ -295,7 +308,7 @@ func (a *agent) report(w *world, k *Key, h *Holding, known Holding) {
 	if known.Want == h.Want {
 		h.Acked = h.Want
 	}
-	h.Signing = known.Want == WantSign && a.best(known.Rank)
+	h.Signing = a.best(w.m.now) == k.ID
 	h.LastSigned = a.last[k.ID]
 	if k.Canary != "" && h.CanaryNonce != k.Canary {
 		h.CanaryNonce, h.CanaryProblem, h.CanaryVerified = k.Canary, "", w.m.now
@@ -305,14 +318,15 @@ func (a *agent) report(w *world, k *Key, h *Holding, known Holding) {
 	}
 }
 
-// best reports whether no other wish to sign outranks this one.
-func (a *agent) best(rank int) bool {
+// best returns the key that the agent signs with, "" when there is none.
+func (a *agent) best(now time.Time) string {
+	best, rank := "", -1
 	for id, h := range a.applied {
-		if h.Want == WantSign && a.values[id] != "" && h.Rank > rank {
-			return false
+		if h.Want == WantSign && a.values[id] != "" && h.Rank > rank && !now.Before(a.refuses[id]) {
+			best, rank = id, h.Rank
 		}
 	}
-	return true
+	return best
 }
 
 // deliver checks the messages whose time has come at a random authoritative server.
@@ -402,7 +416,7 @@ func (w *world) summary() {
 		states[k.State]++
 	}
 	w.t.Logf("%d keys %v, %d messages, failures excused: %v, %d journal entries", len(w.m.keys), states, w.sent, w.failed, len(w.m.journal))
-	if states[Removed] < 3 || states[Active] < 2 {
+	if states[Removed] < 3 || states[Active] < 1 {
 		w.t.Errorf("too little happened: %v", states)
 	}
 	if w.sent < 10000 {
