@@ -58,5 +58,6 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	root.AddCommand(newKeygen(), newSign(), newVerify())
 	return root
 }
