@@ -21,7 +21,7 @@ type verifyReport struct {
 	Files []verifiedFile `json:"files"`
 }
 
-// verifiedFile is the verdict on one message. Error says why there is none: the file could not be read.
+// verifiedFile is the verdict on one message. Error says why there is none, permerror: the file could not be read.
 type verifiedFile struct {
 	File       string              `json:"file"`
 	Result     dkim.ResultWord     `json:"result"`
@@ -121,7 +121,7 @@ func verifyFiles(cmd *cobra.Command, files []string, opts dkim.VerifyOptions, as
 
 // verifyFile checks one message.
 func verifyFile(ctx context.Context, name string, stdin io.Reader, opts dkim.VerifyOptions) verifiedFile {
-	f := verifiedFile{File: name, Result: dkim.None, Signatures: []verifiedSignature{}}
+	f := verifiedFile{File: name, Result: dkim.PermError, Signatures: []verifiedSignature{}}
 	in := stdin
 	if name != "-" {
 		file, err := os.Open(name)
