@@ -3,7 +3,6 @@ package dkim
 import (
 	"context"
 	"hash"
-	"net"
 	"time"
 )
 
@@ -16,7 +15,7 @@ type Resolver interface {
 
 // VerifyOptions says how to verify. The zero value is good for live mail.
 type VerifyOptions struct {
-	Resolver Resolver         // nil = net.DefaultResolver
+	Resolver Resolver         // nil = the system's, asked for the full name without search domains
 	Now      func() time.Time // nil = time.Now; compared with x=
 
 	MaxSignatures int           // signatures evaluated per message; 0 = MaxSignatures
@@ -67,12 +66,15 @@ type Verifier struct {
 	key     keyParser
 	lookups []lookup // of this message
 	keys    int      // key records evaluated for this message
+
+	kept     [16]string // names of key records of this and former messages
+	nextKept int
 }
 
 // NewVerifier returns a Verifier for one message after the other.
 func NewVerifier(opts VerifyOptions) *Verifier {
 	if opts.Resolver == nil {
-		opts.Resolver = net.DefaultResolver
+		opts.Resolver = systemResolver{}
 	}
 	if opts.Now == nil {
 		opts.Now = time.Now

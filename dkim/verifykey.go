@@ -10,6 +10,13 @@ import (
 	"net"
 )
 
+// systemResolver asks the system's resolver; the final dot keeps it from trying the search domains as well.
+type systemResolver struct{}
+
+func (systemResolver) LookupTXT(ctx context.Context, name string) ([]string, error) {
+	return net.DefaultResolver.LookupTXT(ctx, name+".")
+}
+
 // lookup is the answer for one name, kept while the message lasts: signatures may share a key.
 type lookup struct {
 	name    string
@@ -18,15 +25,27 @@ type lookup struct {
 	done    bool
 }
 
-// keyName gives the string for a name of this message, the same one for the same name.
+// keyName gives the string for a name, the same one for the same name of this message. A few names of former messages are
+// kept, because mail from one domain comes in rows.
 func (v *Verifier) keyName(name []byte) string {
 	for i := range v.lookups {
 		if v.lookups[i].name == string(name) {
 			return v.lookups[i].name
 		}
 	}
-	v.lookups = append(v.lookups, lookup{name: string(name)})
-	return v.lookups[len(v.lookups)-1].name
+	var text string
+	for _, kept := range v.kept {
+		if kept == string(name) {
+			text = kept
+		}
+	}
+	if text == "" {
+		text = string(name)
+		v.kept[v.nextKept%len(v.kept)] = text
+		v.nextKept++
+	}
+	v.lookups = append(v.lookups, lookup{name: text})
+	return text
 }
 
 // records asks for the key records at a name that keyName gave, once per message.
