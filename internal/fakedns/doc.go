@@ -25,6 +25,9 @@
 // records as in the real world. A root zone exists from the start; each new zone is delegated in the nearest zone above it, with
 // glue. Nothing is cached: what a test sets is seen by the next question. All methods are safe for concurrent use.
 //
+// Server.Fail and FailNext make a server silent, refusing, lame, garbled or truncating; Server.Lag on a recursive server makes it
+// stale, as a cache is. Queries and Count tell who was asked what.
+//
 // The servers speak enough DNS for a resolver: UDP, TCP, EDNS sizes and real truncation, referrals, CNAMEs, wildcards, empty
 // non-terminals, negative answers with SOA. They do not do DNSSEC; a zone can only be declared signed or bogus, which the
 // recursive servers then report.

@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	// Patience is a time for one query that suits tests: loopback answers at once, so only servers that never answer take it.
-	Patience = 250 * time.Millisecond
+	// Patience is a time for one query that suits tests: loopback answers at once even on a busy machine, so only servers that
+	// never answer take it.
+	Patience = 500 * time.Millisecond
 
 	// lastHost bounds the search for a free address and port: 127.0.0.1, 127.0.0.2, …
 	lastHost = 250

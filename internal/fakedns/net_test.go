@@ -168,6 +168,31 @@ func TestRecursiveResolvesThroughTheZones(t *testing.T) {
 	}
 }
 
+func TestRecursiveServerCanBeStale(t *testing.T) {
+	network := fakedns.New(t)
+	zone := network.Zone("example.com", 1)
+	network.Recursives()[0].Lag()
+	zone.TXT("a.example.com", "new")
+	if m := ask(t, "udp", network.Recursive(), "a.example.com", dns.TypeTXT); m.Rcode != dns.RcodeNameError {
+		t.Errorf("stale: %v", m)
+	}
+	network.Recursives()[0].CatchUp()
+	if got := texts(ask(t, "udp", network.Recursive(), "a.example.com", dns.TypeTXT)); !slices.Equal(got, []string{"new"}) {
+		t.Errorf("after catching up: %v", got)
+	}
+}
+
+func TestFailNextEndsByItself(t *testing.T) {
+	network := fakedns.New(t)
+	s := network.Zone("example.com", 1).Servers()[0]
+	s.FailNext(2, fakedns.Refused)
+	for _, want := range []int{dns.RcodeRefused, dns.RcodeRefused, dns.RcodeSuccess} {
+		if m := ask(t, "udp", s.Addr(), "example.com", dns.TypeSOA); m.Rcode != want {
+			t.Errorf("answer code %d, want %d", m.Rcode, want)
+		}
+	}
+}
+
 func TestLaterZonesTakeOverDelegations(t *testing.T) {
 	network := fakedns.New(t)
 	zone := network.Zone("example.com", 1)

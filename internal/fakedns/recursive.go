@@ -8,7 +8,7 @@ import (
 )
 
 // resolve is what a recursive server says. The caller holds the lock.
-func (n *Net) resolve(req *dns.Msg) *dns.Msg {
+func (n *Net) resolve(at *Server, req *dns.Msg) *dns.Msg {
 	m := new(dns.Msg).SetReply(req)
 	m.RecursionAvailable = true
 	m.CheckingDisabled = req.CheckingDisabled
@@ -23,12 +23,14 @@ func (n *Net) resolve(req *dns.Msg) *dns.Msg {
 	seen := []string{name}
 	for {
 		z := n.reachable(name)
-		s := z.healthy()
-		if s == nil || (z.bogus && !req.CheckingDisabled) {
+		c, ok := at.old[z]
+		if s := z.healthy(); !ok && s != nil {
+			c, ok = s.copyOf(z), true
+		}
+		if !ok || (z.bogus && !req.CheckingDisabled) {
 			return failure(req)
 		}
 		m.AuthenticatedData = m.AuthenticatedData && z.signed
-		c := s.copyOf(z)
 		if cut, _ := c.cut(z.name, name); cut != "" {
 			// Delegated by hand to servers that do not exist here.
 			return failure(req)

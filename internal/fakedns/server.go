@@ -1,6 +1,7 @@
 package fakedns
 
 import (
+	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -35,6 +36,7 @@ type Server struct {
 	zones     []*Zone
 
 	fault Fault
+	next  int                // how many more queries the fault meets; 0 for all
 	old   map[*Zone]*content // what a lagging server still has; nil when up to date
 
 	running []*dns.Server
@@ -54,15 +56,38 @@ func (s *Server) Addr() string { return net.JoinHostPort(s.ip, s.port) }
 func (s *Server) Fail(f Fault) {
 	s.net.mu.Lock()
 	defer s.net.mu.Unlock()
-	s.fault = f
+	s.fault, s.next = f, 0
 }
 
-// Lag makes the server keep what its zones hold now, whatever changes later.
+// FailNext makes the server misbehave for the next n queries only, as when datagrams are lost.
+func (s *Server) FailNext(n int, f Fault) {
+	s.net.mu.Lock()
+	defer s.net.mu.Unlock()
+	s.fault, s.next = f, n
+}
+
+// currentFault is the fault that meets this query. The caller holds the lock.
+func (s *Server) currentFault() Fault {
+	f := s.fault
+	if s.next > 0 {
+		if s.next--; s.next == 0 {
+			s.fault = None
+		}
+	}
+	return f
+}
+
+// Lag makes the server keep what its zones hold now, whatever changes later. A recursive server keeps what all zones hold
+// now, as if it had cached everything, absences too.
 func (s *Server) Lag() {
 	s.net.mu.Lock()
 	defer s.net.mu.Unlock()
 	s.old = make(map[*Zone]*content)
-	for _, z := range s.zones {
+	zones := s.zones
+	if s.recursive {
+		zones = slices.Collect(maps.Values(s.net.zones))
+	}
+	for _, z := range zones {
 		s.old[z] = z.now
 	}
 }
@@ -119,11 +144,11 @@ func (s *Server) serve(w dns.ResponseWriter, req *dns.Msg) {
 	tcp := w.RemoteAddr().Network() == "tcp"
 	s.net.mu.Lock()
 	s.net.record(s, req, tcp)
-	fault := s.fault
+	fault := s.currentFault()
 	var m *dns.Msg
 	switch {
 	case s.recursive:
-		m = s.net.resolve(req)
+		m = s.net.resolve(s, req)
 	default:
 		m = s.answer(req)
 	}

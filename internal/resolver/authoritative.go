@@ -19,7 +19,8 @@ import (
 //
 // For NS the zone above the name is asked and a referral counts as the answer: those are the records that somebody published
 // to delegate the name. Where no zone above can be found, or the name itself is a pinned zone, the zone's own servers are asked; View.Zone
-// tells which.
+// tells which. For a registered domain that is the registry's servers, all of them: whoever only wants to notice a change of
+// name servers compares View.Servers instead.
 //
 // The error is a fault with a hint when no zone or no server can be found at all (NotFound: not delegated; Unavailable: the
 // recursive servers are in trouble), when the question is Invalid, or when ctx ends before all is known. Servers that

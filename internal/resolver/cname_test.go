@@ -11,6 +11,7 @@ import (
 )
 
 func TestCNAMEAcrossZones(t *testing.T) {
+	t.Parallel()
 	network := fakedns.New(t)
 	zone := network.Zone("example.com", 2)
 	zone.SOA(3600, 60)
@@ -46,6 +47,7 @@ func TestCNAMEAcrossZones(t *testing.T) {
 }
 
 func TestCNAMEWithinOneZoneIsEachServersWord(t *testing.T) {
+	t.Parallel()
 	network := fakedns.New(t)
 	zone := network.Zone("example.com", 2)
 	zone.CNAME(name, "slot1.example.com")
@@ -62,6 +64,7 @@ func TestCNAMEWithinOneZoneIsEachServersWord(t *testing.T) {
 }
 
 func TestTargetZoneNotOfOneMind(t *testing.T) {
+	t.Parallel()
 	network := fakedns.New(t)
 	network.Zone("example.com", 2).CNAME(name, "k.provider.org")
 	target := network.Zone("provider.org", 2)
@@ -82,6 +85,7 @@ func TestTargetZoneNotOfOneMind(t *testing.T) {
 }
 
 func TestDanglingCNAME(t *testing.T) {
+	t.Parallel()
 	network := fakedns.New(t)
 	zone := network.Zone("example.com", 1)
 	provider := network.Zone("provider.org", 1)
@@ -102,6 +106,7 @@ func TestDanglingCNAME(t *testing.T) {
 }
 
 func TestCNAMELoopAndLongChain(t *testing.T) {
+	t.Parallel()
 	network := fakedns.New(t)
 	zone := network.Zone("example.com", 1)
 	other := network.Zone("provider.org", 1)
@@ -144,6 +149,7 @@ func TestCNAMELoopAndLongChain(t *testing.T) {
 
 // The servers of one zone may name different targets while a change spreads.
 func TestServersWithDifferentAliases(t *testing.T) {
+	t.Parallel()
 	network := fakedns.New(t)
 	zone := network.Zone("example.com", 2)
 	zone.CNAME(name, "old.provider.org")
@@ -168,6 +174,7 @@ func TestServersWithDifferentAliases(t *testing.T) {
 }
 
 func TestTXTBesideCNAME(t *testing.T) {
+	t.Parallel()
 	network := fakedns.New(t)
 	zone := network.Zone("example.com", 1)
 	zone.Set(name, "TXT", `"v=DKIM1; p="`)

@@ -14,6 +14,7 @@ import (
 // A machine without a route to IPv6 cannot look at a server's IPv6 address; that is no fault of the server if it was asked
 // at another address.
 func TestAddressesWithoutRouteAreSkipped(t *testing.T) {
+	t.Parallel()
 	network := fakedns.New(t)
 	zone := network.Zone("example.com", 2)
 	zone.TXT("s.example.com", "x")
@@ -46,6 +47,7 @@ func TestAddressesWithoutRouteAreSkipped(t *testing.T) {
 }
 
 func TestQuestionsAreBounded(t *testing.T) {
+	t.Parallel()
 	network := fakedns.New(t)
 	network.Zone("example.com", 1).TXT("s.example.com", "x")
 	r, err := New(Config{Recursive: []string{network.Recursive()}, AuthorityPort: network.Port(), Timeout: fakedns.Patience})
@@ -63,6 +65,7 @@ func TestQuestionsAreBounded(t *testing.T) {
 }
 
 func TestClosedPortIsUnreachable(t *testing.T) {
+	t.Parallel()
 	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +79,36 @@ func TestClosedPortIsUnreachable(t *testing.T) {
 	}
 }
 
+func TestOneLostDatagramDoesNoHarm(t *testing.T) {
+	t.Parallel()
+	network := fakedns.New(t)
+	s := network.Zone("example.com", 1).Servers()[0]
+	x := newExchange(fakedns.Patience, 2)
+	for _, f := range []fakedns.Fault{fakedns.Timeout, fakedns.WrongID, fakedns.Garbage} {
+		s.FailNext(1, f)
+		if r, err := x.do(t.Context(), s.Addr(), question{name: "example.com", qtype: 6}); err != nil || len(r.msg.Answer) != 1 {
+			t.Errorf("fault %d: %v, %v", f, r.msg, err)
+		}
+	}
+}
+
+// A zone must not be able to make us send queries to ourselves.
+func TestDiscoveredLoopbackIsNotAsked(t *testing.T) {
+	t.Parallel()
+	network := fakedns.New(t)
+	network.Zone("example.com", 1).TXT("s.example.com", "x")
+	r, err := New(Config{Recursive: []string{network.Recursive()}, Timeout: fakedns.Patience})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := r.Authoritative(t.Context(), "s.example.com", "TXT")
+	if err != nil || len(v.Answers) != 1 || v.Answers[0].Detail != DetailBadAddress {
+		t.Errorf("%v, %v", v.Answers, err)
+	}
+}
+
 func TestSilentServerIsAskedAgain(t *testing.T) {
+	t.Parallel()
 	network := fakedns.New(t)
 	s := network.Zone("example.com", 1).Servers()[0]
 	s.Fail(fakedns.Timeout)

@@ -15,6 +15,7 @@ import (
 )
 
 func TestEveryRecursiveServerIsAsked(t *testing.T) {
+	t.Parallel()
 	network := fakedns.New(t)
 	network.AddRecursive()
 	network.AddRecursive()
@@ -64,6 +65,7 @@ func TestEveryRecursiveServerIsAsked(t *testing.T) {
 }
 
 func TestBogusIsToldFromServfail(t *testing.T) {
+	t.Parallel()
 	network := fakedns.New(t)
 	zone := network.Zone("example.com", 1)
 	zone.TXT(name, key)
@@ -115,6 +117,7 @@ func checkLookups(t *testing.T, lookup func(context.Context, string) ([]string, 
 }
 
 func TestLookupTXT(t *testing.T) {
+	t.Parallel()
 	network := fakedns.New(t)
 	network.AddRecursive()
 	zone := network.Zone("example.com", 1)
@@ -147,6 +150,7 @@ func TestLookupTXT(t *testing.T) {
 }
 
 func TestLookupsForSPF(t *testing.T) {
+	t.Parallel()
 	network := fakedns.New(t)
 	zone := network.Zone("example.com", 1)
 	zone.Set("example.com", "MX", "10 mx1.example.com.", "20 mx2.example.com.")
@@ -180,6 +184,7 @@ func TestLookupsForSPF(t *testing.T) {
 }
 
 func TestConfigIsChecked(t *testing.T) {
+	t.Parallel()
 	good := resolver.Config{Recursive: []string{"192.0.2.1", "[2001:db8::1]:53", "2001:db8::1", "localhost:5353"}}
 	if _, err := resolver.New(good); err != nil {
 		t.Error(err)
