@@ -40,6 +40,24 @@ func (r *Resolver) Authoritative(ctx context.Context, name, rrtype string) (View
 	return v, err
 }
 
+// Zone finds the deepest zone that holds the name, with the errors of Authoritative, and asks for nothing else.
+func (r *Resolver) Zone(ctx context.Context, name string) (string, error) {
+	ascii, _, err := checked(name, "SOA")
+	if err != nil {
+		return "", err
+	}
+	limited, cancel := context.WithTimeout(ctx, r.total)
+	defer cancel()
+	z, err := r.newCheck().findZone(limited, ascii)
+	if stop := interrupted(ctx, ascii); stop != nil {
+		return "", stop
+	}
+	if err != nil {
+		return "", err
+	}
+	return z.name, nil
+}
+
 // view asks about one name of a chain; before holds the names that led here.
 func (c *check) view(ctx context.Context, name string, qtype uint16, before []string) (View, error) {
 	z, err := c.zoneFor(ctx, name, qtype)

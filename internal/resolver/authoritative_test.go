@@ -316,6 +316,27 @@ func checkSubZone(t *testing.T, network *fakedns.Net, first string) {
 	}
 }
 
+func TestZone(t *testing.T) {
+	t.Parallel()
+	network := fakedns.New(t)
+	network.Zone("example.com", 2)
+	network.Zone("_domainkey.sub.example.com", 1)
+	r := open(t, network)
+	for name, want := range map[string]string{
+		"example.com":                  "example.com",
+		"s._domainkey.example.com":     "example.com",
+		"sub.example.com":              "example.com",
+		"s._domainkey.sub.example.com": "_domainkey.sub.example.com",
+	} {
+		if got, err := r.Zone(t.Context(), name); got != want || err != nil {
+			t.Errorf("%s: %q, %v; want %q", name, got, err, want)
+		}
+	}
+	if _, err := r.Zone(t.Context(), "example.org"); fault.CodeOf(err) != fault.NotFound {
+		t.Errorf("undelegated: %v", err)
+	}
+}
+
 func TestDelegationThatOneServerLacks(t *testing.T) {
 	t.Parallel()
 	network := fakedns.New(t)

@@ -143,8 +143,9 @@ func TestLookupTXT(t *testing.T) {
 	one := resolver.NewRecursive(network.Recursive(), fakedns.Patience)
 	checkLookups(t, one.LookupTXT, cases)
 
-	network.Recursives()[0].Fail(fakedns.Timeout)
+	network.Recursives()[0].Fail(fakedns.Refused)
 	checkLookups(t, r.LookupTXT, cases)
+	network.Recursives()[0].Fail(fakedns.Timeout)
 	checkLookups(t, one.LookupTXT, []lookupCase{{name: "b.example.com", timeout: true, temporary: true}})
 	checkLookups(t, resolver.NewRecursive("no server", fakedns.Patience).LookupTXT, []lookupCase{{name: "b.example.com", temporary: true}})
 }
