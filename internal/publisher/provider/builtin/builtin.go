@@ -13,10 +13,10 @@ import (
 // Storage holds the zones. Names are absolute, lower case, without trailing dot; a zone exists from the moment that a publisher of
 // kind builtin names it, with or without records.
 type Storage interface {
-	// SwapRecordSet replaces the record set of rrtype at name if its values are exactly expect, in any order, and no record of
-	// another type stands at the name (a CNAME excludes all else, RFC 1034 §3.6.2). Both empty sets mean: no records. All in one transaction, which also lets the
-	// zone's serial grow by one. When something else stands there nothing changes, and it returns fault.Conflict with the values of rrtype that
-	// stand. fault.NotFound: there is no such zone.
+	// SwapRecordSet replaces the record set of rrtype at name if its values are exactly expect, in any order, and no record of another
+	// type stands at the name (a CNAME excludes all else, RFC 1034 §3.6.2). An empty set means: no records. It is one transaction, in which
+	// the zone's serial grows when a value changes. If something else stands there nothing changes, and it returns fault.Conflict with the
+	// values of rrtype that stand. fault.NotFound: there is no such zone.
 	SwapRecordSet(ctx context.Context, zone, name, rrtype string, expect, want []string, ttl uint32) (have []string, err error)
 	// Zone returns the zone as it stands. fault.NotFound: there is no such zone.
 	Zone(ctx context.Context, zone string) (publisher.StoredZone, error)

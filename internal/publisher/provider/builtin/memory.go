@@ -54,8 +54,11 @@ func (m *Memory) SwapRecordSet(ctx context.Context, zone, name, rrtype string, e
 		}
 		rest = append(rest, r)
 	}
-	if other || !slices.Equal(slices.Sorted(slices.Values(have)), slices.Sorted(slices.Values(expect))) {
+	if other || !sameValues(have, expect) {
 		return have, fault.New(fault.Conflict, "something else stands at %s", name)
+	}
+	if sameValues(have, want) {
+		return have, nil
 	}
 	for _, v := range want {
 		rest = append(rest, publisher.StoredRecord{Name: name, Type: rrtype, TTL: ttl, Value: v})
@@ -63,6 +66,10 @@ func (m *Memory) SwapRecordSet(ctx context.Context, zone, name, rrtype string, e
 	m.zones[zone] = publisher.StoredZone{Name: zone, Serial: z.Serial + 1, Records: rest}
 	m.version++
 	return have, nil
+}
+
+func sameValues(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
 // Zone implements Storage and the name server's Source.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/postseal/postseal/internal/publisher"
 )
@@ -30,11 +31,11 @@ func Ticket(zone, contact string, requests ...publisher.Request) string {
 		fmt.Fprintf(&b, "\n%d. %s\n", i+1, task(r))
 		fmt.Fprintf(&b, "   Now there: %s\n", before(r))
 		if r.Want == "" {
-			fmt.Fprintf(&b, "   Name:  %s\n   Type:  %s\n", formName(r.Name, zone), oneLine(r.Type))
+			fmt.Fprintf(&b, "%s   Type:  %s\n", formName(r.Name, zone), oneLine(r.Type))
 			continue
 		}
 		fmt.Fprintf(&b, "\n   Zone file:\n%s\n", indent(zoneFile(r)))
-		fmt.Fprintf(&b, "   Form:\n   Name:  %s\n   Type:  %s\n   TTL:   %d\n   Value: %s\n", formName(r.Name, zone), oneLine(r.Type), seconds(r.TTL), formValue(r))
+		fmt.Fprintf(&b, "   Form:\n%s   Type:  %s\n   TTL:   %d\n   Value: %s\n", formName(r.Name, zone), oneLine(r.Type), seconds(r.TTL), formValue(r))
 	}
 	return b.String()
 }
@@ -73,18 +74,17 @@ func zoneFile(r publisher.Request) string {
 	return head + " (\n    " + strings.Join(parts, "\n    ") + " )"
 }
 
-// formName is what the name field of a DNS host's form takes: most add the zone themselves.
+// formName is the name for a DNS host's form: most add the zone themselves, some want all of it.
 func formName(name, zone string) string {
-	name, zone = oneLine(name), strings.ToLower(strings.TrimSuffix(zone, "."))
-	switch rest, ok := strings.CutSuffix(name, "."+zone); {
-	case zone == "":
-		return name
-	case name == zone:
-		return fmt.Sprintf("@   (the form wants the full name? %s)", name)
-	case ok:
-		return fmt.Sprintf("%s   (the form wants the full name? %s)", rest, name)
+	full, zone := oneLine(name), strings.ToLower(strings.TrimSuffix(zone, "."))
+	short, inside := strings.CutSuffix(full, "."+zone)
+	switch {
+	case zone == "" || full != zone && !inside:
+		return "   Name:  " + full + "\n"
+	case full == zone:
+		short = "@"
 	}
-	return name
+	return fmt.Sprintf("   Name:  %s\n   or, where the form wants the full name:\n   Name:  %s\n", short, full)
 }
 
 // formValue is what the value field takes: one piece, without quotes.
@@ -117,7 +117,7 @@ func quote(s string) string {
 // oneLine keeps what came from elsewhere (a service's value, a contact) from writing lines of its own into the ticket.
 func oneLine(s string) string {
 	return strings.Map(func(c rune) rune {
-		if c < ' ' || c == 0x7f {
+		if !unicode.IsPrint(c) {
 			return ' '
 		}
 		return c

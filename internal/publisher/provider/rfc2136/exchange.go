@@ -3,6 +3,7 @@ package rfc2136
 import (
 	"context"
 	"errors"
+	"net"
 	"time"
 
 	"github.com/miekg/dns"
@@ -25,7 +26,7 @@ type session struct {
 	ctx  context.Context
 	zone string
 	key  key // zero = unsigned
-	conn *dns.Conn
+	conn net.Conn
 	stop func() bool
 }
 
@@ -38,13 +39,10 @@ func (p *Provider) open(ctx context.Context, zone string) (*session, error) {
 			return nil, err
 		}
 	}
-	client := &dns.Client{Net: "tcp", Timeout: exchangeTimeout}
-	conn, err := client.DialContext(ctx, p.server)
+	dialer := &net.Dialer{Timeout: exchangeTimeout}
+	conn, err := dialer.DialContext(ctx, "tcp", p.server)
 	if err != nil {
 		return nil, p.silent(err)
-	}
-	if s.key.name != "" {
-		conn.TsigSecret = map[string]string{s.key.name: s.key.secret}
 	}
 	s.conn = conn
 	s.stop = context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
@@ -59,17 +57,20 @@ func (s *session) close() {
 // exchange sends one message and returns the reply, whose signature was checked if we sign. A reply that says that our signature was not
 // accepted is an error already; other codes are for the caller.
 func (s *session) exchange(m *dns.Msg) (*dns.Msg, error) {
+	// The library keeps the signature of a message for that of the next one, which belongs to zone transfers only.
+	conn := &dns.Conn{Conn: s.conn}
 	if s.key.name != "" {
+		conn.TsigSecret = map[string]string{s.key.name: s.key.secret}
 		m.SetTsig(s.key.name, s.key.algorithm, fudge, s.p.now().Unix())
 	}
-	s.conn.SetDeadline(time.Now().Add(exchangeTimeout))
+	conn.SetDeadline(time.Now().Add(exchangeTimeout))
 	if err := s.ctx.Err(); err != nil {
 		return nil, s.p.silent(err)
 	}
-	if err := s.conn.WriteMsg(m); err != nil {
+	if err := conn.WriteMsg(m); err != nil {
 		return nil, s.p.silent(err)
 	}
-	r, err := s.conn.ReadMsg()
+	r, err := conn.ReadMsg()
 	switch {
 	case r == nil:
 		return nil, s.p.silent(err)

@@ -62,7 +62,7 @@ func (s *session) skew(t *dns.TSIG) string {
 	if err != nil {
 		return ""
 	}
-	ahead := s.p.now().Sub(time.Unix(seconds, 0)).Round(time.Second)
+	ahead := s.p.now().Sub(time.Unix(seconds, 0)).Round(time.Minute)
 	if ahead < 0 {
 		return fmt.Sprintf(": this one is %s behind", -ahead)
 	}
