@@ -1,0 +1,72 @@
+package server
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/postseal/postseal/internal/fault"
+)
+
+// Config is what a person can set on the command line. Everything about the fleet is in the inventory.
+type Config struct {
+	// Data is the directory of the database, the sealed certificate authority and the administrator's file.
+	Data string
+	// Database is "postgres://…", or "" for SQLite in Data.
+	Database string
+	// Listen is where the API and the agents' contract are served, over TLS.
+	Listen string
+	// Hosts are the names and addresses in the listener's certificate: what agents and people call the control plane.
+	Hosts []string
+	// SealingKey is a file with the key that seals the certificate authority; "" = one is made in Data on first start.
+	SealingKey string
+	// Fleet is a fleet.yaml that is applied when the inventory is empty, and never again.
+	Fleet string
+	// Nameserver is where the built-in name server listens, UDP and TCP; "" = it does not run.
+	Nameserver string
+	// NameserverNames are the NS names of zones that are delegated to it.
+	NameserverNames []string
+	// NameserverMinimum is the negative TTL of its zones; 0 = the name server's default.
+	NameserverMinimum time.Duration
+	// Poll is how often due work is looked for when nothing announces it; 0 = the default.
+	Poll time.Duration
+	// ReportEvery is how often agents report when nothing happens; 0 = the default.
+	ReportEvery time.Duration
+	Logger      *slog.Logger
+}
+
+const (
+	// DefaultListen is loopback until a person decides otherwise.
+	DefaultListen = "127.0.0.1:8443"
+	// defaultPoll is how often due work is looked for: one indexed query.
+	defaultPoll = time.Second
+)
+
+func (c *Config) complete() error {
+	if c.Data == "" {
+		return fault.New(fault.Invalid, "no data directory is named").WithHint("pass --data DIR")
+	}
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return fault.Wrap(fault.Invalid, err, "the data directory %s cannot be made", c.Data)
+	}
+	if c.Listen == "" {
+		c.Listen = DefaultListen
+	}
+	if len(c.Hosts) == 0 {
+		c.Hosts = []string{"localhost", "127.0.0.1", "::1"}
+		if name, err := os.Hostname(); err == nil {
+			c.Hosts = append(c.Hosts, name)
+		}
+	}
+	if c.SealingKey == "" {
+		c.SealingKey = filepath.Join(c.Data, "ca.sealing-key")
+	}
+	if c.Poll <= 0 {
+		c.Poll = defaultPoll
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
