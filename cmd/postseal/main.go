@@ -59,5 +59,6 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(newKeygen(), newSign(), newVerify())
+	root.AddCommand(newAgent())
 	return root
 }

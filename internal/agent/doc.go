@@ -1,0 +1,20 @@
+// Package agent is what runs beside a mail server: it holds that server's DKIM keys, signs as a milter, and keeps itself in step
+// with the control plane.
+//
+// What it promises: a message is signed by nothing but this process, so mail is signed with the control plane away for weeks.
+// A key signs mail only after the agent saw its record itself, and the report says that it stopped only when no message in flight can
+// be signed with it any more. Trouble of its own never loses mail: what cannot be signed passes, or is deferred where the assignment
+// says so, counted by a stable reason. No key is destroyed that no instruction names.
+//
+// Files, in the order of the flow.
+//
+// A message: listen.go (addresses) → listener.go (sockets, peers) → frame.go (the milter protocol's frames, bounded) → session.go (events
+// of one connection) → message.go (one message) → octets.go (what must not be signed) → from.go (the author's domain) → choose.go (which
+// keys) → table.go (the keys in force, and who still uses an older table) → sign.go (fields in, DKIM-Signature out) → reason.go, counters.go
+// (what happened).
+//
+// The fleet: token.go, join.go, identity.go, renew.go (who we are) → transport.go (JSON over HTTPS) → poll.go (what is wanted) →
+// apply.go (make, stop, destroy) → checkrecord.go (our own record) → canary.go (proof) → report.go (what is).
+//
+// The process: config.go, pace.go (settings), state.go (what survives), agent.go (start, reload, stop), status.go (what people see).
+package agent

@@ -1,0 +1,224 @@
+package agent
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"github.com/postseal/postseal/internal/resolver"
+)
+
+// maxFrom is the longest value of a From field that is parsed; a name and an address need a few hundred octets.
+const maxFrom = 8 << 10
+
+// maxCommentDepth bounds nested comments.
+const maxCommentDepth = 16
+
+// authorDomain returns the domain of the one address in the value of a From field, as lower-case A-labels.
+//
+// It is strict, because readers of mail differ where the text is odd, and a signature on something that a reader takes for another
+// author is worse than none (reference/standards.md A3): RFC 5322 §3.4 without the obsolete forms, one mailbox, no group, no
+// route, no domain literal, and UTF-8 as RFC 6532 allows it. The address may stand alone or in angle brackets after a phrase. A
+// phrase that itself looks like an address is allowed only in quotes or encoded words, as every mail program writes it.
+func authorDomain(value string) (string, Reason) {
+	if len(value) > maxFrom || !utf8.ValidString(value) {
+		return "", ReasonFromUnparsable
+	}
+	l := fromLexer{rest: value}
+	tokens, ok := l.all()
+	if !ok {
+		return "", ReasonFromUnparsable
+	}
+	if reason := manyMailboxes(tokens); reason != signed {
+		return "", reason
+	}
+	if len(tokens) == 0 {
+		return "", ReasonFromUnparsable
+	}
+	spec := tokens
+	if i := indexSpecial(tokens, '<'); i >= 0 {
+		if !phrase(tokens[:i]) {
+			return "", ReasonFromUnparsable
+		}
+		last := len(tokens) - 1
+		if tokens[last].special != '>' {
+			return "", ReasonFromUnparsable
+		}
+		spec = tokens[i+1 : last]
+	}
+	domain, ok := addrSpec(spec)
+	if !ok {
+		return "", ReasonFromUnparsable
+	}
+	ascii, err := resolver.ToASCII(domain)
+	if err != nil || strings.ContainsAny(ascii, "*/_") || ascii == "." {
+		return "", ReasonFromUnparsable
+	}
+	return ascii, signed
+}
+
+// manyMailboxes names what goes beyond one mailbox.
+func manyMailboxes(tokens []fromToken) Reason {
+	switch {
+	case indexSpecial(tokens, ':') >= 0 && indexSpecial(tokens, '<') < 0, indexSpecial(tokens, ';') >= 0:
+		return ReasonFromGroup
+	case indexSpecial(tokens, ',') >= 0:
+		return ReasonFromMultiple
+	}
+	return signed
+}
+
+// phrase is RFC 5322 §3.2.5 with the dots that obs-phrase allows and everybody writes ("John Q. Public").
+func phrase(tokens []fromToken) bool {
+	for _, t := range tokens {
+		if t.special != 0 && t.special != '.' {
+			return false
+		}
+	}
+	return true
+}
+
+// addrSpec takes local-part "@" domain and returns the domain. White space and comments between the parts are an obsolete form
+// that readers treat differently.
+func addrSpec(tokens []fromToken) (domain string, ok bool) {
+	for i, t := range tokens {
+		if i > 0 && t.spaced {
+			return "", false
+		}
+	}
+	at := indexSpecial(tokens, '@')
+	if at < 1 || indexSpecial(tokens[at+1:], '@') >= 0 {
+		return "", false
+	}
+	local, host := tokens[:at], tokens[at+1:]
+	if !(len(local) == 1 && local[0].special == 0) && !dotAtom(local) || !dotAtom(host) {
+		return "", false
+	}
+	var b strings.Builder
+	for _, t := range host {
+		b.WriteString(t.text)
+	}
+	return b.String(), true
+}
+
+// dotAtom is atoms with one dot between each two.
+func dotAtom(tokens []fromToken) bool {
+	if len(tokens)%2 == 0 {
+		return false
+	}
+	for i, t := range tokens {
+		if i%2 == 0 && (t.special != 0 || t.quoted) || i%2 == 1 && t.special != '.' {
+			return false
+		}
+	}
+	return true
+}
+
+func indexSpecial(tokens []fromToken, special byte) int {
+	for i, t := range tokens {
+		if t.special == special {
+			return i
+		}
+	}
+	return -1
+}
+
+// fromToken is an atom, a quoted string, or one special.
+type fromToken struct {
+	text    string // as written, for atoms and specials
+	special byte   // 0 for atoms and quoted strings
+	quoted  bool
+	spaced  bool // white space or a comment stands before it
+}
+
+// fromLexer splits the value of a From field into tokens; white space and comments only leave their mark.
+type fromLexer struct{ rest string }
+
+func (l *fromLexer) all() (tokens []fromToken, ok bool) {
+	for {
+		spaced, ok := l.skip()
+		if !ok {
+			return nil, false
+		}
+		if l.rest == "" {
+			return tokens, true
+		}
+		t, ok := l.next()
+		if !ok {
+			return nil, false
+		}
+		t.spaced = spaced
+		tokens = append(tokens, t)
+	}
+}
+
+// skip passes over white space, folds and comments.
+func (l *fromLexer) skip() (any, ok bool) {
+	depth := 0
+	for i := 0; i < len(l.rest); i++ {
+		c := l.rest[i]
+		switch {
+		case c == ' ' || c == '\t' || c == '\r' || c == '\n':
+		case c == '(':
+			if depth++; depth > maxCommentDepth {
+				return false, false
+			}
+		case depth > 0 && c == ')':
+			depth--
+		case depth > 0 && c == '\\':
+			i++
+		case depth > 0 && c >= ' ' && c != 0x7f:
+		default:
+			if depth > 0 {
+				return false, false
+			}
+			l.rest = l.rest[i:]
+			return i > 0, true
+		}
+	}
+	l.rest = ""
+	return true, depth == 0
+}
+
+func (l *fromLexer) next() (fromToken, bool) {
+	c := l.rest[0]
+	switch {
+	case c == '"':
+		return l.quotedString()
+	case strings.IndexByte("<>@,;:.", c) >= 0:
+		t := fromToken{text: l.rest[:1], special: c}
+		l.rest = l.rest[1:]
+		return t, true
+	case !atomByte(c):
+		return fromToken{}, false
+	}
+	end := 1
+	for end < len(l.rest) && atomByte(l.rest[end]) {
+		end++
+	}
+	t := fromToken{text: l.rest[:end]}
+	l.rest = l.rest[end:]
+	return t, true
+}
+
+func (l *fromLexer) quotedString() (fromToken, bool) {
+	for i := 1; i < len(l.rest); i++ {
+		switch c := l.rest[i]; {
+		case c == '"':
+			l.rest = l.rest[i+1:]
+			return fromToken{quoted: true}, true
+		case c == '\\':
+			i++
+			if i == len(l.rest) || l.rest[i] < ' ' && l.rest[i] != '\t' {
+				return fromToken{}, false
+			}
+		case c < ' ' && c != '\t' && c != '\r' && c != '\n' || c == 0x7f:
+			return fromToken{}, false
+		}
+	}
+	return fromToken{}, false
+}
+
+// atomByte is atext of RFC 5322 §3.2.3 and, as RFC 6532 §3.2, everything beyond US-ASCII.
+func atomByte(c byte) bool {
+	return c >= 0x80 || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("!#$%&'*+-/=?^_`{|}~", c) >= 0
+}

@@ -1,0 +1,124 @@
+package agent
+
+import (
+	"context"
+	"maps"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/postseal/postseal/internal/agentapi"
+)
+
+// Bounds of what a control plane may ask for, and of what one report carries.
+const (
+	fastestReport = time.Second
+	slowestReport = time.Hour
+
+	// canariesPerReport keeps a report with its keys below agentapi.MaxMessage; the other canaries follow when the control plane has
+	// taken these and wants them no more.
+	canariesPerReport = 200
+)
+
+// report tells the control plane what is, after each change and now and then.
+func (a *Agent) report(ctx context.Context) {
+	failures := 0
+	for {
+		wait := a.reportInterval()
+		err := a.reportOnce(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		kick := a.reportKick
+		if err != nil {
+			a.noContact(err)
+			a.log.Warn("the control plane takes no report; signing goes on", "error", err)
+			wait = min(wait, backoff(failures, a.pace.RetryMin, a.pace.RetryMax))
+			failures++
+			kick = nil // changes wait with the retry
+		} else {
+			failures = 0
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-kick:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+func (a *Agent) reportInterval() time.Duration {
+	a.fleet.mu.Lock()
+	defer a.fleet.mu.Unlock()
+	if s := a.fleet.wanted.ReportSeconds; s > 0 {
+		return min(max(time.Duration(min(s, 1<<20))*time.Second, fastestReport), slowestReport)
+	}
+	return a.pace.Report
+}
+
+func (a *Agent) reportOnce(ctx context.Context) error {
+	request, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	response, err := a.controlPlane.Report(request, a.facts())
+	if err != nil {
+		return err
+	}
+	a.contact()
+	if response.Latest != 0 && response.Latest != a.haveVersion() {
+		kick(a.pollKick)
+	}
+	return nil
+}
+
+// facts is the report as of now.
+func (a *Agent) facts() agentapi.Report {
+	f := &a.fleet
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r := agentapi.Report{
+		Version: agentapi.Version, Applied: f.applied, UnixTime: a.now().Unix(), Software: software(), Unsigned: a.counters.reasonTotals(),
+		Keys: make([]agentapi.KeyReport, 0, len(f.keys)),
+	}
+	// First who may still sign, then how much was signed: a key that is said to have stopped comes with its last number.
+	inUse := a.tables.inUse()
+	canaries := 0
+	for _, id := range slices.Sorted(maps.Keys(f.keys)) {
+		k := f.keys[id]
+		count := a.counters.key(id)
+		kr := agentapi.KeyReport{ID: id, Has: k.has, Record: k.record, Signing: inUse[id], SignedAgeSeconds: -1, Destroyed: k.destroyed, Error: k.problem()}
+		if age, ok := a.counters.age(count); ok {
+			kr.SignedAgeSeconds = int64(age / time.Second)
+		}
+		kr.Signed = count.signed.Load()
+		if k.canary != nil && canaries < canariesPerReport {
+			canaries++
+			kr.CanaryNonce, kr.Canary = k.canaryNonce, k.canary
+		}
+		r.Keys = append(r.Keys, kr)
+	}
+	return r
+}
+
+// software names this program and its version.
+func software() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return "postseal " + info.Main.Version
+	}
+	return "postseal"
+}
+
+// kick wakes the loop behind a channel of capacity one; a loop that is awake already looks at everything anyway.
+func kick(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func (a *Agent) reportSoon() { kick(a.reportKick) }
+func (a *Agent) workSoon()   { kick(a.workKick) }
+func (a *Agent) checkSoon()  { kick(a.checkKick) }

@@ -1,0 +1,99 @@
+package agent
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/postseal/postseal/internal/agentapi"
+)
+
+// Table says which keys sign for which domain. It is never changed once it is in force, so messages read it without a lock.
+type Table struct {
+	version  int64 // agentapi.Instructions.Version it was made from
+	assigned map[tableKey]*assigned
+	active   map[string]bool // ids of all keys in it
+	inFlight atomic.Int64    // messages that chose from it and are not done
+}
+
+type tableKey struct{ domain, stream string }
+
+// assigned is one assignment with the keys that are used for it, one per algorithm family.
+type assigned struct {
+	noKey   agentapi.NoKey
+	bulk    bool
+	signing []*activeKey
+}
+
+// activeKey is a key that signs mail.
+type activeKey struct {
+	id, domain, selector string
+	count                *keyCount
+}
+
+func (t *Table) lookup(domain, stream string) *assigned { return t.assigned[tableKey{domain, stream}] }
+
+// tables holds the table in force and those that messages in flight still use.
+type tables struct {
+	current atomic.Pointer[Table]
+	drained chan struct{} // something may have stopped; capacity 1
+
+	mu  sync.Mutex
+	old []*Table // superseded and not yet known to be unused
+}
+
+func newTables() *tables {
+	t := &tables{drained: make(chan struct{}, 1)}
+	t.current.Store(&Table{})
+	return t
+}
+
+// acquire returns the table in force; the caller releases it when the message is done.
+func (ts *tables) acquire() *Table {
+	for {
+		t := ts.current.Load()
+		t.inFlight.Add(1)
+		// If the table was superseded in between, its owner may have seen it unused already.
+		if ts.current.Load() == t {
+			return t
+		}
+		ts.release(t)
+	}
+}
+
+func (ts *tables) release(t *Table) {
+	if t.inFlight.Add(-1) == 0 && ts.current.Load() != t {
+		select {
+		case ts.drained <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// swap puts a table in force. Messages that chose from an older one finish with that.
+func (ts *tables) swap(t *Table) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	ts.old = append(ts.old, ts.current.Swap(t))
+}
+
+// inUse returns the keys that sign mail or may still do so.
+func (ts *tables) inUse() map[string]bool {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	used := map[string]bool{}
+	kept := ts.old[:0]
+	for _, t := range ts.old {
+		if t.inFlight.Load() > 0 {
+			kept = append(kept, t)
+			for id := range t.active {
+				used[id] = true
+			}
+		}
+	}
+	clear(ts.old[len(kept):])
+	ts.old = kept
+	for id := range ts.current.Load().active {
+		used[id] = true
+	}
+	return used
+}
