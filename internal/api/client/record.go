@@ -1,0 +1,56 @@
+package client
+
+import (
+	"context"
+	"iter"
+	"time"
+)
+
+// Record is a DNS record set that Postseal wants to exist.
+type Record struct {
+	ID        string    `json:"id"`
+	Domain    string    `json:"domain"`
+	Purpose   string    `json:"purpose" doc:"key, foreign, delegated or dmarc"`
+	KeyID     string    `json:"key_id,omitempty"`
+	Name      string    `json:"name"`
+	Type      string    `json:"type"`
+	TTL       int64     `json:"ttl" doc:"seconds"`
+	Want      string    `json:"want" doc:"value that should stand; empty = nothing should"`
+	Written   string    `json:"written,omitempty" doc:"value that Postseal wrote last"`
+	WrittenAt time.Time `json:"written_at,omitzero"`
+	Pending   bool      `json:"pending,omitempty" doc:"a person has to carry the change out"`
+	DNS       string    `json:"dns" doc:"agrees, differs, silent, pending, unseen, none"`
+	DNSDetail string    `json:"dns_detail,omitempty"`
+	SeenAt    time.Time `json:"seen_at,omitzero"`
+	Condition string    `json:"condition,omitempty" doc:"what is in the way"`
+	// Zone is the line for a zone file: what to publish, or, as a comment, what to take away.
+	Zone string `json:"zone"`
+}
+
+// Records is a page of records.
+type Records struct {
+	Records []Record `json:"records"`
+	Next    string   `json:"next,omitempty"`
+}
+
+// RecordQuery selects records.
+type RecordQuery struct {
+	Domain  string
+	Pending bool
+}
+
+// Records walks over all pages of records.
+func (c *Client) Records(ctx context.Context, q RecordQuery) iter.Seq2[Records, error] {
+	return pages(func(after string) (Records, string, error) {
+		var out Records
+		v := page(after, 0)
+		if q.Domain != "" {
+			v.Set("domain", q.Domain)
+		}
+		if q.Pending {
+			v.Set("pending", "true")
+		}
+		err := c.get(ctx, place("records"), v, &out)
+		return out, out.Next, err
+	})
+}
