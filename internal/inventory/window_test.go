@@ -7,7 +7,7 @@ import (
 )
 
 // at reads a time with its offset, or in UTC.
-func at(t *testing.T, s string) time.Time {
+func utc(t *testing.T, s string) time.Time {
 	t.Helper()
 	for _, layout := range []string{"2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02 15:04 -0700"} {
 		if v, err := time.Parse(layout, s); err == nil {
@@ -19,7 +19,7 @@ func at(t *testing.T, s string) time.Time {
 }
 
 func TestBlocked(t *testing.T) {
-	now := at(t, "2026-11-25 12:00") // a Wednesday
+	now := utc(t, "2026-11-25 12:00") // a Wednesday
 	night := Window{From: "22:00", To: "04:00"}
 	for _, tc := range []struct {
 		name     string
@@ -32,29 +32,29 @@ func TestBlocked(t *testing.T) {
 		{name: "nothing said"},
 		{name: "held until released", controls: Controls{Holds: []Hold{{Domain: "example.com", By: "ada", Reason: "migration"}}},
 			why: []string{"on hold by ada", "migration"}},
-		{name: "held until a time", controls: Controls{Holds: []Hold{{Domain: "example.com", Until: at(t, "2026-11-26 08:00"), By: "ada"}}},
+		{name: "held until a time", controls: Controls{Holds: []Hold{{Domain: "example.com", Until: utc(t, "2026-11-26 08:00"), By: "ada"}}},
 			why: []string{"until 2026-11-26 08:00 UTC"}, until: "2026-11-26 08:00"},
 		{name: "a hold that is over", controls: Controls{Holds: []Hold{{Domain: "example.com", Until: now}}}},
 		{name: "a hold of another domain", controls: Controls{Holds: []Hold{{Domain: "example.net"}}}},
-		{name: "frozen", controls: Controls{Freezes: []Freeze{{Until: at(t, "2027-01-02 00:00"), Reason: "end of year"}}},
+		{name: "frozen", controls: Controls{Freezes: []Freeze{{Until: utc(t, "2027-01-02 00:00"), Reason: "end of year"}}},
 			why: []string{"frozen", "end of year"}, until: "2027-01-02 00:00"},
 		{name: "a hold within a longer freeze", controls: Controls{
-			Holds:   []Hold{{Domain: "example.com", Until: at(t, "2026-11-26 08:00")}},
-			Freezes: []Freeze{{Until: at(t, "2026-11-27 08:00")}}},
+			Holds:   []Hold{{Domain: "example.com", Until: utc(t, "2026-11-26 08:00")}},
+			Freezes: []Freeze{{Until: utc(t, "2026-11-27 08:00")}}},
 			why: []string{"on hold", "frozen"}, until: "2026-11-27 08:00"},
 		{name: "a freeze with an end and a hold without", controls: Controls{
 			Holds:   []Hold{{Domain: "example.com"}},
-			Freezes: []Freeze{{Until: at(t, "2026-11-27 08:00")}}},
+			Freezes: []Freeze{{Until: utc(t, "2026-11-27 08:00")}}},
 			why: []string{"on hold", "frozen"}},
 		{name: "outside the window", controls: Controls{Windows: []Window{night}},
 			why: []string{"next change window opens 2026-11-25 22:00 UTC"}, until: "2026-11-25 22:00"},
 		{name: "inside one of two windows", controls: Controls{Windows: []Window{night, {From: "11:00", To: "13:00"}}}},
 		{name: "the window opens after the hold", controls: Controls{
-			Holds:   []Hold{{Domain: "example.com", Until: at(t, "2026-11-26 08:00")}},
+			Holds:   []Hold{{Domain: "example.com", Until: utc(t, "2026-11-26 08:00")}},
 			Windows: []Window{{From: "11:00", To: "13:00"}}},
 			why: []string{"on hold", "next change window opens 2026-11-26 11:00 UTC"}, until: "2026-11-26 11:00"},
 		{name: "the hold ends in an open window", controls: Controls{
-			Holds:   []Hold{{Domain: "example.com", Until: at(t, "2026-11-25 23:30")}},
+			Holds:   []Hold{{Domain: "example.com", Until: utc(t, "2026-11-25 23:30")}},
 			Windows: []Window{night}},
 			why: []string{"on hold", "next change window"}, until: "2026-11-25 23:30"},
 		{name: "a window that cannot be read never opens", controls: Controls{Windows: []Window{{From: "22", To: "04:00"}}},
@@ -83,7 +83,7 @@ func TestBlocked(t *testing.T) {
 			}
 			var want time.Time
 			if tc.until != "" {
-				want = at(t, tc.until)
+				want = utc(t, tc.until)
 			}
 			if !until.Equal(want) {
 				t.Errorf("until %v, want %v", until, want)
@@ -144,10 +144,10 @@ func TestWindow(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			now := at(t, tc.at)
+			now := utc(t, tc.at)
 			want := now
 			if tc.next != "" {
-				want = at(t, tc.next)
+				want = utc(t, tc.next)
 			}
 			if open := c.open(now); open != (tc.next == "") {
 				t.Errorf("open = %v", open)
@@ -172,7 +172,7 @@ func TestWindowNextAgreesWithEveryMinute(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		start := at(t, "2026-01-01 00:00")
+		start := utc(t, "2026-01-01 00:00")
 		opening := time.Time{}
 		for m := 365 * minutesPerDay; m >= 0; m-- {
 			now := start.Add(time.Duration(m) * time.Minute)

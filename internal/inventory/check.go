@@ -1,0 +1,257 @@
+package inventory
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The least and the most that a policy may say. What is below a least of these is for test_mode only.
+const (
+	// minRotateEvery: a rotation takes MinWait, a canary and a look at the reports of a day.
+	minRotateEvery = 24 * time.Hour
+	// minTombstone lets receivers that retry for a day see that the key was revoked.
+	minTombstone = 24 * time.Hour
+	// minTTL keeps resolvers from asking for every message.
+	minTTL = time.Minute
+	// maxTTL: a TTL is waited for before a key is used and before it is gone.
+	maxTTL = LongWait
+	// minCheckEvery bounds the queries that one domain costs.
+	minCheckEvery = time.Minute
+	// maxJitterPercent still rotates before twice the time.
+	maxJitterPercent = 50
+)
+
+const (
+	// maxTXT is far above any key (RSA-4096 takes 740 characters) and fits a DNS answer over TCP with room.
+	maxTXT = 4096
+	// maxContact bounds a free text.
+	maxContact = 256
+	// minSlots: one slot carries the key in use, the other its successor.
+	minSlots = 2
+)
+
+// approvable are the steps of a key that can wait for a person, by the words of the planner.
+func approvable() []string { return []string{"publish", "activate", "retire", "revoke", "remove"} }
+
+// checker gathers what is wrong with a Fleet.
+type checker struct {
+	f        *Fleet
+	services Services
+	bad      []Problem
+	warnings []Problem
+}
+
+// Check says what is wrong with a Fleet, and what a person should look at. It is the same check for a file and for a
+// Fleet that came over the API; Path says where. catalogue may be nil: then names of services are not checked.
+func (f Fleet) Check(catalogue Services) (bad, warnings []Problem) {
+	c := &checker{f: &f, services: catalogue}
+	c.dns()
+	for i, w := range f.Windows {
+		if _, err := w.read(); err != nil {
+			key, message, found := strings.Cut(err.Error(), ": ")
+			path := fmt.Sprintf("windows[%d]", i)
+			if found && !strings.Contains(key, " ") {
+				c.wrong(path+"."+key, "", "%s", message)
+			} else {
+				c.wrong(path, "", "%v", err)
+			}
+		}
+	}
+	c.approvals("need_approval", f.NeedApproval)
+	c.publishers()
+	c.signers()
+	c.domains()
+	return c.bad, c.warnings
+}
+
+func (c *checker) wrong(path, hint, format string, args ...any) {
+	c.bad = append(c.bad, Problem{Path: path, Message: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+func (c *checker) warn(path, hint, format string, args ...any) {
+	c.warnings = append(c.warnings, Problem{Path: path, Message: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+func (c *checker) dns() {
+	address := func(path, s string) {
+		if full, err := endpoint(s, false); err != nil || full != s {
+			c.wrong(path, "", "%q is not an address such as 192.0.2.53:53", shorten(s))
+		}
+	}
+	d := c.f.DNS
+	for i, s := range d.Resolvers {
+		address(fmt.Sprintf("dns.resolvers[%d]", i), s)
+	}
+	for _, zone := range slices.Sorted(maps.Keys(d.Authorities)) {
+		servers := d.Authorities[zone]
+		path := "dns.authorities." + zone
+		if _, err := labels(zone, true); err != nil {
+			c.wrong(path, "", "the zone %q %v", shorten(zone), err)
+		}
+		if len(servers) == 0 {
+			c.wrong(path, "leave the zone out to find them in DNS", "no servers are named for %s", zone)
+		}
+		for i, s := range servers {
+			address(fmt.Sprintf("%s[%d]", path, i), s)
+		}
+	}
+	if port := d.AuthorityPort; port != "" {
+		if _, err := endpoint("192.0.2.1:"+port, false); err != nil {
+			c.wrong("dns.authority_port", "", "%q is not a port", shorten(port))
+		}
+	}
+}
+
+func (c *checker) approvals(path string, steps []string) {
+	for i, step := range steps {
+		if !slices.Contains(approvable(), step) {
+			c.wrong(fmt.Sprintf("%s[%d]", path, i), suggestion(step, approvable()), "unknown step %q", shorten(step))
+		}
+	}
+}
+
+func (c *checker) publishers() {
+	seen := make(map[string]bool)
+	for i, p := range c.f.Publishers {
+		path := fmt.Sprintf("publishers[%d]", i)
+		if err := checkWord(p.Name, false); err != nil {
+			c.wrong(path, "", "the publisher's name %q %v", shorten(p.Name), err)
+		}
+		if seen[p.Name] {
+			c.wrong(path, "", "the publisher %q appears twice", shorten(p.Name))
+		}
+		seen[p.Name] = true
+		if p.Zone != "" {
+			if _, err := labels(p.Zone, true); err != nil {
+				c.wrong(path+".zone", "", "the zone %q %v", shorten(p.Zone), err)
+			}
+		}
+		switch p.Kind {
+		case PublisherRFC2136:
+			if p.Server == "" {
+				c.wrong(path, `write server: "192.0.2.1:53"`, "the publisher %q does not say which server takes the updates", p.Name)
+			} else if full, err := endpoint(p.Server, true); err != nil || full != p.Server {
+				c.wrong(path+".server", "", "%q is not an address with a port", shorten(p.Server))
+			}
+			if p.KeyFile == "" {
+				c.warn(path, "write key_file: /etc/postseal/tsig.key", "the updates of the publisher %q are not signed", p.Name)
+			} else if !strings.HasPrefix(p.KeyFile, "/") {
+				c.wrong(path+".key_file", "", "the path %q does not begin with /", shorten(p.KeyFile))
+			}
+		case PublisherBuiltin:
+			if p.Zone == "" {
+				c.wrong(path, "write zone: _domainkey.example.com", "the publisher %q does not say which zone it serves", p.Name)
+			}
+		case PublisherManual:
+			if strings.TrimSpace(p.Contact) == "" {
+				c.wrong(path, "write contact: dns@example.com", "the publisher %q does not say whom to ask", p.Name)
+			}
+			if len(p.Contact) > maxContact || !printable(p.Contact) {
+				c.wrong(path+".contact", "", "the contact is not one line of at most %d characters", maxContact)
+			}
+		default:
+			c.wrong(path, "write rfc2136:, builtin: or manual: below it", "the publisher %q does not say how it publishes", shorten(p.Name))
+		}
+	}
+}
+
+// printable reports whether a text is one line without control characters.
+func printable(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
+}
+
+// signers checks servers and pools; services are checked where a domain names them.
+func (c *checker) signers() {
+	names, byLabel := make(map[string]string), make(map[string]string)
+	entry := func(path, kind, name, label string) {
+		if err := checkWord(name, true); err != nil {
+			c.wrong(path, "", "the %s's name %q %v", kind, shorten(name), err)
+		}
+		if other, taken := names[name]; taken {
+			c.wrong(path, "", "%q is already the name of a %s", shorten(name), other)
+		}
+		names[name] = kind
+		if err := checkWord(label, false); err != nil {
+			c.wrong(path+".label", "", "the label %q %v", shorten(label), err)
+		} else if len(label)+selectorTail > maxLabel {
+			c.wrong(path+".label", "write label: with a shorter one", "the label %q has more than %d characters", label, maxLabel-selectorTail)
+		}
+		if other, taken := byLabel[label]; taken {
+			c.warn(path+".label", "", "%s and %s have the label %q in common: selectors will not tell them apart", other, name, label)
+		}
+		byLabel[label] = name
+	}
+	for i, s := range c.f.Servers {
+		entry(fmt.Sprintf("servers[%d]", i), "server", s.Name, s.Label)
+	}
+	for i, p := range c.f.Pools {
+		path := fmt.Sprintf("pools[%d]", i)
+		entry(path, "pool", p.Name, p.Label)
+		if len(p.Members) == 0 {
+			c.wrong(path, "write members: [mx1, mx2]", "the pool %q has no members", p.Name)
+		}
+		for j, m := range p.Members {
+			if slices.Contains(p.Members[:j], m) {
+				c.wrong(fmt.Sprintf("%s.members[%d]", path, j), "", "%s is named twice", m)
+			} else if !c.isServer(m) {
+				c.wrong(fmt.Sprintf("%s.members[%d]", path, j), c.likely(m, c.serverNames()), "unknown server %q", shorten(m))
+			}
+		}
+	}
+}
+
+func (c *checker) isServer(name string) bool {
+	return slices.ContainsFunc(c.f.Servers, func(s FleetServer) bool { return s.Name == name })
+}
+
+func (c *checker) serverNames() []string {
+	var names []string
+	for _, s := range c.f.Servers {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+func (c *checker) likely(word string, names []string) string {
+	if len(names) == 0 {
+		return "none is declared in this file"
+	}
+	return suggestion(word, names)
+}
+
+// checkPolicy checks one complete policy.
+func checkPolicy(p Policy, path string) []Problem {
+	c := &checker{}
+	least := func(key string, got, want time.Duration, why string) {
+		if got < want && !p.TestMode {
+			c.wrong(path+"."+key, "", "%s is %s, less than %s: %s; shorter only with test_mode: true", key, FormatDuration(got), FormatDuration(want), why)
+		}
+	}
+	least("rotate_every", p.RotateEvery, minRotateEvery, "a rotation takes most of a day")
+	least("retention", p.Retention, MinRetention, "mail may wait that long in queues and is verified afterwards")
+	least("tombstone", p.Tombstone, minTombstone, "receivers that try again should see that the key was revoked")
+	least("ttl", p.TTL, minTTL, "every message would ask for the record")
+	least("min_wait", p.MinWait, DefaultMinWait, "resolvers may remember that the record was not there")
+	least("check_every", p.CheckEvery, minCheckEvery, "name servers would be asked too often")
+	for _, d := range []struct {
+		key string
+		got time.Duration
+	}{{"rotate_every", p.RotateEvery}, {"retention", p.Retention}, {"ttl", p.TTL}, {"check_every", p.CheckEvery}} {
+		if d.got <= 0 {
+			c.wrong(path+"."+d.key, "", "%s must be longer than nothing", d.key)
+		}
+	}
+	if p.TTL%time.Second != 0 || p.TTL > maxTTL {
+		c.wrong(path+".ttl", "", "ttl is %s; whole seconds up to %s are wanted", FormatDuration(p.TTL), FormatDuration(maxTTL))
+	}
+	if max(p.RotateEvery, p.Retention, p.Tombstone, p.MinWait, p.CheckEvery) > maxDuration || min(p.Tombstone, p.MinWait) < 0 {
+		c.wrong(path, "", "a duration is negative or longer than 100 years")
+	}
+	if p.JitterPercent < 0 || p.JitterPercent > maxJitterPercent {
+		c.wrong(path+".jitter_percent", "", "jitter_percent is %d; 0 to %d is wanted", p.JitterPercent, maxJitterPercent)
+	}
+	return c.bad
+}
