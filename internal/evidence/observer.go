@@ -59,16 +59,6 @@ func (o *Observer) Look(ctx context.Context, name, rrtype, expected string) Sigh
 	return s
 }
 
-// Zone returns the deepest zone at or above the name, lower case without trailing dot. fault.NotFound: not delegated;
-// fault.Unavailable: try again.
-func (o *Observer) Zone(ctx context.Context, name string) (string, error) {
-	view, err := o.resolver.Authoritative(ctx, name, "SOA")
-	if err != nil {
-		return "", err
-	}
-	return view.Zone, nil
-}
-
 // judge says what one answer means for the expectation.
 func judge(a resolver.Answer, rrtype, expected string) ServerSight {
 	sight := ServerSight{Server: a.Server, CNAME: a.Own}

@@ -12,7 +12,7 @@ import (
 	"github.com/postseal/postseal/internal/inventory"
 )
 
-// ZoneFinder finds the zone that holds a name; *evidence.Observer does.
+// ZoneFinder finds the zone that holds a name; *resolver.Resolver does.
 type ZoneFinder interface {
 	// Zone returns the deepest zone at or above the name, lower case without trailing dot. fault.NotFound: not delegated.
 	Zone(ctx context.Context, name string) (string, error)
