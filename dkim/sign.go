@@ -222,6 +222,10 @@ func signedNames(headers, oversign []string) ([]signedName, error) {
 		return nil
 	}
 	for _, name := range oversign {
+		if strings.EqualFold(name, signatureName) {
+			// Later signers prepend fields of this name, and so do the other signings of this pass (RFC 6376 §5.4, §5.6).
+			return nil, fmt.Errorf("%w: %s cannot be oversigned", ErrSigning, signatureName)
+		}
 		if err := add(name, true); err != nil {
 			return nil, err
 		}

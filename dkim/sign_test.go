@@ -240,6 +240,7 @@ func TestSigningErrors(t *testing.T) {
 		"header with space":     {func(s *dkim.Signing) { s.Headers = []string{"Fr om"} }, dkim.ErrSigning},
 		"header with semicolon": {func(s *dkim.Signing) { s.Oversign = []string{"X;v=2"} }, dkim.ErrSigning},
 		"empty header name":     {func(s *dkim.Signing) { s.Headers = []string{""} }, dkim.ErrSigning},
+		"oversigned signatures": {func(s *dkim.Signing) { s.Oversign = []string{"From", "dkim-signature"} }, dkim.ErrSigning},
 		"canonicalization":      {func(s *dkim.Signing) { s.BodyCanonicalization = 2 }, dkim.ErrSigning},
 	} {
 		s := good

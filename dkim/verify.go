@@ -203,6 +203,7 @@ func (v *Verifier) headerDigest(s *signature) {
 	h := headerHash{canon: s.header, buf: v.scratch[:0]}
 	h.start(v.header)
 	v.block.startRound()
+	v.block.fields[s.field].taken = v.block.round // h= cannot mean this field: it was not there when it was made
 	for rest := s.names; len(rest) > 0; {
 		var name []byte
 		name, rest = nextItem(rest)
