@@ -1,0 +1,59 @@
+package store
+
+import (
+	"context"
+
+	"github.com/postseal/postseal/internal/fault"
+	"github.com/postseal/postseal/internal/inventory"
+)
+
+// RequestRotation sets RotateRequested = now and RotateBy on these assignments. fault.NotFound when one does not exist or
+// has ended.
+func (s *Store) RequestRotation(ctx context.Context, domain string, assignmentIDs []string, by string) error {
+	return s.write(ctx, "ask for a rotation", func(t *tx) error {
+		if err := t.touch(ctx, domain); err != nil {
+			return err
+		}
+		for _, id := range assignmentIDs {
+			n, err := t.exec(ctx, `UPDATE assignments SET rotate_requested = $1, rotate_by = $2 WHERE id = $3 AND domain = $4 AND ended = 0`, t.now, by, id, domain)
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				return fault.New(fault.NotFound, "there is no assignment %s of %s", id, domain)
+			}
+		}
+		return t.event(by, domain, "", "rotate", by+" asked for a rotation", map[string][]string{"assignments": assignmentIDs})
+	})
+}
+
+// assignments reads the assignments that a query's rest selects, by domain.
+func (t *tx) assignments(ctx context.Context, rest string, args ...any) ([]inventory.Assignment, error) {
+	return list(ctx, t, `SELECT id, domain, signer_id, stream, class, bulk, algorithms, records, slots, rotate_requested, rotate_by, ended, ended_by
+		FROM assignments `+rest+` ORDER BY domain, stream, id`, args,
+		func(s scanner, a *inventory.Assignment) error {
+			return s(&a.ID, &a.Domain, &a.SignerID, &a.Stream, &a.Class, truth(&a.Bulk), fromJSON(&a.Algorithms), fromJSON(&a.Records), fromJSON(&a.Slots),
+				at(&a.RotateRequested), &a.RotateBy, at(&a.Ended), &a.EndedBy)
+		})
+}
+
+func (t *tx) saveAssignment(ctx context.Context, a inventory.Assignment) error {
+	algorithms, err := toJSON(a.Algorithms)
+	if err != nil {
+		return err
+	}
+	records, err := toJSON(a.Records)
+	if err != nil {
+		return err
+	}
+	slots, err := toJSON(a.Slots)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(ctx, `INSERT INTO assignments (id, domain, signer_id, stream, class, bulk, algorithms, records, slots, rotate_requested, rotate_by, ended, ended_by)
+		VALUES (`+marks(1, 13)+`) ON CONFLICT (id) DO UPDATE SET domain = excluded.domain, signer_id = excluded.signer_id, stream = excluded.stream,
+		class = excluded.class, bulk = excluded.bulk, algorithms = excluded.algorithms, records = excluded.records, slots = excluded.slots,
+		rotate_requested = excluded.rotate_requested, rotate_by = excluded.rotate_by, ended = excluded.ended, ended_by = excluded.ended_by`,
+		a.ID, a.Domain, a.SignerID, a.Stream, a.Class, a.Bulk, algorithms, records, slots, a.RotateRequested, a.RotateBy, a.Ended, a.EndedBy)
+	return err
+}

@@ -1,0 +1,92 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/postseal/postseal/internal/fault"
+)
+
+const (
+	// postgresConns of one process: a server allows a hundred by default, and several processes share it.
+	postgresConns = 16
+	// postgresIdle closes connections that a quiet process does not need.
+	postgresIdle = 5 * time.Minute
+	// postgresLock bounds waiting for a row that another transaction holds; ours are short, so more is a stuck session.
+	postgresLock = "10s"
+	// postgresOrphan ends transactions whose process went away without closing its connection.
+	postgresOrphan = "60s"
+)
+
+func (s *Store) openPostgres(ctx context.Context, database string) error {
+	s.d = dialect{
+		name: "postgres", now: "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)",
+		forUpdate: " FOR UPDATE", skipLocked: " FOR UPDATE SKIP LOCKED", notify: true,
+	}
+	config, err := pgx.ParseConfig(database)
+	if err != nil {
+		// The cause repeats the URL, which may hold a password.
+		return fault.New(fault.Invalid, "the database URL cannot be read").WithHint("write postgres://user@host:port/name?sslmode=verify-full")
+	}
+	for name, value := range map[string]string{
+		"application_name": "postseal", "lock_timeout": postgresLock, "idle_in_transaction_session_timeout": postgresOrphan,
+	} {
+		if _, set := config.RuntimeParams[name]; !set {
+			config.RuntimeParams[name] = value
+		}
+	}
+	s.writer = stdlib.OpenDB(*config)
+	s.writer.SetMaxOpenConns(postgresConns)
+	s.writer.SetMaxIdleConns(postgresConns)
+	s.writer.SetConnMaxIdleTime(postgresIdle)
+	s.reader = s.writer
+	return reachable(s.writer.PingContext(ctx))
+}
+
+// postgresUnreachable says what keeps PostgreSQL from answering, "" when it is something else.
+func postgresUnreachable(err error) string {
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) {
+		return "the database does not answer"
+	}
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		switch {
+		case e.Code[:2] == "08", e.Code == "57P01", e.Code == "57P02", e.Code == "57P03":
+			return "the database is stopping or starting"
+		case e.Code[:2] == "53":
+			return "the database is out of connections, memory or disk"
+		case e.Code == "55P03", repeatable(err):
+			return "the database is too busy with the same rows"
+		case e.Code == "25006":
+			return "the database is read-only"
+		}
+		return ""
+	}
+	var network net.Error
+	if errors.As(err, &network) || pgconn.SafeToRetry(err) {
+		return "the connection to the database broke"
+	}
+	return ""
+}
+
+// repeatable reports whether PostgreSQL gave a transaction up for the sake of another one; nothing of it happened.
+func repeatable(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && (e.Code == "40001" || e.Code == "40P01")
+}
+
+// snapshot makes a transaction read one moment.
+func (d dialect) snapshot() *sql.TxOptions {
+	if d.sqlite() {
+		return &sql.TxOptions{ReadOnly: true} // SQLite's readers always see one moment
+	}
+	return &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead}
+}

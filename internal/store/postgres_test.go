@@ -1,0 +1,96 @@
+package store
+
+import (
+	"database/sql"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"testing"
+)
+
+// postgresServer is a PostgreSQL of this test: a Unix socket in a temporary directory and nothing on the network.
+type postgresServer struct {
+	socket string
+	admin  *sql.DB
+	count  atomic.Int64
+}
+
+// startPostgres starts one and stops it when the test ends.
+func startPostgres(t *testing.T) *postgresServer {
+	t.Helper()
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/pg_ctl")
+	if len(found) == 0 {
+		if os.Getenv("POSTSEAL_REQUIRE_INTEGRATION") == "1" {
+			t.Fatal("PostgreSQL is not installed (Debian: postgresql), and POSTSEAL_REQUIRE_INTEGRATION=1")
+		}
+		t.Skip("PostgreSQL is not installed (Debian: postgresql)")
+	}
+	slices.Sort(found)
+	bin := filepath.Dir(found[len(found)-1])
+	// Not t.TempDir: every folder above the data must be open to user postgres, and a socket's path is short.
+	dir, err := os.MkdirTemp("/tmp", "postseal-pg")
+	must(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	run := postgresRunner(t, dir)
+	data := filepath.Join(dir, "data")
+	run(filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+	run(filepath.Join(bin, "pg_ctl"), "-D", data, "-w", "-l", filepath.Join(dir, "log"),
+		"-o", "-k "+dir+" -c listen_addresses= -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c shared_buffers=32MB", "start")
+	t.Cleanup(func() { run(filepath.Join(bin, "pg_ctl"), "-D", data, "-w", "-m", "immediate", "stop") })
+	s := &postgresServer{socket: dir}
+	s.admin, err = sql.Open("pgx", s.url("postgres"))
+	must(t, err)
+	t.Cleanup(func() { s.admin.Close() })
+	return s
+}
+
+// postgresRunner runs programs as user postgres when we are root, which PostgreSQL refuses to be run by.
+func postgresRunner(t *testing.T, dir string) func(program string, args ...string) {
+	var who *syscall.Credential
+	if os.Getuid() == 0 {
+		u, err := user.Lookup("postgres")
+		must(t, err)
+		uid, err := strconv.ParseUint(u.Uid, 10, 32)
+		must(t, err)
+		gid, err := strconv.ParseUint(u.Gid, 10, 32)
+		must(t, err)
+		must(t, os.Chown(dir, int(uid), int(gid)))
+		who = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	}
+	return func(program string, args ...string) {
+		t.Helper()
+		cmd := exec.Command(program, args...)
+		cmd.Dir, cmd.Env = dir, []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: who}
+		// Into a file: the server keeps the descriptors of the program that started it.
+		out, err := os.Create(filepath.Join(dir, filepath.Base(program)+".out"))
+		must(t, err)
+		defer out.Close()
+		cmd.Stdout, cmd.Stderr = out, out
+		if err := cmd.Run(); err != nil {
+			said, _ := os.ReadFile(out.Name())
+			t.Fatalf("%s: %v\n%s", program, err, said)
+		}
+	}
+}
+
+func (s *postgresServer) url(name string) string {
+	q := url.Values{"host": {s.socket}, "user": {"postgres"}, "sslmode": {"disable"}}
+	return "postgres:///" + name + "?" + q.Encode()
+}
+
+// database makes an empty database and returns its URL.
+func (s *postgresServer) database(t *testing.T) string {
+	t.Helper()
+	name := fmt.Sprintf("t%d", s.count.Add(1))
+	_, err := s.admin.ExecContext(t.Context(), "CREATE DATABASE "+name)
+	must(t, err)
+	return s.url(name)
+}
