@@ -62,7 +62,7 @@ func (l *limiter) judge(to netip.Addr, now time.Time) verdict {
 		bits = prefix6
 	}
 	network, err := to.WithZone("").Prefix(bits)
-	if err != nil {
+	if err != nil || !to.IsValid() {
 		return drop
 	}
 	i := maphash.Comparable(l.seed, network) % limitSlots

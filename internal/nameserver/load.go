@@ -2,7 +2,9 @@ package nameserver
 
 import (
 	"context"
+	"errors"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/miekg/dns"
@@ -101,9 +103,7 @@ func (s *Server) loadDirty(ctx context.Context) error {
 	} else {
 		next := maps.Clone(*s.zones.Load())
 		for name := range dirty {
-			if err = s.load(ctx, next, name); err != nil {
-				break
-			}
+			err = errors.Join(err, s.load(ctx, next, name))
 		}
 		s.zones.Store(&next)
 	}
@@ -115,28 +115,23 @@ func (s *Server) loadDirty(ctx context.Context) error {
 
 // loadAll reads every zone. A zone that cannot be read keeps its last state.
 func (s *Server) loadAll(ctx context.Context) error {
-	names, err := s.config.Source.Zones(ctx)
+	listed, err := s.config.Source.Zones(ctx)
 	if err != nil {
 		return err
 	}
+	names := slices.Clone(listed)
 	before := *s.zones.Load()
 	next := make(catalogue, len(names))
-	for _, name := range names {
-		name = dns.CanonicalName(name)
-		if old := before[name]; old != nil {
-			next[name] = old
-		}
-		err = s.load(ctx, next, name)
-		if err != nil {
-			break
+	for i, name := range names {
+		names[i] = dns.CanonicalName(name)
+		if old := before[names[i]]; old != nil {
+			next[names[i]] = old
 		}
 	}
-	if err != nil {
-		// Not all zones were looked at: those served before stay.
-		for name, old := range before {
-			if next[name] == nil {
-				next[name] = old
-			}
+	for _, name := range names {
+		err = errors.Join(err, s.load(ctx, next, name))
+		if ctx.Err() != nil {
+			break
 		}
 	}
 	s.zones.Store(&next)

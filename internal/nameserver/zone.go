@@ -73,6 +73,9 @@ func (z *zone) add(r publisher.StoredRecord) string {
 	if _, ok := dns.IsDomainName(name); !ok || strings.ContainsAny(name, `\*`) || !dns.IsSubDomain(z.name, name) {
 		return "its name does not belong into the zone"
 	}
+	if r.Type != publisher.TXT && r.Type != publisher.CNAME {
+		return "the type is not served"
+	}
 	if len(r.Value) > maxValue {
 		return "its value is too large"
 	}
