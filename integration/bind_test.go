@@ -55,6 +55,7 @@ func startBIND(t *testing.T, dir string) *bind {
 ns1 IN A %s
 ns2 IN AAAA %s
 mail IN A 127.0.0.1
+taken._domainkey IN TXT "somebody else's"
 `, primaryAddr, secondaryAddr))
 	b.configure("primary", fmt.Sprintf(`type primary; file "zone.db"; notify explicit; also-notify { %s port %s; };
 	allow-transfer { any; }; update-policy { grant postseal zonesub TXT CNAME; };`, secondaryAddr, b.port))

@@ -45,6 +45,14 @@ func (r *resolver) stop() {
 	<-r.done
 }
 
+// client asks this resolver the way a receiver of mail does.
+func (r *resolver) client() *net.Resolver {
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, network, r.addr)
+	}}
+}
+
 func (r *resolver) answer(w dns.ResponseWriter, q *dns.Msg) {
 	reply := new(dns.Msg)
 	reply.SetReply(q)

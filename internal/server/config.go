@@ -27,8 +27,8 @@ type Config struct {
 	Nameserver string
 	// NameserverNames are the NS names of zones that are delegated to it.
 	NameserverNames []string
-	// NameserverMinimum is the negative TTL of its zones; 0 = the name server's default.
-	NameserverMinimum time.Duration
+	// NegativeTTL is how long its negative answers may be cached; 0 = the name server's default.
+	NegativeTTL time.Duration
 	// Poll is how often due work is looked for when nothing announces it; 0 = the default.
 	Poll time.Duration
 	// ReportEvery is how often agents report when nothing happens; 0 = the default.

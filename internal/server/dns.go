@@ -31,3 +31,8 @@ func (d *liveDNS) Authoritative(ctx context.Context, name, rrtype string) (resol
 func (d *liveDNS) LookupTXT(ctx context.Context, name string) ([]string, error) {
 	return d.current.Load().LookupTXT(ctx, name)
 }
+
+// Zone finds the zone that holds a name.
+func (d *liveDNS) Zone(ctx context.Context, name string) (string, error) {
+	return d.current.Load().Zone(ctx, name)
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postseal/postseal/internal/server"
+)
+
+// defaultData is where the control plane keeps its data when nothing else is said.
+const defaultData = "/var/lib/postseal"
+
+func newServe() *cobra.Command {
+	var c server.Config
+	var level string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the control plane",
+		Long: `Run the control plane: the life of every key, the DNS records, the agents' contract and the API.
+
+A fleet.yaml given with --config is applied once, on the first start; later changes are made with 'postseal apply'.
+On first start a token for the local administrator is written to admin.json in the data directory; the other commands
+find it there (or in POSTSEAL_URL and POSTSEAL_TOKEN).`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var l slog.Level
+			if err := l.UnmarshalText([]byte(level)); err != nil {
+				return err
+			}
+			c.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: l}))
+			if c.Data == "" {
+				c.Data = defaultData
+				if dir := os.Getenv("STATE_DIRECTORY"); dir != "" {
+					c.Data = dir
+				}
+			}
+			s, err := server.New(cmd.Context(), c)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "postseal serves %s; the administrator's file is %s\n", s.URL(), s.AdminFile())
+			if addr := s.NameserverAddr(); addr != "" {
+				fmt.Fprintf(cmd.ErrOrStderr(), "the built-in name server answers on %s\n", addr)
+			}
+			return s.Run(cmd.Context())
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&c.Fleet, "config", "", "fleet.yaml to apply on the first start")
+	f.StringVar(&c.Data, "data", "", "data directory (default $STATE_DIRECTORY, else "+defaultData+")")
+	f.StringVar(&c.Database, "database", "", "postgres://… for several replicas; default SQLite in the data directory")
+	f.StringVar(&c.Listen, "listen", server.DefaultListen, "address of the API and the agents' contract (TLS)")
+	f.StringSliceVar(&c.Hosts, "host", nil, "names and addresses by which agents and people reach it; the first is used in URLs (default localhost and this machine's name)")
+	f.StringVar(&c.SealingKey, "sealing-key", "", "file with the key that seals the certificate authority (default: made in the data directory)")
+	f.StringVar(&c.Nameserver, "dns-listen", "", "address of the built-in name server, UDP and TCP; it does not run without")
+	f.StringSliceVar(&c.NameserverNames, "dns-name", nil, "NS names of the zones that are delegated to the built-in name server")
+	f.DurationVar(&c.NegativeTTL, "dns-negative-ttl", 0, "how long its negative answers may be cached (default 5m)")
+	f.DurationVar(&c.ReportEvery, "report-every", 0, "how often agents report when nothing happens (default 5m)")
+	f.DurationVar(&c.Poll, "poll", 0, "how often due work is looked for (default 1s)")
+	f.StringVar(&level, "log-level", "info", "debug, info, warn or error")
+	return cmd
+}

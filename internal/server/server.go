@@ -1,0 +1,247 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/postseal/postseal/internal/access"
+	"github.com/postseal/postseal/internal/agentapi"
+	"github.com/postseal/postseal/internal/api"
+	"github.com/postseal/postseal/internal/evidence"
+	"github.com/postseal/postseal/internal/fault"
+	"github.com/postseal/postseal/internal/fleet"
+	"github.com/postseal/postseal/internal/lifecycle"
+	"github.com/postseal/postseal/internal/nameserver"
+	"github.com/postseal/postseal/internal/publisher"
+	"github.com/postseal/postseal/internal/store"
+)
+
+const (
+	// stopWithin is how long requests under way may take when the control plane stops.
+	stopWithin = 10 * time.Second
+	// headerWithin is how long a client may take to send its request header.
+	headerWithin = 20 * time.Second
+	// maintainEvery is how often the certificate authority looks whether it must renew itself.
+	maintainEvery = time.Hour
+)
+
+// Server is a control plane that is ready to run.
+type Server struct {
+	config    Config
+	store     *store.Store
+	fleet     *fleet.Fleet
+	access    *access.Access
+	authority *fleet.Authority
+	dns       *liveDNS
+	publisher *publisher.Publisher
+	loop      *lifecycle.Reconciler
+	names     atomic.Pointer[nameserver.Server]
+	http      *http.Server
+	listener  net.Listener
+	changed   chan struct{}
+	adminFile string
+	firstTime bool
+}
+
+// New opens the database and the certificate authority, applies the first fleet.yaml where the inventory is empty, and
+// listens. Nothing moves before Run. Errors say what to do.
+func New(ctx context.Context, c Config) (*Server, error) {
+	if err := c.complete(); err != nil {
+		return nil, err
+	}
+	s := &Server{config: c, dns: &liveDNS{}, changed: make(chan struct{}, 1)}
+	if err := s.build(ctx); err != nil {
+		s.release()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Server) build(ctx context.Context) error {
+	c := s.config
+	database := c.Database
+	if database == "" {
+		database = c.Data
+	}
+	var err error
+	if s.store, err = store.Open(ctx, store.Options{Database: database, Logger: c.Logger}); err != nil {
+		return err
+	}
+	key, err := sealingKey(c.SealingKey)
+	if err != nil {
+		return err
+	}
+	if s.authority, err = fleet.OpenAuthority(filepath.Join(c.Data, "ca.sealed"), key, time.Now()); err != nil {
+		return err
+	}
+	if err := s.firstStart(ctx); err != nil {
+		return err
+	}
+	s.publisher = publisher.New(publisher.Deps{Zones: s.dns, Kinds: kinds(served{s.store, s.zonesChanged})})
+	if err := s.reconfigure(ctx); err != nil {
+		return err
+	}
+	s.fleet = fleet.New(fleet.Options{
+		Storage: s.store, Authority: s.authority, Log: c.Logger, ReportEvery: c.ReportEvery,
+		Canaries: lifecycle.Canaries{Resolver: s.dns, NonceHeader: agentapi.CanaryNonceHeader},
+	})
+	s.access = access.New(s.store)
+	worker, _ := os.Hostname()
+	s.loop = lifecycle.NewReconciler(lifecycle.Config{
+		Storage: s.store, Looker: evidence.New(s.dns, time.Now), Publisher: publishing{s.publisher}, Worker: worker,
+		Logger: c.Logger, Poll: c.Poll, Wake: s.store.Due(context.Background()),
+	})
+	handler, err := api.New(api.Options{Storage: s.store, Access: s.access, Joining: s.fleet, Agents: s.fleet, Log: c.Logger, Changed: s.wake})
+	if err != nil {
+		return err
+	}
+	s.http = &http.Server{Handler: handler, ReadHeaderTimeout: headerWithin}
+	if err := s.listen(ctx); err != nil {
+		return err
+	}
+	bundle := s.authority.Bundle()
+	s.adminFile, _, err = s.access.EnsureAdmin(ctx, c.Data, s.URL(), bundle)
+	return err
+}
+
+// sealingKey reads the key that seals the certificate authority, or makes one on first start.
+func sealingKey(path string) (fleet.SealingKey, error) {
+	key, err := fleet.ReadSealingKey(path)
+	if fault.CodeOf(err) == fault.NotFound {
+		return fleet.CreateSealingKey(path)
+	}
+	return key, err
+}
+
+func (s *Server) listen(ctx context.Context) error {
+	var lc net.ListenConfig
+	plain, err := lc.Listen(ctx, "tcp", s.config.Listen)
+	if err != nil {
+		return fault.Wrap(fault.Unavailable, err, "cannot listen on %s", s.config.Listen).WithHint("another process may have it; pass --listen ADDR:PORT")
+	}
+	s.listener = tls.NewListener(plain, s.authority.ServerTLS(s.config.Hosts, time.Now))
+	if s.config.Nameserver == "" {
+		return nil
+	}
+	names, err := nameserver.New(nameserver.Config{
+		Source: s.store, Listen: s.config.Nameserver, Names: s.config.NameserverNames, NegativeTTL: s.config.NegativeTTL, Logger: s.config.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	if err := names.Start(ctx); err != nil {
+		return err
+	}
+	s.names.Store(names)
+	return nil
+}
+
+// URL is where people and agents reach the API.
+func (s *Server) URL() string {
+	host := s.config.Hosts[0]
+	_, port, _ := net.SplitHostPort(s.listener.Addr().String())
+	return "https://" + net.JoinHostPort(host, port)
+}
+
+// AdminFile is the local administrator's file: URL, token and certificate authority.
+func (s *Server) AdminFile() string { return s.adminFile }
+
+// NameserverAddr is where the built-in name server listens; "" when it does not run.
+func (s *Server) NameserverAddr() string {
+	if names := s.names.Load(); names != nil {
+		return names.Addr()
+	}
+	return ""
+}
+
+// Run runs the control plane until ctx ends, then stops everything in reverse order of start. It returns nil after an
+// orderly stop.
+func (s *Server) Run(ctx context.Context) error {
+	defer s.release()
+	group, running := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.store.Run(running) })
+	group.Go(func() error { return s.fleet.Run(running) })
+	group.Go(func() error { return s.loop.Run(running) })
+	group.Go(func() error { return s.watch(running) })
+	group.Go(func() error { return s.maintain(running) })
+	group.Go(func() error {
+		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			return fault.Wrap(fault.Unavailable, err, "the API stopped")
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-running.Done()
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+		defer cancel()
+		if err := s.http.Shutdown(stop); err != nil {
+			return s.http.Close()
+		}
+		return nil
+	})
+	err := group.Wait()
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// maintain renews the certificate authority in time.
+func (s *Server) maintain(ctx context.Context) error {
+	tick := time.NewTicker(maintainEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := s.authority.Maintain(time.Now()); err != nil {
+			s.config.Logger.Error("renewing the certificate authority", "err", err)
+		}
+	}
+}
+
+// wake tells everybody that something may have changed.
+func (s *Server) wake() {
+	s.fleet.Wake()
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
+}
+
+// zonesChanged makes the built-in name server read its zones again.
+func (s *Server) zonesChanged() {
+	if names := s.names.Load(); names != nil {
+		names.Notify()
+	}
+}
+
+// release gives back what New took.
+func (s *Server) release() {
+	if names := s.names.Load(); names != nil {
+		stop, cancel := context.WithTimeout(context.Background(), stopWithin)
+		defer cancel()
+		if err := names.Stop(stop); err != nil {
+			s.config.Logger.Error("stopping the name server", "err", err)
+		}
+	}
+	if s.listener != nil {
+		_ = s.listener.Close()
+	}
+	if s.store != nil {
+		if err := s.store.Close(); err != nil {
+			s.config.Logger.Error("closing the database", "err", err)
+		}
+	}
+}

@@ -1,0 +1,54 @@
+package server
+
+import (
+	"context"
+	"time"
+)
+
+// watchEvery is how soon a change of the inventory that another replica made is noticed.
+const watchEvery = 5 * time.Second
+
+// watch takes over the inventory's publishers and DNS settings whenever its generation has changed.
+func (s *Server) watch(ctx context.Context) error {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	var seen int64
+	for {
+		state, err := s.store.Inventory(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			s.config.Logger.Error("reading the inventory", "err", err)
+		case state.Generation != seen:
+			if err := s.reconfigure(ctx); err != nil {
+				s.config.Logger.Error("taking over the inventory's settings", "err", err)
+			} else {
+				seen = state.Generation
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		case <-s.changed:
+		}
+	}
+}
+
+// reconfigure gives the resolver, the publishers and the name server what the inventory says now. A publisher that
+// cannot be used is logged, shown with each of its changes, and keeps nothing else from working.
+func (s *Server) reconfigure(ctx context.Context) error {
+	state, err := s.store.Inventory(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.dns.configure(state.DNS); err != nil {
+		return err
+	}
+	if err := s.publisher.Reconfigure(state.Publishers); err != nil {
+		s.config.Logger.Error("a publisher cannot be used", "err", err)
+	}
+	s.zonesChanged()
+	return nil
+}
