@@ -6,6 +6,9 @@
 //
 // Files: domain.go, signer.go, assignment.go (the nouns), policy.go (every number, with its reason), controls.go (what
 // an operator says), window.go (does it hold a step back, and until when), state.go (all of it at one generation),
-// records.go (the DNS records that services and DMARC ask for), fleet.go (the document fleet.yaml), parse.go (strict
-// reading of it), diff.go (what applying it would change).
+// records.go (the DNS records that services and DMARC ask for).
+//
+// From fleet.yaml to a new State: yaml.go (syntax and places), parse.go and parsesigner.go (keys and types), name.go,
+// duration.go and suggest.go (words in it), fleet.go (what was read, and problems with it), check.go and checkdomain.go
+// (what the values mean together), diff.go, diffsigner.go and diffdomain.go (what applying it changes).
 package inventory

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,9 +15,12 @@ import (
 	"github.com/postseal/postseal/internal/services"
 )
 
+// loadOnce keeps the tables quick: reading the catalogue takes longer than reading a fleet.
+var loadOnce = sync.OnceValues(services.Load)
+
 func catalogue(t testing.TB) *services.Catalogue {
 	t.Helper()
-	c, err := services.Load()
+	c, err := loadOnce()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +40,7 @@ func parseFile(t *testing.T, name string) Fleet {
 	return f
 }
 
-// inputs counts ids upwards.
+// counter makes ids that count upwards.
 func counter() func(string) string {
 	n := 0
 	return func(prefix string) string {
@@ -110,6 +114,28 @@ func TestParseGuide(t *testing.T) {
 	}
 	if all := strings.Join(about, "\n"); !strings.Contains(all, "guide.yaml:11:14: p=GOOGLE_PUBLIC_KEY of the selector google is not a public key") {
 		t.Errorf("warnings:\n%s", all)
+	}
+}
+
+// Every example in the documentation is a fleet of its own.
+func TestParseDocumentation(t *testing.T) {
+	text, err := os.ReadFile("../../docs/fleet-yaml.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(text), "```yaml\n")[1:]
+	if len(blocks) < 8 {
+		t.Fatalf("only %d examples were found", len(blocks))
+	}
+	for _, block := range blocks {
+		block, _, _ = strings.Cut(block, "```")
+		if _, err := ParseFleet("example", []byte(block), catalogue(t)); err != nil {
+			t.Errorf("%v\nin\n%s", err, block)
+		}
+	}
+	f := fleetOf(t, strings.Split(blocks[0], "```")[0]+"domains: {example.com: {mode: observed}}\n")
+	if f.Domains[0].Policy != DefaultPolicy() {
+		t.Errorf("the documented defaults are %+v", f.Domains[0].Policy)
 	}
 }
 
@@ -415,6 +441,44 @@ func FuzzParseFleet(f *testing.F) {
 		}
 		if _, changes, err := Apply(next, fleet, ApplyOptions{Now: time.Unix(2, 0)}); err != nil || len(changes) > 0 {
 			t.Fatalf("applied twice: %v %v", changes, err)
+		}
+	})
+}
+
+// A Fleet also comes over the API, where nobody has parsed it before.
+func FuzzFleetJSON(f *testing.F) {
+	for _, name := range []string{"../../packaging/fleet.example.yaml", "testdata/guide.yaml"} {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		fleet, err := ParseFleet(name, data, catalogue(f))
+		if err != nil {
+			f.Fatal(err)
+		}
+		seed, err := json.Marshal(fleet)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var fleet Fleet
+		if json.Unmarshal(data, &fleet) != nil {
+			return
+		}
+		bad, _ := fleet.Check(catalogue(t))
+		next, _, err := Apply(State{}, fleet, ApplyOptions{Now: time.Unix(1, 0)})
+		switch {
+		case err != nil && len(bad) == 0:
+			t.Fatalf("what was checked cannot be applied: %v", err)
+		case err == nil:
+			for _, d := range next.Domains {
+				WantedRecords(d, next.Assignments)
+			}
+			if _, changes, err := Apply(next, fleet, ApplyOptions{Now: time.Unix(2, 0)}); err != nil || len(changes) > 0 {
+				t.Fatalf("applied twice: %v %v", changes, err)
+			}
 		}
 	})
 }

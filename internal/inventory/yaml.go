@@ -23,7 +23,7 @@ const (
 	// maxFlowDepth is more than the shape of the document can hold; the YAML parser takes quadratic time on more.
 	maxFlowDepth = 20
 	// maxNodes bounds what aliases can blow a small file up to.
-	maxNodes = 2 << 20
+	maxNodes = 1 << 20
 	// maxAliasChain is more than an anchor, an alias and what stands behind it.
 	maxAliasChain = 4
 )
