@@ -72,16 +72,19 @@ floor 3 what hangs on a capability
 publisher/provider/*: publisher
 	One package for each way into a zone. It knows the interface that it fills and nothing of the fleet.
 
-floor 4 edges: never import each other
+floor 4 the shapes on the wire
 
 api/client:
 	The Go client of the HTTP API. It imports nothing of the server, so that other programs can use it.
-api: CAPABILITIES NOUNS
-	The HTTP API. It asks the same questions as web and shares none of its code.
+
+floor 4 edges: never import each other
+
+api: CAPABILITIES NOUNS agentapi api/client
+	The HTTP API. It asks the same questions as web and shares none of its code. The shapes on the wire stand once, in its client. It also carries the agents' contract.
 web: CAPABILITIES NOUNS
 	The console. Server-rendered from the capabilities, not from the API.
-store: CAPABILITIES NOUNS
-	Fills the storage interfaces that capabilities and nouns declare; they do not know that it exists.
+store: CAPABILITIES NOUNS agentapi
+	Fills the storage interfaces that capabilities and nouns declare; they do not know that it exists. Instructions for agents are composed where the wishes are, in one transaction.
 nameserver: publisher inventory
 	The built-in name server answers with what publisher wants to exist.
 intake: report
@@ -96,8 +99,8 @@ server: BELOW -keystore
 
 floor 6 a whole fleet in one process
 
-demo: server agent nameserver dkim dmarc agentapi api/client
-	Starts the real parts against each other; nameserver, dkim and dmarc for the receiver that checks the mail.
+demo: server agent nameserver dkim dmarc agentapi api/client inventory services publisher publisher/provider/*
+	Starts the real parts against each other; nameserver and publisher for the outside service's own zone, dkim and dmarc for the receiver that checks the mail, inventory and services for its fleet.yaml.
 
 floor 6 the command
 
