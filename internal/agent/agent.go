@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/postseal/postseal/dkim"
 	"github.com/postseal/postseal/internal/agentapi"
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/keystore"
@@ -41,6 +42,9 @@ type Agent struct {
 	identities   *identities // nil when the control plane was handed in
 	controlPlane agentapi.ControlPlane
 	resolver     Resolver
+
+	// canonicalization is relaxed. Tests sign under simple too, where every octet that the MTA changes would show.
+	canonicalization dkim.Canonicalization
 
 	tables   *tables
 	counters *counters

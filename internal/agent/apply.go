@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -25,6 +24,7 @@ type fleetState struct {
 	keys    map[string]*keyState
 	facts   facts
 
+	canaryFrom string            // key whose canary is next in turn
 	conditions map[string]string // what a person should know: stable word → sentence
 	contact    time.Time         // last time the control plane answered
 	trouble    string            // why it does not
@@ -194,6 +194,10 @@ func validKey(as *agentapi.Assignment, key *agentapi.Key) string {
 	return ""
 }
 
+// families are the signature algorithms in the order of their signatures from the top: RSA first, because some receivers look at
+// the first signature only, and not all of those know Ed25519.
+var families = [...]string{"rsa", "ed25519"}
+
 // family is the signature algorithm behind a key algorithm; "" when it is unknown.
 func family(algorithm string) string {
 	switch dkim.KeyAlgorithm(algorithm) {
@@ -238,8 +242,11 @@ func (f *fleetState) table(checkRecord bool, c *counters) *Table {
 			}
 		}
 		entry := &assigned{noKey: as.NoKey, bulk: as.Bulk}
-		for _, fam := range slices.Sorted(maps.Keys(best)) {
+		for _, fam := range families {
 			k := best[fam]
+			if k == nil {
+				continue
+			}
 			t.active[k.id] = true
 			entry.signing = append(entry.signing, &activeKey{id: k.id, domain: as.Domain, selector: k.key.Selector, count: c.key(k.id)})
 		}

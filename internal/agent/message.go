@@ -101,7 +101,7 @@ func (m *message) endOfHeaders(a *Agent) error {
 			a.keyFailed(k.id, err)
 			return fmt.Errorf("key %s: %w", k.id, err)
 		}
-		signings = append(signings, signing(k.domain, k.selector, key, now, oversign))
+		signings = append(signings, a.signing(k.domain, k.selector, key, now, oversign))
 	}
 	signer, err := dkim.NewSigner(signings...)
 	if err != nil {

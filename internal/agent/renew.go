@@ -3,10 +3,11 @@ package agent
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/hex"
 	"encoding/pem"
-	"strings"
 	"time"
 
 	"github.com/postseal/postseal/internal/agentapi"
@@ -47,17 +48,19 @@ func (i *identities) renewIfDue(ctx context.Context) (bool, error) {
 	if id.Previous != nil || i.now().Before(renewalTime(id.credential)) {
 		return false, nil
 	}
-	keyID, csr, err := newIdentityKey(i.store, "identity-"+strings.ToLower(rand.Text()))
+	// The same key when the answer to an earlier request was lost: the control plane then repeats it.
+	digest := sha256.Sum256([]byte(id.KeyID))
+	keyID, csr, err := newIdentityKey(i.store, "renew-"+hex.EncodeToString(digest[:12]))
 	if err != nil {
 		return false, err
 	}
 	request, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	response, err := i.Renew(request, agentapi.RenewRequest{Version: agentapi.Version, CSR: csr})
-	if err == nil {
-		err = i.take(keyID, response)
-	}
 	if err != nil {
+		return false, err
+	}
+	if err := i.take(keyID, response); err != nil {
 		_ = i.store.Destroy(keyID)
 		return false, err
 	}

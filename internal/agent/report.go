@@ -85,22 +85,42 @@ func (a *Agent) facts() agentapi.Report {
 	}
 	// First who may still sign, then how much was signed: a key that is said to have stopped comes with its last number.
 	inUse := a.tables.inUse()
-	canaries := 0
-	for _, id := range slices.Sorted(maps.Keys(f.keys)) {
+	ids := slices.Sorted(maps.Keys(f.keys))
+	canaries := f.nextCanaries(ids)
+	for _, id := range ids {
 		k := f.keys[id]
 		count := a.counters.key(id)
-		kr := agentapi.KeyReport{ID: id, Has: k.has, Record: k.record, Signing: inUse[id], SignedAgeSeconds: -1, Destroyed: k.destroyed, Error: k.problem()}
+		kr := agentapi.KeyReport{ID: id, Has: k.has, Record: k.record, Signing: inUse[id], SignedAgeSeconds: -1, Destroyed: k.destroyed, Error: shown(k.problem())}
 		if age, ok := a.counters.age(count); ok {
 			kr.SignedAgeSeconds = int64(age / time.Second)
 		}
 		kr.Signed = count.signed.Load()
-		if k.canary != nil && canaries < canariesPerReport {
-			canaries++
+		if canaries[id] {
 			kr.CanaryNonce, kr.Canary = k.canaryNonce, k.canary
 		}
 		r.Keys = append(r.Keys, kr)
 	}
 	return r
+}
+
+// nextCanaries picks the keys whose canaries go into the next report: all in turn, whether or not the control plane says that it has
+// seen them.
+func (f *fleetState) nextCanaries(ids []string) map[string]bool {
+	var waiting []string
+	for _, id := range ids {
+		if f.keys[id].canary != nil {
+			waiting = append(waiting, id)
+		}
+	}
+	from, _ := slices.BinarySearch(waiting, f.canaryFrom)
+	picked := map[string]bool{}
+	for i := range min(len(waiting), canariesPerReport) {
+		picked[waiting[(from+i)%len(waiting)]] = true
+	}
+	if len(waiting) > 0 {
+		f.canaryFrom = waiting[(from+len(picked))%len(waiting)]
+	}
+	return picked
 }
 
 // software names this program and its version.

@@ -12,9 +12,12 @@ import (
 // (RFC 8058 §4).
 var bulkOversign = []string{"List-Unsubscribe", "List-Unsubscribe-Post"}
 
-// signing is one signature as Postseal makes them: relaxed/relaxed, no l=, no x=.
-func signing(domain, selector string, key crypto.Signer, now time.Time, oversign []string) dkim.Signing {
-	return dkim.Signing{Domain: domain, Selector: selector, Key: key, Time: now, Oversign: append(dkim.DefaultOversign(), oversign...)}
+// signing is one signature as Postseal makes them: no l=, no x=.
+func (a *Agent) signing(domain, selector string, key crypto.Signer, now time.Time, oversign []string) dkim.Signing {
+	return dkim.Signing{
+		Domain: domain, Selector: selector, Key: key, Time: now, Oversign: append(dkim.DefaultOversign(), oversign...),
+		HeaderCanonicalization: a.canonicalization, BodyCanonicalization: a.canonicalization,
+	}
 }
 
 // headerOf splits a complete field into the name and value that the milter protocol wants: no final line end, LF at the folds is
