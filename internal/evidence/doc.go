@@ -3,5 +3,6 @@
 // It judges nothing but one question: does each authoritative server show exactly the value that is expected? A server that
 // does not answer is neither yes nor no.
 //
-// Files: sighting.go (what was seen), observer.go (looking).
+// Files: sighting.go (what was seen), observer.go (looking), flight.go (one look for all who
+// ask the same at the same time).
 package evidence

@@ -19,42 +19,71 @@ type Resolver interface {
 // only wait for each other's sockets.
 const maxLooks = 16
 
-// Observer looks at DNS for everybody: who asks for what is being looked at already gets that look. It is safe for
-// concurrent use and keeps no goroutine.
+// Observer looks at DNS for everybody. It is safe for concurrent use and keeps no goroutine.
 type Observer struct {
 	resolver Resolver
 	now      func() time.Time
 	slots    chan struct{}
+	flights  flights
 }
 
 // New makes an observer. now stamps the looks.
 func New(r Resolver, now func() time.Time) *Observer {
-	return &Observer{resolver: r, now: now, slots: make(chan struct{}, maxLooks)}
+	return &Observer{resolver: r, now: now, slots: make(chan struct{}, maxLooks), flights: flights{now: make(map[question]*flight)}}
 }
 
-// Look asks every authoritative server whether exactly the expected value stands at the name; expected "" = nothing should.
-// rrtype is TXT or CNAME. Trouble never becomes a verdict: a server without a usable answer is Silent, and Sighting.Problem
-// says why nobody could be asked, the end of ctx included.
+// Look asks every authoritative server whether exactly the expected value stands at the name; expected "" = nothing should. rrtype is
+// TXT or CNAME. A TXT value that stands behind a CNAME counts, and the CNAME is told; where nothing should stand, a CNAME is
+// something.
+//
+// Trouble never becomes a verdict: a server without a usable answer is Silent, and Sighting.Problem says why nobody could be asked, the
+// end of ctx included. Who asks what somebody else is just looking at gets that look; Sighting.At is when it ended.
 func (o *Observer) Look(ctx context.Context, name, rrtype, expected string) Sighting {
-	s := Sighting{Name: name, Type: rrtype, Expected: expected}
+	q := question{canonical(name), rrtype, expected}
+	s, ok := o.flights.do(ctx, q, func(ctx context.Context) Sighting { return o.look(ctx, q) })
+	if !ok {
+		return o.interrupted(q)
+	}
+	return s
+}
+
+func (o *Observer) look(ctx context.Context, q question) Sighting {
 	select {
 	case o.slots <- struct{}{}:
 		defer func() { <-o.slots }()
 	case <-ctx.Done():
-		s.At, s.Problem = o.now(), "looking at "+name+" was interrupted"
-		return s
+		return o.interrupted(q)
 	}
-	view, err := o.resolver.Authoritative(ctx, name, rrtype)
-	s.At = o.now()
+	view, err := o.resolver.Authoritative(ctx, q.name, q.rrtype)
+	s := Sighting{Name: q.name, Type: q.rrtype, Expected: q.expected, At: o.now()}
 	if err != nil {
 		s.Problem, _ = fault.Show(err)
 		return s
 	}
 	s.Zone = view.Zone
 	for _, a := range view.Answers {
-		s.Servers = append(s.Servers, judge(a, rrtype, expected))
+		s.Servers = append(s.Servers, judge(a, q.rrtype, q.expected))
 		s.PositiveTTL = max(s.PositiveTTL, time.Duration(a.TTL)*time.Second)
 		s.NegativeTTL = max(s.NegativeTTL, time.Duration(a.NegativeTTL)*time.Second)
+	}
+	for _, target := range view.Targets {
+		s.NegativeTTL = max(s.NegativeTTL, time.Duration(target.NegativeTTL)*time.Second)
+		for _, a := range target.Answers {
+			s.PositiveTTL = max(s.PositiveTTL, time.Duration(a.TTL)*time.Second)
+		}
+	}
+	return s
+}
+
+func (o *Observer) interrupted(q question) Sighting {
+	return Sighting{Name: q.name, Type: q.rrtype, Expected: q.expected, At: o.now(), Problem: "looking at " + q.name + " was interrupted"}
+}
+
+// clone copies what a caller could change.
+func (s Sighting) clone() Sighting {
+	s.Servers = slices.Clone(s.Servers)
+	for i := range s.Servers {
+		s.Servers[i].Values = slices.Clone(s.Servers[i].Values)
 	}
 	return s
 }

@@ -166,9 +166,12 @@ func readBack(ctx context.Context, p Provider, zone string, c Change) error {
 	return ConflictAt(libdns.AbsoluteName(c.Name, zone), all)
 }
 
-// explain puts what was being done before an error's sentence; code and hint stay.
+// explain puts what was being done before an error's sentence; code, hint and cause stay.
 func explain(err error, format string, args ...any) error {
-	what := fmt.Sprintf(format, args...)
 	message, hint := fault.Show(err)
-	return &fault.Error{Code: fault.CodeOf(err), Message: what + ": " + message, Hint: hint, Err: err}
+	cause := err
+	if f, ok := errors.AsType[*fault.Error](err); ok {
+		cause = f.Err
+	}
+	return &fault.Error{Code: fault.CodeOf(err), Message: fmt.Sprintf(format, args...) + ": " + message, Hint: hint, Err: cause}
 }
