@@ -9,8 +9,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/postseal/postseal/internal/access"
 	"github.com/postseal/postseal/internal/fault"
+	"github.com/postseal/postseal/internal/fleet"
 	"github.com/postseal/postseal/internal/inventory"
+	"github.com/postseal/postseal/internal/lifecycle"
 )
 
 // Options say which database to open.
@@ -38,6 +41,13 @@ type Store struct {
 	latest   time.Time // the latest time given out by this process
 	markedAt time.Time // when this process last kept the time in the database, by its own clock
 }
+
+// The capabilities whose storage this is. The API's and the name server's are edges; the server ties those.
+var (
+	_ lifecycle.Storage = (*Store)(nil)
+	_ fleet.Storage     = (*Store)(nil)
+	_ access.Storage    = (*Store)(nil)
+)
 
 // dialect is what the two databases do differently.
 type dialect struct {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,9 @@ import (
 // maxAttempts is how often a transaction is begun that PostgreSQL gives up for another one's sake; two that meet twice
 // in a row are rare, four times are trouble.
 const maxAttempts = 5
+
+// maxMarks bounds the arguments of one query; PostgreSQL takes 65,535 and SQLite 32,766.
+const maxMarks = 1000
 
 // tx is one transaction. A function that gets one may run more than once and keeps nothing from a failed run.
 type tx struct {
@@ -168,6 +172,20 @@ func list[T any](ctx context.Context, t *tx, query string, args []any, scan func
 		return nil
 	})
 	return all, err
+}
+
+// chunks runs a query with a list of ids in place of its %s, as often as it takes.
+func (t *tx) chunks(ctx context.Context, query string, ids []string, f func(scanner) error) error {
+	for chunk := range slices.Chunk(ids, maxMarks) {
+		args := make([]any, len(chunk))
+		for i, id := range chunk {
+			args[i] = id
+		}
+		if err := t.rows(ctx, fmt.Sprintf(query, marks(1, len(chunk))), args, f); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func firstLine(statement string) string {

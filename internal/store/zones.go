@@ -39,8 +39,8 @@ func (s *Store) Zone(ctx context.Context, name string) (zone publisher.StoredZon
 }
 
 // SwapRecordSet makes the record set of one type at one name go from expect to want; the order of values means nothing.
-// have is what stands there afterwards. When want stands already, with whatever TTL, nothing changes. When something else
-// does, or a CNAME and another type would meet at the name, it is fault.Conflict and have is what is in the way.
+// have are the values of that type that stand there afterwards. When want stands already, with whatever TTL, nothing
+// changes. When something else does, or a CNAME and another type would meet at the name, it is fault.Conflict.
 // fault.NotFound: the zone is not served.
 func (s *Store) SwapRecordSet(ctx context.Context, zone, name, rrtype string, expect, want []string, ttl uint32) (have []string, err error) {
 	err = s.write(ctx, "change zone "+zone, func(t *tx) error {
@@ -48,7 +48,7 @@ func (s *Store) SwapRecordSet(ctx context.Context, zone, name, rrtype string, ex
 		if err != nil {
 			return err
 		}
-		others := []string{}
+		var others []string
 		have = nil
 		if err := t.rows(ctx, `SELECT type, value FROM zone_records WHERE zone = $1 AND name = $2 ORDER BY type, position`, []any{zone, name}, func(s scanner) error {
 			var kind, value string
@@ -66,7 +66,6 @@ func (s *Store) SwapRecordSet(ctx context.Context, zone, name, rrtype string, ex
 		}
 		switch {
 		case len(others) > 0 && len(want) > 0:
-			have = others
 			return fault.New(fault.Conflict, "%s already has %s", name, strings.Join(others, ", "))
 		case sameValues(have, want):
 			return nil
