@@ -59,6 +59,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(newKeygen(), newSign(), newVerify())
-	root.AddCommand(newAgent())
+	root.AddCommand(newAgent(), newServe(), newDemo())
+	root.AddCommand(remoteCommands()...)
 	return root
 }

@@ -31,11 +31,11 @@ const AdminFile = "admin.json"
 
 // DefaultDataDirs are where serve keeps its data when nobody says otherwise, in the order in which they are tried.
 func DefaultDataDirs() []string {
-	dirs := []string{"postseal-data"}
+	dirs := []string{"/var/lib/postseal"}
 	if dir := os.Getenv("STATE_DIRECTORY"); dir != "" {
-		dirs = append(dirs, dir)
+		dirs = append([]string{dir}, dirs...)
 	}
-	return append(dirs, "/var/lib/postseal")
+	return dirs
 }
 
 // ReadAdmin reads the local administrator's file in a data directory; fault.NotFound when there is none.

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postseal/postseal/internal/api/client"
+)
+
+func newServerNoun() *cobra.Command {
+	list := query(&cobra.Command{Use: "list", Short: "List servers and their agents", Args: cobra.NoArgs},
+		func(ctx context.Context, c *client.Client, _ []string) (client.Servers, error) { return c.Servers(ctx) }, printServers)
+	show := query(&cobra.Command{Use: "show NAME", Short: "Show a server and its agent", Args: cobra.ExactArgs(1)},
+		func(ctx context.Context, c *client.Client, args []string) (client.Server, error) {
+			return c.Server(ctx, args[0])
+		}, printServer)
+	return noun("server", "Mail servers and their agents (they come from fleet.yaml)", list, show, newDecommission())
+}
+
+func newDecommission() *cobra.Command {
+	var r remote
+	var reason string
+	cmd := &cobra.Command{
+		Use:   "decommission NAME --reason TEXT",
+		Short: "Declare a server gone",
+		Long: `Declare a server gone: its agent is refused from now on, its keys count as unused, and their records go after the usual time. It cannot come
+back under its identity; a machine that takes its place is a new server with a name of its own.`,
+		Example: `  postseal server decommission mx1 --reason "the machine burnt"`,
+		Args:    cobra.ExactArgs(1),
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for the journal (required)")
+	return act(&r, cmd, func(c *client.Client, args []string) (string, error) {
+		if err := needReason(reason); err != nil {
+			return "", err
+		}
+		return args[0] + " is decommissioned.", c.Decommission(cmd.Context(), args[0], reason)
+	})
+}
+
+func printServers(out io.Writer, all client.Servers) error {
+	t := table{head: []string{"SERVER", "AGENT", "LAST REPORT", "CERTIFICATE ENDS", "KEYS", "UNSIGNED", "SOFTWARE"}}
+	for _, s := range all.Servers {
+		m := calm
+		switch s.State {
+		case "current":
+			m = good
+		case "behind", "new":
+			m = waiting
+		case "silent":
+			m = bad
+		}
+		var unsigned uint64
+		for _, n := range s.Unsigned {
+			unsigned += n
+		}
+		t.add(m, s.Name, s.State, since(s.Reported, all.Now), stamp(s.CertificateEnds), strconv.Itoa(s.Keys), strconv.FormatUint(unsigned, 10), dash(s.Software))
+	}
+	return t.print(out, "There are no servers. They come from fleet.yaml: postseal apply -f fleet.yaml")
+}
+
+func printServer(out io.Writer, s client.Server) error {
+	gone, skew := "", ""
+	if !s.Decommissioned.IsZero() {
+		gone = stamp(s.Decommissioned) + " by " + s.DecommissionedBy
+	}
+	if d := time.Duration(s.SkewSeconds) * time.Second; d != 0 {
+		skew = d.String() + " against the control plane"
+	}
+	facts(out, "server", s.Name, "id", s.ID, "label", s.Label, "agent", s.State, "joined", stamp(s.Joined), "last report", stamp(s.Reported),
+		"certificate ends", stamp(s.CertificateEnds), "clock", skew, "software", s.Software, "keys", strconv.Itoa(s.Keys), "decommissioned", gone)
+	for _, reason := range slices.Sorted(maps.Keys(s.Unsigned)) {
+		fmt.Fprintf(out, "not signed: %d × %s\n", s.Unsigned[reason], clean(reason))
+	}
+	if s.State == "new" {
+		fmt.Fprintf(out, "\nIts agent has not joined yet: postseal token add --server %s\n", clean(s.Name))
+	}
+	return nil
+}
