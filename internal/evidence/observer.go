@@ -54,6 +54,9 @@ func (o *Observer) look(ctx context.Context, q question) Sighting {
 	case <-ctx.Done():
 		return o.interrupted(q)
 	}
+	if q.rrtype != "TXT" && q.rrtype != "CNAME" {
+		return Sighting{Name: q.name, Type: q.rrtype, Expected: q.expected, At: o.now(), Problem: "records of type " + q.rrtype + " are not looked at"}
+	}
 	view, err := o.resolver.Authoritative(ctx, q.name, q.rrtype)
 	s := Sighting{Name: q.name, Type: q.rrtype, Expected: q.expected, At: o.now()}
 	if err != nil {
@@ -91,29 +94,29 @@ func (s Sighting) clone() Sighting {
 // judge says what one answer means for the expectation.
 func judge(a resolver.Answer, rrtype, expected string) ServerSight {
 	sight := ServerSight{Server: a.Server, CNAME: a.Own}
-	var have []string
+	alias := a.Own != "" && rrtype != "CNAME"
 	switch a.Status {
 	case resolver.StatusOK:
-		have = a.TXT
+		sight.Values = a.TXT
 		if rrtype == "CNAME" {
-			have, expected = a.CNAME, canonical(expected)
+			sight.Values, expected = a.CNAME, canonical(expected)
 		}
-		sight.Values = have
 	case resolver.StatusNoData:
 		sight.Detail = "no " + rrtype + " record"
 	case resolver.StatusNXDomain:
 		sight.Detail = "NXDOMAIN"
 	default:
 		sight.Verdict, sight.Detail = Silent, a.Detail
-		return sight
 	}
-	want := []string{expected}
-	if expected == "" {
-		want = nil
-	}
-	sight.Verdict = Differs
-	if slices.Equal(have, want) && (expected != "" || a.Own == "") {
+	switch {
+	case sight.Verdict == Silent:
+	case expected == "" && len(sight.Values) == 0 && !alias, expected != "" && len(sight.Values) == 1 && sight.Values[0] == expected:
 		sight.Verdict = Shows
+	default:
+		sight.Verdict = Differs
+	}
+	if alias && sight.Detail != "" {
+		sight.Detail = "CNAME to " + a.Own + ": " + sight.Detail
 	}
 	return sight
 }
