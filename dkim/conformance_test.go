@@ -97,6 +97,16 @@ func (z zone) LookupTXT(_ context.Context, name string) ([]string, error) {
 	}
 }
 
+// namedRecords answers by name.
+type namedRecords map[string][]string
+
+func (r namedRecords) LookupTXT(_ context.Context, name string) ([]string, error) {
+	if records, ok := r[name]; ok {
+		return records, nil
+	}
+	return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+}
+
 func readJSON(t testing.TB, path string, into any) {
 	t.Helper()
 	data, err := os.ReadFile(path)

@@ -9,16 +9,20 @@
 //
 //	limits.go      every limit, with its reason
 //	reason.go      result words, reasons, the typed error
-//	domain.go      domain and selector syntax, A-labels, alignment
+//	domain.go      domain and selector syntax
+//	punycode.go    U-labels to A-labels
+//	base64.go      base64 with folding
 //	taglist.go     tag=value lists, as in signatures and key records
 //	fields.go      the header block of one message and the choice of fields
 //	canonheader.go simple and relaxed header canonicalisation
 //	canonbody.go   simple and relaxed body canonicalisation, hashed in place
+//	signing.go     what to sign with, checked once
 //	sign.go        Signer: header fields and body in, DKIM-Signature fields out
 //	signfield.go   how a DKIM-Signature field is laid out and folded
 //	signature.go   a DKIM-Signature field parsed and checked
 //	verify.go      Verifier: header fields and body in, results out
 //	verifykey.go   from a signature to its key: lookup, record, suitability
+//	align.go       the author's domain and whether it is the signature's
 //	keyrecord.go   key records parsed and written
 //	keyder.go      the public key inside a record
 //	keyfile.go     private keys made, written and read

@@ -190,6 +190,76 @@ func TestSignerReset(t *testing.T) {
 	}
 }
 
+// TestUse chooses the key after the header, as a mail server does that knows the author only then, and counts what that costs.
+func TestUse(t *testing.T) {
+	key := readKey(t, ed25519Path)
+	prepared := map[string]*dkim.Prepared{}
+	for _, domain := range []string{"one.example", "two.example"} {
+		p, err := dkim.Prepare(dkim.Signing{Domain: domain, Selector: "s", Key: key, Expire: 7 * 24 * time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		prepared[domain] = p
+	}
+	s, err := dkim.NewSigner()
+	if err != nil {
+		t.Fatal(err)
+	}
+	header, body := []byte("From: a@sign.example\r\n"), []byte("body\r\n")
+	sign := func(domains ...*dkim.Prepared) [][]byte {
+		if err := s.Reset(); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Header(header); err != nil {
+			t.Fatal(err)
+		}
+		s.Use(time.Unix(1700000000, 0), domains...)
+		s.Body(body)
+		fields, err := s.Finish()
+		if err != nil || len(fields) != len(domains) {
+			t.Fatal(fields, err)
+		}
+		return fields
+	}
+	both := sign(prepared["one.example"], prepared["two.example"])
+	for i, want := range []string{"d=one.example;", "d=two.example;"} {
+		if f := unfold(both[i]); !strings.Contains(f, want) || !strings.Contains(f, "t=1700000000;x=1700604800;h=From:From:") {
+			t.Errorf("%s: %s", want, f)
+		}
+		message := string(both[i]) + string(header) + "\r\n" + string(body)
+		opts := dkim.VerifyOptions{Resolver: recordFor(t, key), Now: func() time.Time { return time.Unix(1700000000, 0) }}
+		if got := verdicts(t, message, opts); !slices.Equal(got, []string{"pass"}) {
+			t.Errorf("%s: %v", want, got)
+		}
+	}
+	if f := unfold(sign(prepared["two.example"])[0]); !strings.Contains(f, "d=two.example;") {
+		t.Error(f)
+	}
+	const ceiling = 4
+	if n := testing.AllocsPerRun(10, func() { sign(prepared["one.example"]) }); n > ceiling {
+		t.Errorf("%v allocations, at most %d", n, ceiling)
+	}
+}
+
+// TestSignaturesUnderneath: "DKIM-Signature" in Headers covers the signatures that a message brings along.
+func TestSignaturesUnderneath(t *testing.T) {
+	key := readKey(t, ed25519Path)
+	opts := dkim.VerifyOptions{Resolver: recordFor(t, key)}
+	first := signed(t, plainMessage, dkim.Signing{Domain: "one.example", Selector: "s", Key: key})
+	second := signed(t, first, dkim.Signing{Domain: "two.example", Selector: "s", Key: key, Headers: []string{"From", "DKIM-Signature"}})
+	if got := verdicts(t, second, opts); !slices.Equal(got, []string{"pass", "pass"}) {
+		t.Error(got)
+	}
+	third := signed(t, second, dkim.Signing{Domain: "three.example", Selector: "s", Key: key})
+	if got := verdicts(t, third, opts); !slices.Equal(got, []string{"pass", "pass", "pass"}) {
+		t.Error(got)
+	}
+	changed := strings.Replace(third, "d=one.example", "d=ten.example", 1)
+	if got := verdicts(t, changed, opts); !slices.Equal(got, []string{"pass", "signature_mismatch", "signature_mismatch"}) {
+		t.Error(got)
+	}
+}
+
 // badKey is a signer of a kind or with an answer that DKIM cannot use.
 type badKey struct {
 	pub crypto.PublicKey

@@ -52,24 +52,28 @@ func (w *fieldWriter) text(s string) {
 }
 
 // appendField lays out the field up to and with "b=", which stays empty and comes last.
-func (s *Signer) appendField(dst []byte, p *signing, bodySum []byte) []byte {
+func (s *Signer) appendField(dst []byte, p *Prepared, bodySum []byte) []byte {
 	w := fieldWriter{b: dst}
 	w.text(signatureName)
 	w.text(":")
 	w.tag("v", "1")
 	w.tag("a", p.algorithm)
-	w.tag("c", canonicalizationName(p.HeaderCanonicalization, p.BodyCanonicalization))
+	w.tag("c", canonicalizationName(p.want.HeaderCanonicalization, p.want.BodyCanonicalization))
 	w.tag("d", p.domain)
 	w.tag("s", p.selector)
-	if p.Identity != "" {
-		w.tag("i", p.Identity)
+	if p.want.Identity != "" {
+		w.tag("i", p.want.Identity)
 	}
 	var digits [20]byte
-	if !p.Time.IsZero() {
-		t := p.Time.Unix()
+	at := p.want.Time
+	if !s.at.IsZero() {
+		at = s.at
+	}
+	if !at.IsZero() {
+		t := at.Unix()
 		w.tag("t", string(strconv.AppendInt(digits[:0], t, 10)))
-		if p.Expire != 0 {
-			w.tag("x", string(strconv.AppendInt(digits[:0], t+int64(p.Expire.Seconds()), 10)))
+		if p.want.Expire != 0 {
+			w.tag("x", string(strconv.AppendInt(digits[:0], t+int64(p.want.Expire.Seconds()), 10)))
 		}
 	}
 	s.appendNames(&w, p)
@@ -85,7 +89,7 @@ func (s *Signer) appendField(dst []byte, p *signing, bodySum []byte) []byte {
 }
 
 // appendNames adds h=: each name as often as it is present, and once more if oversigned.
-func (s *Signer) appendNames(w *fieldWriter, p *signing) {
+func (s *Signer) appendNames(w *fieldWriter, p *Prepared) {
 	first := true
 	for _, n := range p.names {
 		times := s.block.count(n.name)
