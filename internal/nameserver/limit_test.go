@@ -170,3 +170,20 @@ func FuzzRespond(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkRespond(b *testing.B) {
+	zones := make(catalogue)
+	for _, stored := range fuzzZones() {
+		z, _ := compile(&Config{Names: []string{"ns1.example.net."}, NegativeTTL: time.Minute}, stored)
+		zones[z.name] = z
+	}
+	q := new(dns.Msg)
+	q.SetQuestion("a._domainkey.example.org.", dns.TypeTXT)
+	q.SetEdns0(udpSize, false)
+	b.ReportAllocs()
+	for b.Loop() {
+		if respond(zones, q, true) == nil {
+			b.Fatal("no reply")
+		}
+	}
+}

@@ -137,6 +137,36 @@ func TestOtherStringBounds(t *testing.T) {
 	}
 }
 
+// The largest value goes through, also when one replaces another; a larger one is for nobody's message.
+func TestLargestValue(t *testing.T) {
+	b := startBIND(t)
+	p := provider(t, rfc2136.Config{Server: b.addr, KeyFile: b.keyFile(t, "postseal", secret)})
+	largest := p.Capabilities().MaxTXT
+	name := strings.Repeat(strings.Repeat("n", 63)+".", 3) + "_domainkey"
+	before := ""
+	for _, letter := range []string{"a", "b", ""} {
+		value := strings.Repeat(letter, largest)
+		if outcome, err := p.Set(t.Context(), "example.org", set(name, before, value)); err != nil || outcome != publisher.Done {
+			t.Fatalf("%s: %q, %v", letter, outcome, err)
+		}
+		before = value
+	}
+}
+
+// A key file that is exchanged is used from then on.
+func TestKeyExchanged(t *testing.T) {
+	b := startBIND(t)
+	file := b.keyFile(t, "postseal", otherSecret)
+	p := provider(t, rfc2136.Config{Server: b.addr, KeyFile: file})
+	if _, err := p.Set(t.Context(), "example.org", set("s1._domainkey", "", "v=DKIM1; p=A")); fault.CodeOf(err) != fault.Denied || err == nil {
+		t.Fatalf("%v, want denied", err)
+	}
+	b.keyFile(t, "postseal", secret)
+	if outcome, err := p.Set(t.Context(), "example.org", set("s1._domainkey", "", "v=DKIM1; p=A")); err != nil || outcome != publisher.Done {
+		t.Fatalf("%q, %v", outcome, err)
+	}
+}
+
 // A CNAME must not go where records stand that the provider does not read.
 func TestCNAMEBesideOtherTypes(t *testing.T) {
 	b := startBIND(t)

@@ -27,7 +27,7 @@ func (s *session) refusal(r *dns.Msg, a act) error {
 			WithHint("check server and zone of the publisher; server must be the primary, and its allow-query must let %s ask", s.who())
 	case r.Rcode == dns.RcodeRefused:
 		return fault.New(fault.Denied, "the server %s refuses the update of %s by %s", server, zone, s.who()).
-			WithHint("check the zone's update-policy or allow-update: the key must be granted TXT and CNAME below _domainkey and at _dmarc")
+			WithHint("check that it is the zone's primary, and its update-policy or allow-update: TXT and CNAME below _domainkey and at _dmarc must be granted")
 	case r.Rcode == dns.RcodeNotImplemented:
 		return fault.New(fault.Invalid, "the server %s does not take updates for %s", server, zone).
 			WithHint("server must be the zone's primary name server, and the zone must be dynamic there")
