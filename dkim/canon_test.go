@@ -230,22 +230,26 @@ func TestBodyInSingleOctets(t *testing.T) {
 	all()
 }
 
-// TestUnevenSpaceAtEveryPosition moves each kind of white space over all places of three eight-octet words.
+// TestUnevenSpaceAtEveryPosition moves each kind of white space over all places of three blocks of 32 octets.
 func TestUnevenSpaceAtEveryPosition(t *testing.T) {
-	for _, special := range []string{"\t", "  ", " \t", " \r", " \x01", " ", " \n", "\xff ", "\x89", "\xa0 "} {
-		for at := range 26 {
-			for end := range 10 {
-				text := strings.Repeat("x", at) + special + strings.Repeat("y", end+1)
-				for from := range at + 1 {
-					want := len(text)
-					for k := from; k < len(text)-1; k++ {
-						if text[k] == '\t' || text[k] == ' ' && strings.IndexByte(" \t\r", text[k+1]) >= 0 {
+	for _, special := range []string{"\t", "  ", " \t", " \r", " \x01", " ", " \n", "\xff ", "\x89", "\xa0 ", " (", " -  ", "\xa0\xa0", " \xa0", "! ", " \x00 \t"} {
+		for at := range 100 {
+			for _, end := range []int{1, 2, 7, 8, 31, 32, 33, 70} {
+				text := strings.Repeat("x", at) + special + strings.Repeat("y", end)
+				tab := strings.IndexByte(text, '\t')
+				if tab < 0 {
+					tab = len(text)
+				}
+				for _, from := range []int{0, at / 2, at} {
+					want := tab
+					for k := from; k < tab; k++ {
+						if text[k] == ' ' && strings.IndexByte(" \t\r", text[k+1]) >= 0 {
 							want = k
 							break
 						}
 					}
-					if got := nextUnevenSpace([]byte(text), from); got != want {
-						t.Fatalf("nextUnevenSpace(%q, %d) = %d, want %d", text, from, got, want)
+					if got := nextUnevenSpace([]byte(text), from, tab); got != want {
+						t.Fatalf("nextUnevenSpace(%q, %d, %d) = %d, want %d", text, from, tab, got, want)
 					}
 				}
 			}

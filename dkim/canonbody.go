@@ -151,9 +151,16 @@ func contentEnd(p []byte, c Canonicalization) int {
 
 // emitRelaxed hashes content that begins and ends with other octets than white space.
 func (b *bodyHash) emitRelaxed(p []byte) {
-	start := 0
+	start, tab := 0, -1
 	for {
-		k := nextUnevenSpace(p, start)
+		if tab < start {
+			if tab = bytes.IndexByte(p[start:], '\t'); tab < 0 {
+				tab = len(p)
+			} else {
+				tab += start
+			}
+		}
+		k := nextUnevenSpace(p, start, tab)
 		if k == len(p) {
 			b.emit(p[start:])
 			return
@@ -175,46 +182,47 @@ func (b *bodyHash) emitRelaxed(p []byte) {
 	}
 }
 
-// nextUnevenSpace finds the next octet, from that position on, that relaxed canonicalisation may change: a tab, or a space
-// before more white space or before a CR. It returns len(p) when there is none. The last octet of p is not white space.
+// nextUnevenSpace finds the next octet in p[from:tab] that relaxed canonicalisation may change, a space before more white space
+// or before a CR, and else returns tab: the position of the next tab, or len(p). The last octet of p is not white space.
 //
-// Single spaces between words are too frequent to stop at each, so eight octets are looked at together.
-func nextUnevenSpace(p []byte, from int) int {
+// Single spaces between words are too frequent to stop at each, so eight places are looked at together, and four times
+// eight before branching: an octet of z is zero where a space stands before an octet that has none but the bits of space, tab
+// and CR. That lets some others through ("(" and "-" among them), which isUneven sorts out.
+func nextUnevenSpace(p []byte, from, tab int) int {
 	const (
 		ones  = 0x0101010101010101
 		highs = 0x8080808080808080
-		lows  = 0x7f7f7f7f7f7f7f7f
+		space = ones * ' '
+		other = ones * (0xff &^ (' ' | '\t' | '\r'))
 	)
 	i := from
-	before := uint64(0) // high bit of octet 0 set: the octet before this word is a space not judged yet
-	for ; i+8 <= len(p); i += 8 {
-		x := binary.LittleEndian.Uint64(p[i:])
-		y := x ^ ones*' '
-		space := ^((y&lows + lows) | y) & highs
-		small := ^((x | highs) - ones*(' '+1) | x) & highs
-		z := x ^ ones*'\t'
-		tab := (z - ones) & ^z & highs
-		if (space<<8|before)&small|tab == 0 {
-			before = space >> 56
+	for i+33 <= tab {
+		w := p[i : i+33]
+		z0 := (binary.LittleEndian.Uint64(w) ^ space) | binary.LittleEndian.Uint64(w[1:])&other
+		z1 := (binary.LittleEndian.Uint64(w[8:]) ^ space) | binary.LittleEndian.Uint64(w[9:])&other
+		z2 := (binary.LittleEndian.Uint64(w[16:]) ^ space) | binary.LittleEndian.Uint64(w[17:])&other
+		z3 := (binary.LittleEndian.Uint64(w[24:]) ^ space) | binary.LittleEndian.Uint64(w[25:])&other
+		if ((z0-ones)&^z0|(z1-ones)&^z1|(z2-ones)&^z2|(z3-ones)&^z3)&highs == 0 {
+			i += 32
 			continue
 		}
-		for k := i - int(before>>7); k < i+8; k++ {
-			if isUneven(p, k) {
-				return k
+		for end := i + 32; i < end; i++ {
+			if isUneven(p, i) {
+				return i
 			}
 		}
-		before = 0
 	}
-	for i -= int(before >> 7); i < len(p); i++ {
+	for ; i < tab; i++ {
 		if isUneven(p, i) {
 			return i
 		}
 	}
-	return len(p)
+	return tab
 }
 
+// isUneven reports whether a space stands at k that relaxed canonicalisation may change.
 func isUneven(p []byte, k int) bool {
-	return p[k] == '\t' || p[k] == ' ' && (isWSP(p[k+1]) || p[k+1] == '\r')
+	return p[k] == ' ' && (isWSP(p[k+1]) || p[k+1] == '\r')
 }
 
 // emit hashes canonical octets.

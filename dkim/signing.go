@@ -195,4 +195,3 @@ func signedNames(headers, oversign []string) ([]signedName, error) {
 	}
 	return names, nil
 }
-
