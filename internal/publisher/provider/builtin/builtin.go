@@ -2,6 +2,7 @@ package builtin
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/libdns/libdns"
@@ -80,10 +81,15 @@ func (p *Provider) Set(ctx context.Context, zone string, c publisher.Change) (pu
 // zoneName is the zone in the form in which it is stored.
 func zoneName(zone string) string { return publisher.Absolute("@", zone) }
 
+// explain says what an error of the storage means for the zone. One that is no fault is trouble with the database or the end of ctx.
 func explain(err error, zone string) error {
-	if fault.CodeOf(err) == fault.NotFound {
+	_, known := errors.AsType[*fault.Error](err)
+	switch {
+	case fault.CodeOf(err) == fault.NotFound:
 		return fault.Wrap(fault.NotFound, err, "the built-in name server does not hold the zone %s", zone).
 			WithHint("name the zone in a publisher of kind builtin, and delegate it")
+	case !known:
+		return fault.Wrap(fault.Unavailable, err, "the zone %s of the built-in name server cannot be read or changed now", zone)
 	}
 	return err
 }
