@@ -55,6 +55,9 @@ func (m *message) header(name, value string) {
 		return
 	}
 	block, reason := appendField(m.block, name, value, m.spaced, m.set.signLong)
+	if reason == signed && len(block) > maxHeaderBytes { // folds take an octet more than the MTA passed
+		reason = ReasonHeaderTooLarge
+	}
 	if reason != signed {
 		m.fail(reason)
 		return
