@@ -40,7 +40,7 @@ func startMTA(name, milterNetwork, milterAddr, nextHop string) (*mta, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	m := &mta{name: name, nextHop: nextHop, listener: listener, done: make(chan struct{}),
-		milter: milter.NewClient(milterNetwork, milterAddr, milter.WithActions(milter.OptAddHeader|milter.OptChangeHeader), milter.WithReadTimeout(smtpTimeout))}
+		milter: milter.NewClient(milterNetwork, milterAddr, milter.WithActions(milter.OptAddHeader|milter.OptChangeHeader|milter.OptSetMacros), milter.WithReadTimeout(smtpTimeout))}
 	m.server = newSMTP(name, smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &mtaSession{m: m}, nil }))
 	go func() {
 		defer close(m.done)
@@ -126,6 +126,11 @@ func (m *mta) filter(id, from string, to []string, raw []byte) ([]byte, error) {
 	}
 	if err := settle(session.HeaderEnd()); err != nil {
 		return nil, err
+	}
+	if len(body) == 0 { // the client library insists on a chunk before the end
+		if err := settle(session.BodyChunk(nil)); err != nil {
+			return nil, err
+		}
 	}
 	changes, action, err := session.BodyReadFrom(bytes.NewReader(body))
 	if err := settle(action, err); err != nil {

@@ -100,7 +100,7 @@ func (s *Server) build(ctx context.Context) error {
 		Storage: s.store, Looker: evidence.New(s.dns, time.Now), Publisher: publishing{s.publisher}, Worker: worker,
 		Logger: c.Logger, Poll: c.Poll, Wake: s.store.Due(context.Background()),
 	})
-	handler, err := api.New(api.Options{Storage: s.store, Access: s.access, Joining: s.fleet, Agents: s.fleet, Log: c.Logger, Changed: s.wake})
+	handler, err := api.New(api.Options{Storage: apiStorage{s.store}, Access: s.access, Joining: s.fleet, Agents: s.fleet, Log: c.Logger, Changed: s.wake})
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,45 @@
+package server
+
+import (
+	"context"
+
+	"github.com/postseal/postseal/internal/api"
+	"github.com/postseal/postseal/internal/inventory"
+	"github.com/postseal/postseal/internal/journal"
+	"github.com/postseal/postseal/internal/lifecycle"
+	"github.com/postseal/postseal/internal/store"
+)
+
+// apiStorage is the store in the API's words: edges do not import each other, so each has names of its own for what is
+// only asked for and listed.
+type apiStorage struct{ *store.Store }
+
+func (s apiStorage) Agents(ctx context.Context) ([]api.Agent, error) {
+	found, err := s.Store.Agents(ctx)
+	agents := make([]api.Agent, len(found))
+	for i, a := range found {
+		agents[i] = api.Agent(a)
+	}
+	return agents, err
+}
+
+func (s apiStorage) Findings(ctx context.Context, domain string) ([]api.OpenFinding, error) {
+	found, err := s.Store.Findings(ctx, domain)
+	findings := make([]api.OpenFinding, len(found))
+	for i, f := range found {
+		findings[i] = api.OpenFinding(f)
+	}
+	return findings, err
+}
+
+func (s apiStorage) Domains(ctx context.Context, f api.DomainFilter) ([]inventory.Domain, error) {
+	return s.Store.Domains(ctx, store.DomainFilter(f))
+}
+
+func (s apiStorage) Records(ctx context.Context, f api.RecordFilter) ([]lifecycle.Record, error) {
+	return s.Store.Records(ctx, store.RecordFilter(f))
+}
+
+func (s apiStorage) Journal(ctx context.Context, f api.JournalFilter) ([]journal.Entry, error) {
+	return s.Store.Entries(ctx, store.JournalFilter(f))
+}
