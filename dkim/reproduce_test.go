@@ -86,8 +86,8 @@ func TestPublishedSignaturesAreReproduced(t *testing.T) {
 		}
 	}
 	t.Logf("%d signatures made again", made)
-	if made < 40 {
-		t.Errorf("%d signatures made again, want at least 40", made)
+	if made < 50 {
+		t.Errorf("%d signatures made again, want at least 50", made)
 	}
 }
 

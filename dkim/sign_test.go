@@ -429,7 +429,7 @@ func TestSignUnsignedMessages(t *testing.T) {
 		}
 	}
 	t.Logf("%d messages signed and verified", ran)
-	if ran < 14 {
-		t.Errorf("%d ran, want at least 14", ran)
+	if ran < 16 {
+		t.Errorf("%d ran, want at least 16", ran)
 	}
 }
