@@ -117,6 +117,9 @@ func (a *Access) DisableUser(ctx context.Context, name, by string) error {
 		return nil
 	case u.Role == Admin && admins == 1:
 		return fault.New(fault.Conflict, "%s is the last administrator", name).WithHint("add another one first")
+	case u.Name == LocalAdmin:
+		return fault.New(fault.Conflict, "%s is the local administrator, whose token is in %s", name, AdminFile).
+			WithHint("revoke its token instead: serve makes a new one when it starts")
 	}
 	if u.Disabled, err = a.storage.Now(ctx); err != nil {
 		return err

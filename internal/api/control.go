@@ -18,18 +18,18 @@ import (
 const maxWaiver = 7 * 24 * time.Hour
 
 type rotateInput struct {
-	domainInput
-	Body client.RotateRequest
+	Domain string `path:"domain" maxLength:"255"`
+	Body   client.RotateRequest
 }
 
 type holdInput struct {
-	domainInput
-	Body client.HoldRequest
+	Domain string `path:"domain" maxLength:"255"`
+	Body   client.HoldRequest
 }
 
 type waiveInput struct {
-	domainInput
-	Body client.WaiveRequest
+	Domain string `path:"domain" maxLength:"255"`
+	Body   client.WaiveRequest
 }
 
 type freezeInput struct{ Body client.HoldRequest }

@@ -17,18 +17,20 @@ import (
 
 // keyInput names a key in the path.
 type keyInput struct {
-	domainInput
+	Domain   string `path:"domain" maxLength:"255"`
 	Selector string `path:"selector" maxLength:"255"`
 }
 
 type revokeInput struct {
-	keyInput
-	Body client.RevokeRequest
+	Domain   string `path:"domain" maxLength:"255"`
+	Selector string `path:"selector" maxLength:"255"`
+	Body     client.RevokeRequest
 }
 
 type approveInput struct {
-	keyInput
-	Body client.ApproveRequest
+	Domain   string `path:"domain" maxLength:"255"`
+	Selector string `path:"selector" maxLength:"255"`
+	Body     client.ApproveRequest
 }
 
 func (a *API) keyRoutes(h huma.API) {
@@ -48,7 +50,7 @@ func (a *API) keyRoutes(h huma.API) {
 		})
 	register(a, h, op{method: http.MethodGet, path: "/domains/{domain}/keys/{selector}", id: "key", summary: "Show one key", role: access.Viewer, what: "read"},
 		func(ctx context.Context, who access.Principal, in *keyInput) (client.Key, error) {
-			s, k, err := a.key(ctx, who, *in)
+			s, k, err := a.key(ctx, who, in.Domain, in.Selector)
 			if err != nil {
 				return client.Key{}, err
 			}
@@ -57,7 +59,7 @@ func (a *API) keyRoutes(h huma.API) {
 	register(a, h, op{method: http.MethodPost, path: "/domains/{domain}/keys/{selector}/revoke", id: "revoke",
 		summary: "End a key: through retirement, or at once when it is compromised", role: access.Admin, what: "revoke keys"},
 		func(ctx context.Context, who access.Principal, in *revokeInput) (client.Done, error) {
-			_, k, err := a.key(ctx, who, in.keyInput)
+			_, k, err := a.key(ctx, who, in.Domain, in.Selector)
 			if err != nil {
 				return client.Done{}, err
 			}
@@ -69,7 +71,7 @@ func (a *API) keyRoutes(h huma.API) {
 	register(a, h, op{method: http.MethodPost, path: "/domains/{domain}/keys/{selector}/approve", id: "approve",
 		summary: "Say yes to one step of a key", role: access.Operator, what: "approve steps"},
 		func(ctx context.Context, who access.Principal, in *approveInput) (client.Done, error) {
-			s, k, err := a.key(ctx, who, in.keyInput)
+			s, k, err := a.key(ctx, who, in.Domain, in.Selector)
 			if err != nil {
 				return client.Done{}, err
 			}
@@ -82,8 +84,8 @@ func (a *API) keyRoutes(h huma.API) {
 }
 
 // key finds a key by its selector: the newest one, where a slot has carried several.
-func (a *API) key(ctx context.Context, who access.Principal, in keyInput) (lifecycle.Situation, lifecycle.Key, error) {
-	d, err := a.domain(ctx, who, in.Domain)
+func (a *API) key(ctx context.Context, who access.Principal, domain, selector string) (lifecycle.Situation, lifecycle.Key, error) {
+	d, err := a.domain(ctx, who, domain)
 	if err != nil {
 		return lifecycle.Situation{}, lifecycle.Key{}, err
 	}
@@ -93,14 +95,14 @@ func (a *API) key(ctx context.Context, who access.Principal, in keyInput) (lifec
 	}
 	var found *lifecycle.Key
 	for i := range s.Keys {
-		if k := &s.Keys[i]; k.Selector == in.Selector && (found == nil || k.Created.After(found.Created)) {
+		if k := &s.Keys[i]; k.Selector == selector && (found == nil || k.Created.After(found.Created)) {
 			found = k
 		}
 	}
 	if found == nil {
-		f := fault.New(fault.NotFound, "%s has no key with the selector %s", d.Name, in.Selector)
+		f := fault.New(fault.NotFound, "%s has no key with the selector %s", d.Name, selector)
 		for _, r := range s.Records {
-			if r.Name == inventory.KeyName(in.Selector, d.Name) {
+			if r.Name == inventory.KeyName(selector, d.Name) {
 				return s, lifecycle.Key{}, f.WithHint("that selector belongs to a service, which has the private key: end it there, and take the service out of fleet.yaml")
 			}
 		}

@@ -27,7 +27,7 @@ type nameInput struct {
 }
 
 type decommissionInput struct {
-	nameInput
+	Name string `path:"name" maxLength:"255"`
 	Body client.Reason
 }
 

@@ -36,7 +36,8 @@ func (p pageInput) limit() int {
 	return min(p.Limit, maxPage)
 }
 
-// domainInput names a domain in the path.
+// domainInput names a domain in the path. Inputs with more fields repeat this one: huma passes over embedded types that are
+// not exported.
 type domainInput struct {
 	Domain string `path:"domain" maxLength:"255"`
 }

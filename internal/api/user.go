@@ -14,7 +14,7 @@ import (
 type userInput struct{ Body client.UserRequest }
 
 type userTokenInput struct {
-	nameInput
+	Name string `path:"name" maxLength:"255"`
 	Body client.AccessTokenRequest
 }
 

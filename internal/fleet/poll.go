@@ -29,6 +29,9 @@ func (f *Fleet) Poll(ctx context.Context, serverID string, r agentapi.PollReques
 		out, fresh, err := f.instructions(ctx, serverID, r.Have)
 		if err != nil || fresh {
 			forget()
+			if err != nil && ctx.Err() != nil {
+				err = fault.Wrap(fault.Unavailable, err, "the poll was given up")
+			}
 			return out, err
 		}
 		select {

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -143,6 +144,8 @@ func checkReport(r agentapi.Report) error {
 			return invalid("key %s is in it twice", k.ID)
 		case len(k.Record) > maxRecordBytes:
 			return invalid("the record of key %s has more than %d octets", k.ID, maxRecordBytes)
+		case k.Record != "" && !isKeyRecord(k.Record):
+			return invalid("the record of key %s is not a DKIM key record; it would be published as it is", k.ID)
 		case len(k.Canary) > agentapi.MaxCanary:
 			return invalid("the canary of key %s has more than %d octets", k.ID, agentapi.MaxCanary)
 		case len(k.CanaryNonce) > maxIDBytes*2:
@@ -155,4 +158,10 @@ func checkReport(r agentapi.Report) error {
 		seen[k.ID] = true
 	}
 	return nil
+}
+
+// isKeyRecord keeps an agent from having anything else than a key record published (RFC 6376 §3.6.1): printable ASCII that
+// begins with the version.
+func isKeyRecord(record string) bool {
+	return strings.HasPrefix(record, "v=DKIM1;") && strings.IndexFunc(record, func(r rune) bool { return r < ' ' || r > '~' }) < 0
 }

@@ -44,7 +44,7 @@ func ReadAdmin(dir string) (Access, error) {
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Access{}, fault.Wrap(fault.NotFound, err, "there is no %s", path).
-			WithHint("serve writes it when it starts; elsewhere give --url and --token-file, or POSTSEAL_URL and POSTSEAL_TOKEN")
+			WithHint("serve writes it when it starts: name its data directory with --data; from elsewhere give --url and --token-file, or POSTSEAL_URL and POSTSEAL_TOKEN")
 	}
 	if err != nil {
 		return Access{}, fault.Wrap(fault.Denied, err, "%s cannot be read", path).WithHint("run this as the user that serve runs as")
