@@ -96,13 +96,13 @@ include %q;
 %s
 options { directory "%s/%s"; %s pid-file "named.pid"; session-keyfile "session.key";
 	managed-keys-directory "."; recursion no; dnssec-validation no; minimal-responses yes; };
-logging { channel err { stderr; severity info; }; category default { err; }; category queries { null; }; };
+logging { channel err { stderr; severity info; }; category default { err; }; category queries { quiet; }; channel quiet { null; }; };
 zone "%s" { %s };
 `, b.keyFile, controls, b.dir, role, listen, zone, zoneOptions))
 }
 
 func (b *bind) named(role string) *process {
-	return start(b.t, "named", "-g", "-n", "1", "-c", filepath.Join(b.dir, role, "named.conf"))
+	return start(b.t, "named", "-f", "-L", filepath.Join(b.dir, role, "named.log"), "-n", "1", "-c", filepath.Join(b.dir, role, "named.conf"))
 }
 
 // lag makes the secondary deaf to notifications: it keeps what it has until catchUp.

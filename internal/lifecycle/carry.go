@@ -233,7 +233,12 @@ func (r *run) carryRecord(ctx context.Context, step Step, rec *Record) error {
 			return err
 		}
 		rec.Condition = said(err)
-		return r.commit(ctx, step, intent, Commit{Records: []Record{*rec}}, err)
+		c := Commit{Records: []Record{*rec}}
+		if fault.CodeOf(err) == fault.Conflict && rec.Written == "" {
+			message, _ := fault.Show(err)
+			c.Findings = []Finding{takenFinding(rec.Domain, rec.Name, message)}
+		}
+		return r.commit(ctx, step, intent, c, err)
 	}
 	rec.wrote(rec.Want, pending, r.now())
 	r.fresh = true

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -24,6 +25,9 @@ const (
 	maxRounds = 64
 	// maxSelectorTries bounds the search for a free selector.
 	maxSelectorTries = 8
+	// A step that failed is tried again after two looks' time, then four, up to ten: minutes in production.
+	maxRetryDoublings = 8
+	maxRetryLooks     = 10
 )
 
 // Looker asks every authoritative server for one name.
@@ -55,7 +59,18 @@ type Config struct {
 }
 
 // Reconciler carries plans out, one domain at a time.
-type Reconciler struct{ c Config }
+type Reconciler struct {
+	c Config
+
+	mu    sync.Mutex
+	retry map[string]map[Step]retry // by domain: steps that failed
+}
+
+// retry says when a step that failed is tried again.
+type retry struct {
+	fails int
+	at    time.Time
+}
 
 // NewReconciler returns a Reconciler that does nothing before Run.
 func NewReconciler(c Config) *Reconciler {
@@ -68,7 +83,7 @@ func NewReconciler(c Config) *Reconciler {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Reconciler{c: c}
+	return &Reconciler{c: c, retry: map[string]map[Step]retry{}}
 }
 
 // Run claims and works until ctx ends. Trouble with one domain delays that domain only; trouble with the store is logged
@@ -116,7 +131,7 @@ func (r *Reconciler) work(ctx context.Context, w Work) {
 
 // Domain looks, plans and carries out what is due for one claimed domain, and returns when it is due again.
 func (r *Reconciler) Domain(ctx context.Context, w Work) (time.Time, error) {
-	run := &run{Reconciler: r, w: w, failed: map[Step]bool{}}
+	run := &run{Reconciler: r, w: w}
 	for range maxRounds {
 		if ctx.Err() != nil {
 			return time.Time{}, ctx.Err()
@@ -144,7 +159,7 @@ func (r *Reconciler) Domain(ctx context.Context, w Work) (time.Time, error) {
 			if fault.CodeOf(err) == fault.Conflict && !run.tried {
 				return s.Now, err // the lease was lost or a row changed: start over
 			}
-			run.failed[Step{Kind: step.Kind, KeyID: step.KeyID, RecordID: step.RecordID, AssignmentID: step.AssignmentID, Algorithm: step.Algorithm}] = true
+			run.failed(step)
 			r.c.Logger.Warn("a step failed; it will be tried again", "domain", w.Domain, "step", step.Kind, "why", step.Why, "err", err)
 		}
 	}
@@ -154,13 +169,12 @@ func (r *Reconciler) Domain(ctx context.Context, w Work) (time.Time, error) {
 // run is one claim of one domain.
 type run struct {
 	*Reconciler
-	w      Work
-	s      *Situation
-	base   time.Time // database time at the start
-	start  time.Time // our own clock then
-	failed map[Step]bool
-	tried  bool // the current step's effect was tried: a conflict is the world's, not the store's
-	fresh  bool // DNS was just changed by us: look again now
+	w     Work
+	s     *Situation
+	base  time.Time // database time at the start
+	start time.Time // our own clock then
+	tried bool      // the current step's effect was tried: a conflict is the world's, not the store's
+	fresh bool      // DNS was just changed by us: look again now
 }
 
 // now is database time advanced by our own monotonic clock, so that waits start after a look, not before it.
@@ -172,23 +186,66 @@ func (r *run) now() time.Time {
 	return t
 }
 
-// first returns the first due step that has not failed in this claim.
+// first returns the first due step that is not waiting for another try.
 func (r *run) first(steps []Step) (Step, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, s := range steps {
-		key := s
-		key.Why = ""
-		if !r.failed[key] {
+		if !r.s.Now.Before(r.retry[r.w.Domain][sameStep(s)].at) {
 			return s, true
 		}
 	}
 	return Step{}, false
 }
 
+// sameStep is a step without its sentence: what two tries of it have in common.
+func sameStep(s Step) Step {
+	s.Why = ""
+	return s
+}
+
+// failed puts off the next try of a step, for longer each time, so that a name server in trouble is not hammered. It is
+// kept in memory: a restart tries at once.
+func (r *run) failed(step Step) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	steps := r.retry[r.w.Domain]
+	if steps == nil {
+		steps = map[Step]retry{}
+		r.retry[r.w.Domain] = steps
+	}
+	again := steps[sameStep(step)]
+	again.fails++
+	every := lookEvery(r.s.Domain.Policy)
+	again.at = r.now().Add(min(every<<min(again.fails, maxRetryDoublings), maxRetryLooks*every))
+	steps[sameStep(step)] = again
+}
+
+// nextTry returns when the first of the steps that failed is tried again, and forgets those that are due no more.
+func (r *run) nextTry(steps []Step) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var at time.Time
+	kept := map[Step]retry{}
+	for _, s := range steps {
+		if again, ok := r.retry[r.w.Domain][sameStep(s)]; ok {
+			kept[sameStep(s)] = again
+			at = earliest(at, again.at)
+		}
+	}
+	if len(kept) == 0 {
+		delete(r.retry, r.w.Domain)
+	} else {
+		r.retry[r.w.Domain] = kept
+	}
+	return at
+}
+
 // finish keeps the findings and says when the domain is due again.
 func (r *run) finish(ctx context.Context, plan Plan) (time.Time, error) {
 	due := plan.Due
-	if len(r.failed) > 0 {
-		due = earliest(due, r.s.Now.Add(lookEvery(r.s.Domain.Policy)))
+	if again := r.nextTry(plan.Steps); !again.IsZero() {
+		due = earliest(due, again)
 	}
 	if len(plan.Findings) > 0 {
 		if err := r.c.Storage.Commit(ctx, r.w, Commit{Findings: plan.Findings}); err != nil {
