@@ -2,6 +2,7 @@ package dmarc
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -99,6 +100,25 @@ func (r *Report) Messages() int64 {
 		n += row.Count
 	}
 	return n
+}
+
+// OrderDKIM puts the signatures of a row into the order that RFC 9990 §3.1.3 asks for and keeps the first MaxDKIMResults:
+// passing ones of the author's own domain, other aligned ones (Evaluation.DKIMAligned), others that pass, those that fail.
+func (row *Row) OrderDKIM(aligned []string) {
+	rank := func(r DKIMResult) int {
+		switch {
+		case r.Result != string(Pass):
+			return 3
+		case strings.EqualFold(r.Domain, row.HeaderFrom):
+			return 0
+		case slices.ContainsFunc(aligned, func(d string) bool { return strings.EqualFold(d, r.Domain) }):
+			return 1
+		default:
+			return 2
+		}
+	}
+	slices.SortStableFunc(row.DKIMResults, func(a, b DKIMResult) int { return rank(a) - rank(b) })
+	row.DKIMResults = row.DKIMResults[:min(len(row.DKIMResults), MaxDKIMResults)]
 }
 
 // PublishedPolicyOf describes a record that was found by tree walk at a domain, defaults filled in.

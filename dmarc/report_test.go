@@ -99,6 +99,23 @@ func TestWriteXMLRefuses(t *testing.T) {
 	}
 }
 
+func TestOrderDKIM(t *testing.T) {
+	row := Row{HeaderFrom: "a.example.com"}
+	for i := range MaxDKIMResults {
+		row.DKIMResults = append(row.DKIMResults, DKIMResult{"x.example", strconv.Itoa(i), "fail", ""})
+	}
+	row.DKIMResults = append(row.DKIMResults, DKIMResult{"other.example", "s1", "pass", ""}, DKIMResult{"example.com", "s2", "pass", ""},
+		DKIMResult{"a.example.com", "s3", "fail", ""}, DKIMResult{"A.example.com", "s4", "pass", ""})
+	row.OrderDKIM([]string{"EXAMPLE.com", "A.example.com"})
+	var first []string
+	for _, r := range row.DKIMResults[:4] {
+		first = append(first, r.Selector)
+	}
+	if got := strings.Join(first, " "); got != "s4 s2 s1 0" || len(row.DKIMResults) != MaxDKIMResults {
+		t.Errorf("%s …, %d results", got, len(row.DKIMResults))
+	}
+}
+
 func TestReportNames(t *testing.T) {
 	r := sample()
 	r.ID = "<a/../b\r\nBcc: x@y>"
@@ -225,6 +242,7 @@ func TestParseXMLRefuses(t *testing.T) {
 		"cut off later":    {strings.NewReader("<feedback>" + metadata), ErrReport},
 		"crossed elements": {strings.NewReader("<feedback>" + metadata + "<a><b></a></b></feedback>"), ErrReport},
 		"a bad count":      {strings.NewReader("<feedback>" + metadata + "<record><row><count>many</count></row></record></feedback>"), ErrReport},
+		"a huge count":     {strings.NewReader("<feedback>" + metadata + "<record><row><count>9223372036854775807</count></row></record></feedback>"), ErrReport},
 		"a bad time":       {strings.NewReader("<feedback><report_metadata><date_range><begin>9999999999999</begin></date_range></report_metadata></feedback>"), ErrReport},
 		"an entity":        {strings.NewReader("<!DOCTYPE f [<!ENTITY a \"b\">]><feedback><version>&a;</version>" + metadata + "</feedback>"), ErrReport},
 		"an encoding":      {strings.NewReader("<?xml version=\"1.0\" encoding=\"EBCDIC\"?><feedback/>"), ErrReport},

@@ -18,6 +18,8 @@ const (
 	MaxReportBytes = 64 << 20
 	// MaxRows is the most rows of one report.
 	MaxRows = 200_000
+	// maxCount is the most messages of one row: more than any receiver has in a day, and sums of it do not overflow.
+	maxCount = 1 << 40
 	// maxRowResults is the most results of one row that are kept, of DKIM and SPF each; it is above MaxDKIMResults.
 	maxRowResults = 200
 	// maxText is the longest text that is kept, in octets; the rest is cut off.
@@ -235,6 +237,9 @@ func (p *reportParser) record(x xmlRecord) error {
 		return &Error{Err: ErrReportTooBig, Detail: fmt.Sprintf("more than %d records", MaxRows)}
 	}
 	count, err := number("count", x.Count)
+	if err == nil && count > maxCount {
+		err = &Error{Err: ErrReport, Where: "count", Detail: "more messages than there are"}
+	}
 	if err != nil {
 		return err
 	}
