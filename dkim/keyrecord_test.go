@@ -164,7 +164,7 @@ func TestFormatKeyRecord(t *testing.T) {
 
 func TestSplitTXT(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		value := rapid.StringN(0, 1200, 1200).Draw(t, "value")
+		value := strings.Repeat("0123456789", rapid.IntRange(0, 120).Draw(t, "tens")) + rapid.StringN(0, 9, 9).Draw(t, "rest")
 		parts := SplitTXT(value)
 		if strings.Join(parts, "") != value || len(parts) == 0 {
 			t.Fatalf("%q", parts)
@@ -319,4 +319,59 @@ func lenient(der []byte) bool {
 	}
 	_, _, ok = derValue(outer, derSequence)
 	return ok
+}
+
+// TestPublicKeysThatAreNone: one flaw each in the DER of a good key.
+func TestPublicKeysThatAreNone(t *testing.T) {
+	pub := privateKey(t, "dkimpy/keys/test.private").Public().(*rsa.PublicKey)
+	pkcs1 := x509.MarshalPKCS1PublicKey(pub)
+	spki, err := x509.MarshalPKIXPublicKey(pub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sequence := func(content ...byte) []byte { return append([]byte{derSequence, byte(len(content))}, content...) }
+	edit := func(der []byte, at int, octet byte) []byte {
+		der = bytes.Clone(der)
+		der[at] = octet
+		return der
+	}
+	modulus := []byte{derInteger, 2, 0x01, 0x01}
+	for name, der := range map[string][]byte{
+		"empty":                    {},
+		"one octet":                {derSequence},
+		"wrong tag":                edit(pkcs1, 0, derInteger),
+		"octets behind":            append(bytes.Clone(pkcs1), 0),
+		"octets behind, SPKI":      append(bytes.Clone(spki), 0),
+		"cut short":                pkcs1[:len(pkcs1)-1],
+		"indefinite length":        {derSequence, 0x80, 0, 0},
+		"length of three octets":   {derSequence, 0x83, 0, 0, 0},
+		"long form for short":      {derSequence, 0x81, 2, 0, 0},
+		"no modulus":               sequence(),
+		"no exponent":              sequence(modulus...),
+		"negative modulus":         sequence(derInteger, 1, 0x81, derInteger, 1, 3),
+		"zero modulus":             sequence(derInteger, 1, 0, derInteger, 1, 3),
+		"empty modulus":            sequence(derInteger, 0, derInteger, 1, 3),
+		"even modulus":             sequence(derInteger, 2, 1, 2, derInteger, 1, 3),
+		"padded modulus":           sequence(derInteger, 2, 0, 5, derInteger, 1, 3),
+		"exponent 1":               sequence(append(modulus, derInteger, 1, 1)...),
+		"even exponent":            sequence(append(modulus, derInteger, 1, 4)...),
+		"exponent of 32 bits":      sequence(append(modulus, derInteger, 5, 0, 0x80, 0, 0, 1)...),
+		"a third number":           sequence(append(modulus, derInteger, 1, 3, derInteger, 1, 3)...),
+		"another algorithm":        edit(spki, 10, 0x00),
+		"no algorithm":             sequence(derSequence, 0, derBitString, 1, 0),
+		"no bit string":            edit(spki, 19, derInteger),
+		"unused bits":              edit(spki, bytes.IndexByte(spki[19:], 0)+19, 1),
+		"bit string without a key": sequence(append(sequence(append([]byte{derOID, 9}, oidRSA...)...), derBitString, 2, 0, 5)...),
+	} {
+		var key rsa.PublicKey
+		if problem := parseRSAKey(der, &key); problem == "" {
+			t.Errorf("%s: accepted as %d bits, e=%d", name, key.N.BitLen(), key.E)
+		}
+	}
+	var key rsa.PublicKey
+	for _, der := range [][]byte{pkcs1, spki} {
+		if problem := parseRSAKey(der, &key); problem != "" || !key.Equal(pub) {
+			t.Errorf("the unchanged key: %s", problem)
+		}
+	}
 }

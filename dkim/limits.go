@@ -27,8 +27,9 @@ const (
 	// MaxHeaderFields bounds the number of fields kept; long relay chains have some two hundred.
 	MaxHeaderFields = 4000
 
-	// maxSignedNames bounds the names in one h=; together with MaxHeaderFields it bounds the search for fields.
-	maxSignedNames = 1000
+	// maxSignedNames bounds the names in one h=, which real signers keep under sixty; together with MaxHeaderFields it bounds
+	// the search for fields.
+	maxSignedNames = 256
 
 	// maxTags bounds one tag list; RFC 6376 defines 14 tags for a signature, 8 for a key record.
 	maxTags = 64

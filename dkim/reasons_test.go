@@ -425,3 +425,35 @@ func TestBest(t *testing.T) {
 		}
 	}
 }
+
+// TestLongHeaders: more canonical header than is gathered before it is hashed, by fields and in one field.
+func TestLongHeaders(t *testing.T) {
+	key := ed25519Key(t)
+	dns := &answers{records: map[string][]string{"s._domainkey.sign.example": {recordOf(t, key)}}}
+	message := "To: " + strings.Repeat("somebody@receive.example,\r\n ", 2000) + "x@y.example\r\n" +
+		strings.Repeat("Received: from a by b\r\n", 200) + reasonMessage
+	for _, c := range []string{"relaxed", "simple"} {
+		signed := referenceSign(t, key, message, "v=1; a=ed25519-sha256; c="+c+"; d=sign.example; s=s; h=from:to:to"+strings.Repeat(":received", 201)+"; bh=; b=")
+		results, err := VerifyMessage(t.Context(), strings.NewReader(signed), VerifyOptions{Resolver: dns})
+		if err != nil || len(results) != 1 || results[0].Result != Pass {
+			t.Errorf("%s: %+v, %v", c, results, err)
+		}
+	}
+}
+
+func TestErrorTexts(t *testing.T) {
+	cause := errors.New("the cause")
+	for want, err := range map[string]error{
+		"dkim: expired":                 ReasonExpired,
+		"dkim: no_key: s._domainkey.d":  &Error{Reason: ReasonNoKey, Detail: "s._domainkey.d"},
+		"dkim: dns_error: x: the cause": &Error{Reason: ReasonDNSError, Detail: "x", Err: cause},
+	} {
+		if err.Error() != want {
+			t.Errorf("%q, want %q", err, want)
+		}
+	}
+	err := error(&Error{Reason: ReasonDNSError, Err: cause})
+	if !errors.Is(err, cause) || !errors.Is(err, ReasonDNSError) || errors.Is(err, ReasonNoKey) {
+		t.Error("the error does not carry its reason and its cause")
+	}
+}

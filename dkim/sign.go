@@ -129,6 +129,13 @@ func (s *Signer) Finish() ([][]byte, error) {
 
 // sign makes one field: laid out with an empty b=, hashed after the header fields it names, completed with the signature.
 func (s *Signer) sign(p *Prepared) ([]byte, error) {
+	names := 0
+	for _, n := range p.names {
+		names += s.times(n)
+	}
+	if names > maxSignedNames {
+		return nil, ErrHeaderTooLarge
+	}
 	out := s.appendField(make([]byte, 0, fieldCapacity), p, s.bodies[p.want.BodyCanonicalization].sinks[0].sum[:])
 	s.headerDigest(p, out)
 	sig, err := p.want.Key.Sign(rand.Reader, s.digest[:], p.options)
@@ -136,6 +143,14 @@ func (s *Signer) sign(p *Prepared) ([]byte, error) {
 		return nil, err
 	}
 	return appendSignature(out, sig), nil
+}
+
+// times tells how often h= lists a name: as often as it is present, and once more if oversigned.
+func (s *Signer) times(n signedName) int {
+	if n.over {
+		return s.block.count(n.name) + 1
+	}
+	return s.block.count(n.name)
 }
 
 // headerDigest hashes the chosen fields and the unfinished signature field (RFC 6376 §3.7).

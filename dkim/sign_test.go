@@ -333,6 +333,7 @@ func TestSigningErrors(t *testing.T) {
 		"folded first":    {good, " folded: x\r\nFrom: a@b.example\r\n\r\nx\r\n", dkim.ErrFieldSyntax},
 		"large header":    {good, "From: a@b.example\r\nX: " + strings.Repeat("x", dkim.MaxHeaderBytes) + "\r\n\r\n", dkim.ErrHeaderTooLarge},
 		"many fields":     {good, "From: a@b.example\r\n" + strings.Repeat("X: 1\r\n", dkim.MaxHeaderFields) + "\r\n", dkim.ErrHeaderTooLarge},
+		"many signed":     {good, "From: a@b.example\r\n" + strings.Repeat("To: x@y.example\r\n", 300) + "\r\n", dkim.ErrHeaderTooLarge},
 		"LF in CRLF body": {good, "From: a@b.example\r\n\r\nx\ny\r\n", dkim.ErrLineEnds},
 		"LF in header":    {good, "From: a@b.example\r\nX: a\nb\r\n\r\nx\r\n", dkim.ErrLineEnds},
 		"CR in body":      {good, "From: a@b.example\r\n\r\nx\ry\r\n", dkim.ErrLineEnds},

@@ -233,7 +233,7 @@ func isToken(b []byte) bool {
 }
 
 func withoutSpace(b []byte) string {
-	if bytes.IndexAny(b, " \t\r\n") < 0 {
+	if !bytes.ContainsAny(b, " \t\r\n") {
 		return string(b)
 	}
 	out := make([]byte, 0, len(b))

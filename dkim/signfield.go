@@ -88,15 +88,11 @@ func (s *Signer) appendField(dst []byte, p *Prepared, bodySum []byte) []byte {
 	return w.b
 }
 
-// appendNames adds h=: each name as often as it is present, and once more if oversigned.
+// appendNames adds h=.
 func (s *Signer) appendNames(w *fieldWriter, p *Prepared) {
 	first := true
 	for _, n := range p.names {
-		times := s.block.count(n.name)
-		if n.over {
-			times++
-		}
-		for range times {
+		for range s.times(n) {
 			if first {
 				w.open(len("h=") + len(n.name) + 1)
 				w.text("h=")
