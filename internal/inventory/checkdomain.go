@@ -51,7 +51,7 @@ func (c *checker) domain(d *FleetDomain, path string, publishers map[string]Publ
 	if d.Policy.TestMode {
 		c.warn(path+".policy.test_mode", "", "test_mode is on: waits too short for production are taken")
 	}
-	c.approvals(path+".need_approval", d.NeedApproval)
+	c.approvals(path+".policy.need_approval", d.Policy.NeedApproval)
 	c.publisher(d, path, publishers)
 	if d.Mode == Managed && len(d.Signers) == 0 {
 		c.warn(path, "", "nobody signs for %s", d.Name)

@@ -82,7 +82,7 @@ func TestApplyToNothing(t *testing.T) {
 	if len(seen) != len(s.Signers)+len(s.Assignments) {
 		t.Error("ids are not unique")
 	}
-	if s.Domains[0].DMARC != "v=DMARC1; p=none" || s.Domains[0].Policy != DefaultPolicy() {
+	if s.Domains[0].DMARC != "v=DMARC1; p=none" || !reflect.DeepEqual(s.Domains[0].Policy, DefaultPolicy()) {
 		t.Errorf("domain %+v", s.Domains[0])
 	}
 }
@@ -149,7 +149,9 @@ func TestApplyChanges(t *testing.T) {
 		{name: "a selector more", edit: replace("{s1: ", "{s3: s3.domainkey.u1.wl1.sendgrid.net, s1: "), want: []string{"change assignment: sendgrid gets the CNAME record s3._domainkey.example.com"}},
 		{name: "a selector less", edit: replace(", s2: s2.domainkey.u1.wl1.sendgrid.net", ""), want: []string{"!end assignment: sendgrid uses the record s2._domainkey.example.com today, and it is no longer wanted"}},
 		{name: "from CNAME to TXT", edit: replace("cname: {s1: s1.domainkey.u1.wl1.sendgrid.net, s2: s2.domainkey.u1.wl1.sendgrid.net}", "txt: {s1: v=DKIM1; p=AAAA, s2: v=DKIM1; p=AAAA}"), want: []string{
-			"change assignment: the record s1._domainkey.example.com of sendgrid gets another value (TXT)", "change assignment: the record s2._domainkey.example.com of sendgrid gets another value (TXT)"}},
+			"end assignment: sendgrid goes over from CNAME to TXT records for example.com", "add assignment: sendgrid signs for example.com: TXT records at s1, s2"}},
+		{name: "from CNAME to TXT with a selector less", edit: replace("cname: {s1: s1.domainkey.u1.wl1.sendgrid.net, s2: s2.domainkey.u1.wl1.sendgrid.net}", "txt: {s1: v=DKIM1; p=AAAA}"), want: []string{
+			"end assignment: sendgrid goes over", "!end assignment: sendgrid uses the record s2._domainkey.example.com today", "add assignment: sendgrid signs"}},
 		{name: "a member joins", edit: replace("[web1, web2]", "[web1, web2, mx1]"), want: []string{"change pool: mx1 shares the keys of the pool web from now on"}},
 		{name: "a member leaves", edit: replace("[web1, web2]", "[web1]"), want: []string{"!change pool: web2 signs for example.com today as a member of the pool web, and no longer will"}},
 		{name: "a member leaves a pool that signs for nothing", edit: replace("[web1, web2]", "[web1]"), current: func(s *State) {
@@ -298,7 +300,29 @@ func TestPruneNeededIsBounded(t *testing.T) {
 
 func TestNeedApprovalOf(t *testing.T) {
 	s := State{NeedApproval: []string{"remove", "activate"}}
-	if got := s.NeedApprovalOf(Domain{NeedApproval: []string{"activate", "publish"}}); !slices.Equal(got, []string{"activate", "publish", "remove"}) {
+	if got := s.NeedApprovalOf(Domain{Policy: Policy{NeedApproval: []string{"activate", "publish"}}}); !slices.Equal(got, []string{"activate", "publish", "remove"}) {
 		t.Error(got)
+	}
+}
+
+// A number that is added to Policy and forgotten in its sentence would change without a word.
+func TestPolicyTextKnowsEveryField(t *testing.T) {
+	for i := range reflect.TypeFor[Policy]().NumField() {
+		field := reflect.TypeFor[Policy]().Field(i)
+		var p Policy
+		switch v := reflect.ValueOf(&p).Elem().Field(i); v.Kind() {
+		case reflect.Bool:
+			v.SetBool(true)
+		case reflect.Int, reflect.Int64:
+			v.SetInt(int64(time.Second))
+		default:
+			if field.Name != "NeedApproval" { // has a sentence of its own
+				t.Errorf("%s is of a kind that this test does not know", field.Name)
+			}
+			continue
+		}
+		if policyText(Policy{}, p) == "" {
+			t.Errorf("a change of %s is not told", field.Name)
+		}
 	}
 }

@@ -70,11 +70,11 @@ func (a *applier) domain(have *Domain, want Domain) {
 			alter("mail of %s that cannot be signed passes unsigned", have.Name)
 		}
 	}
-	if have.Policy != want.Policy {
-		alter("the policy of %s changes: %s", have.Name, policyText(have.Policy, want.Policy))
+	if text := policyText(have.Policy, want.Policy); text != "" {
+		alter("the policy of %s changes: %s", have.Name, text)
 	}
-	if !sameSet(have.NeedApproval, want.NeedApproval) {
-		alter("%s", approvalText("in "+have.Name, want.NeedApproval))
+	if !sameSet(have.Policy.NeedApproval, want.Policy.NeedApproval) {
+		alter("%s", approvalText("in "+have.Name, want.Policy.NeedApproval))
 	}
 	a.dmarc(have, want.DMARC)
 	*have = want
@@ -151,11 +151,16 @@ func (a *applier) assignments(domain string, want []FleetSigner, rows []int) {
 				continue
 			}
 			if as.Ended.IsZero() {
+				if as.Class != s.Class {
+					a.otherClass(as, s, signer)
+					kept[i] = true
+					continue
+				}
 				row, revived = i, false
 				break
 			}
 			newest := row < 0 || as.Ended.After(a.next.Assignments[row].Ended)
-			if as.Class != ClassManaged && s.Class != ClassManaged && newest {
+			if as.Class == s.Class && s.Class != ClassManaged && newest {
 				row, revived = i, true
 			}
 		}
@@ -232,7 +237,31 @@ func (a *applier) assignment(as *Assignment, s FleetSigner, signer *Signer) {
 		as.Slots = s.Slots
 	}
 	a.records(as, s, signer)
-	as.Class = s.Class
+}
+
+// otherClass ends the assignment of a service that goes over from TXT to CNAME or back: a class belongs to a row for
+// good, and another row takes its place.
+func (a *applier) otherClass(as *Assignment, s FleetSigner, signer *Signer) {
+	as.Ended, as.EndedBy = a.opts.Now, a.opts.By
+	a.onAssignment(End, as, signer, "%s goes over from %s to %s records for %s", who(signer, as), recordType(as.Class), recordType(s.Class), as.Domain)
+	for _, old := range as.Records {
+		if !slices.ContainsFunc(s.Records, func(r ServiceRecord) bool { return r.Selector == old.Selector }) {
+			a.dropped(as, signer, old)
+		}
+	}
+}
+
+func recordType(c Class) string {
+	if c == ClassDelegated {
+		return "CNAME"
+	}
+	return "TXT"
+}
+
+// dropped notes a record that the service uses and the file no longer has.
+func (a *applier) dropped(as *Assignment, signer *Signer, r ServiceRecord) {
+	a.onAssignment(End, as, signer, "%s uses the record %s today, and it is no longer wanted", signer.Name, KeyName(r.Selector, as.Domain))
+	a.last().Destructive = true
 }
 
 // records compares the records of a service. A selector that disappears breaks what the service signs with it.
@@ -257,8 +286,7 @@ func (a *applier) records(as *Assignment, s FleetSigner, signer *Signer) {
 	}
 	for _, old := range as.Records {
 		if _, ok := find(s.Records, old.Selector); !ok {
-			a.onAssignment(End, as, signer, "%s uses the record %s today, and it is no longer wanted", signer.Name, KeyName(old.Selector, as.Domain))
-			a.last().Destructive = true
+			a.dropped(as, signer, old)
 			differ = true
 		}
 	}

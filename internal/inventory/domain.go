@@ -30,8 +30,6 @@ type Domain struct {
 	NoKey     NoKey    `json:"no_key"`
 	DMARC     string   `json:"dmarc,omitempty"` // complete value wanted at _dmarc; "" = not ours
 	Policy    Policy   `json:"policy"`          // complete: defaults, organisation and domain merged
-	// NeedApproval lists the steps of this domain that wait for a named person, beside those of State.NeedApproval.
-	NeedApproval []string `json:"need_approval,omitempty"`
 }
 
 // Publisher names a way for records to get into zones. Secrets are named by file, never held.

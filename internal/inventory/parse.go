@@ -326,7 +326,7 @@ func (p *fleetParser) readDomains(n ast.Node) {
 				p.texts(v, "labels", path+".labels", func(s string, _ ast.Node) { out.Labels = append(out.Labels, s) })
 			},
 			"policy": func(v ast.Node) {
-				p.readPolicy(v, path+".policy", &out.Policy, &out.NeedApproval, path+".need_approval")
+				p.readPolicy(v, path+".policy", &out.Policy, &out.Policy.NeedApproval, path+".policy.need_approval")
 			},
 			"signers": func(v ast.Node) { out.Signers = p.readSigners(v, path) },
 		})

@@ -56,12 +56,12 @@ func TestParseExample(t *testing.T) {
 	}
 	com, net, org := f.Domains[0], f.Domains[1], f.Domains[2]
 	if com.Name != "example.com" || com.Mode != Managed || com.NoKey != NoKeyPass || com.Publisher != "bind" ||
-		!slices.Equal(com.Labels, []string{"customer-a"}) || com.Policy != DefaultPolicy() {
+		!slices.Equal(com.Labels, []string{"customer-a"}) || !reflect.DeepEqual(com.Policy, DefaultPolicy()) {
 		t.Errorf("example.com: %+v", com.Domain)
 	}
 	day := 24 * time.Hour
 	if net.Policy.RotateEvery != 90*day || net.Policy.Retention != 30*day || net.NoKey != NoKeyTempfail ||
-		!slices.Equal(net.NeedApproval, []string{"activate"}) {
+		!slices.Equal(net.Policy.NeedApproval, []string{"activate"}) {
 		t.Errorf("example.net: %+v", net.Domain)
 	}
 	if org.Mode != Observed || org.Signers[0].Class != ClassDelegated {
@@ -134,7 +134,7 @@ func TestParseDocumentation(t *testing.T) {
 		}
 	}
 	f := fleetOf(t, strings.Split(blocks[0], "```")[0]+"domains: {example.com: {mode: observed}}\n")
-	if f.Domains[0].Policy != DefaultPolicy() {
+	if !reflect.DeepEqual(f.Domains[0].Policy, DefaultPolicy()) {
 		t.Errorf("the documented defaults are %+v", f.Domains[0].Policy)
 	}
 }

@@ -17,6 +17,8 @@ type Policy struct {
 	TestMode bool `json:"test_mode,omitempty"`
 	// OpaqueSelectors keeps server names out of selectors.
 	OpaqueSelectors bool `json:"opaque_selectors,omitempty"`
+	// NeedApproval lists the steps of this domain that wait for a named person, beside those of State.NeedApproval.
+	NeedApproval []string `json:"need_approval,omitempty"`
 }
 
 // The defaults (DESIGN.md §5).

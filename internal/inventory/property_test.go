@@ -91,7 +91,7 @@ func TestApplyProperties(t *testing.T) {
 			}
 			before, after := live(state), live(next)
 			for key, a := range before {
-				if b, ok := after[key]; ok && a.ID != b.ID {
+				if b, ok := after[key]; ok && a.ID != b.ID && a.Class == b.Class {
 					t.Fatalf("%s has another id", key)
 				} else if !ok && !opts.Prune {
 					t.Fatalf("%s was lost without prune", key)
@@ -107,6 +107,9 @@ func TestApplyProperties(t *testing.T) {
 			for i, a := range state.Assignments {
 				if next.Assignments[i].ID != a.ID {
 					t.Fatal("a row was lost")
+				}
+				if next.Assignments[i].Class != a.Class {
+					t.Fatal("a row has another class")
 				}
 				if !a.Ended.IsZero() && a.Class == ClassManaged && !next.Assignments[i].Ended.Equal(a.Ended) {
 					t.Fatal("an ended managed assignment came back to life")

@@ -19,7 +19,7 @@ type State struct {
 // NeedApprovalOf returns the steps of a domain that wait for a named person: those of every domain and its own. It is
 // what Controls.NeedApproval of the domain holds.
 func (s State) NeedApprovalOf(d Domain) []string {
-	steps := slices.Concat(s.NeedApproval, d.NeedApproval)
+	steps := slices.Concat(s.NeedApproval, d.Policy.NeedApproval)
 	slices.Sort(steps)
 	return slices.Compact(steps)
 }
