@@ -90,8 +90,8 @@ func guide(o *organisation) {
 		eventually(o.t, name+" stands on the secondary", func() bool { return o.bind.txt(secondaryAddr, name) == want })
 	}
 	eventually(o.t, "the finding about the name that is taken", func() bool {
-		out, err := o.try("status", zone)
-		return err == nil && strings.Contains(out, "LIFE-01")
+		out, err := o.try("finding", "list")
+		return err == nil && strings.Contains(out, "LIFE-01") && strings.Contains(out, "taken._domainkey.example.com")
 	})
 }
 

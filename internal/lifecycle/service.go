@@ -96,10 +96,11 @@ func (b *builder) record(r *Record) {
 // TakenFinding is the id of the finding that a name is taken in DNS by somebody else's record.
 const TakenFinding = "LIFE-01"
 
-func takenFinding(domain, name, have string) Finding {
+// takenFinding says it; what is what stands there, or the publisher's sentence about it.
+func takenFinding(domain, name, what string) Finding {
 	return Finding{
 		ID: TakenFinding, Severity: "warning", Domain: domain, Subject: name,
-		Message: fmt.Sprintf("a record that Postseal did not make stands at %s: %q; it was left alone", name, have),
+		Message: fmt.Sprintf("a record that Postseal did not make stands at %s and was left alone: %s", name, what),
 		Fix:     "if nobody needs it, delete it; if it should be Postseal's, adopt it",
 	}
 }
