@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"sync"
 	"testing"
 	"time"
@@ -81,7 +80,7 @@ func TestPostgres(t *testing.T) {
 // suite is what every database must do. Each case gets an empty one.
 func suite(t *testing.T, empty func(t *testing.T) *database) {
 	for _, group := range []map[string]func(*testing.T, *database){
-		workCases,
+		workCases, keyCases, reportCases, journalCases, inventoryCases, peopleCases, zoneCases, timeCases, scaleCases, togetherCases,
 	} {
 		for name, f := range group {
 			t.Run(name, func(t *testing.T) { f(t, empty(t)) })
@@ -104,5 +103,3 @@ func get[T any](t *testing.T) func(v T, err error) T {
 		return v
 	}
 }
-
-var _ = context.Background

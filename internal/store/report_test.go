@@ -1,0 +1,364 @@
+package store
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postseal/postseal/internal/agentapi"
+	"github.com/postseal/postseal/internal/fault"
+	"github.com/postseal/postseal/internal/fleet"
+	"github.com/postseal/postseal/internal/inventory"
+	"github.com/postseal/postseal/internal/journal"
+	"github.com/postseal/postseal/internal/lifecycle"
+)
+
+type (
+	keyReport    = agentapi.KeyReport
+	instructions = agentapi.Instructions
+	entry        = journal.Entry
+)
+
+var reportCases = map[string]func(*testing.T, *database){
+	"what a report says is known":              testReportFacts,
+	"the first public half stays":              testFirstValue,
+	"a wish counts as taken when applied":      testAcked,
+	"a canary counts for its nonce only":       testCanaryFacts,
+	"retention starts with the last signature": testLastSigned,
+	"only facts make a domain due":             testReportDue,
+	"keys that a report leaves out":            testLeftOut,
+	"instructions are complete":                testInstructions,
+	"a server that is gone":                    testDecommission,
+}
+
+// said is what an agent says of one key.
+func said(id string, f func(*keyReport)) keyReport {
+	k := keyReport{ID: id, SignedAgeSeconds: -1}
+	f(&k)
+	return k
+}
+
+func report(applied int64, keys ...keyReport) fleet.CheckedReport {
+	return fleet.CheckedReport{Received: agentapi.Report{Version: 1, Applied: applied, Software: "postseal test", Keys: keys}}
+}
+
+// heldNow reads one holding.
+func heldNow(t *testing.T, s *Store, keyID, server string) lifecycle.Holding {
+	t.Helper()
+	for _, h := range keyNow(t, s, keyID).Holders {
+		if h.ServerID == server {
+			return h
+		}
+	}
+	t.Fatalf("%s does not hold %s", server, keyID)
+	return lifecycle.Holding{}
+}
+
+func testReportFacts(t *testing.T, db *database) {
+	s := db.filled(t)
+	ctx := t.Context()
+	withKey(t, s, newKey("key_1", "as_1", "a", "srv_1"))
+	r := report(1, said("key_1", func(k *keyReport) {
+		k.Has, k.Record, k.Signing, k.Signed, k.SignedAgeSeconds, k.Error = true, "v=DKIM1; p=AAAA", true, 41, 60, "bad \x00\xff text "+strings.Repeat("x", 2*maxSentence)
+	}), said("key_9", func(*keyReport) {}))
+	r.Skew, r.Received.Unsigned = -1500*time.Millisecond, map[string]uint64{"two From": 3, "8bit": 1 << 63}
+	latest := get[int64](t)(s.SaveReport(ctx, "srv_1", r))
+	now := get[time.Time](t)(s.Now(ctx))
+	h := heldNow(t, s, "key_1", "srv_1")
+	if !h.Has || !h.Signing || h.Signed != 41 || h.Value != "v=DKIM1; p=AAAA" || h.Skew != r.Skew || len(h.Error) > maxSentence+8 ||
+		!strings.HasPrefix(h.Error, "bad \uFFFD\uFFFD text") || h.Reported.After(now) || now.Sub(h.Reported) > time.Minute {
+		t.Errorf("facts: %+v", h)
+	}
+	if age := h.Reported.Sub(h.LastSigned); age != time.Minute {
+		t.Errorf("last signed %s before the report", age)
+	}
+	if told := get[instructions](t)(s.Instructions(ctx, "srv_1")); told.Version != latest {
+		t.Errorf("latest %d, instructions %d", latest, told.Version)
+	}
+	agent := get[[]Agent](t)(s.Agents(ctx))[0]
+	if agent.Server.ID != "srv_1" || agent.Applied != 1 || agent.Latest != latest || agent.Software != "postseal test" || agent.Keys != 1 || agent.Skew != r.Skew ||
+		agent.Unsigned["two From"] != 3 || agent.Unsigned["8bit"] != 1<<63-1 || agent.Reported != h.Reported {
+		t.Errorf("agent: %+v", agent)
+	}
+	r.Received.Unsigned = map[string]uint64{"two From": 4}
+	get[int64](t)(s.SaveReport(ctx, "srv_1", r))
+	if u := get[[]Agent](t)(s.Agents(ctx))[0].Unsigned; len(u) != 1 || u["two From"] != 4 {
+		t.Errorf("unsigned: %v", u)
+	}
+	if _, err := s.SaveReport(ctx, "srv_9", r); fault.CodeOf(err) != fault.NotFound {
+		t.Errorf("an unknown server: %v", err)
+	}
+	// A key of another server is not this one's to speak of.
+	get[int64](t)(s.SaveReport(ctx, "srv_2", r))
+	if h2 := keyNow(t, s, "key_1").Holders; len(h2) != 1 {
+		t.Errorf("another server became a holder: %+v", h2)
+	}
+	known := get[map[string]fleet.ReportedKey](t)(s.ReportedKeys(ctx, "srv_2", []string{"key_1", "key_9"}))
+	if k, ok := known["key_1"]; len(known) != 1 || !ok || k.Held || k.Domain != testDomain || k.Selector != "a" || k.Record != "v=DKIM1; p=AAAA" {
+		t.Errorf("reported keys: %+v", known)
+	}
+	if !get[map[string]fleet.ReportedKey](t)(s.ReportedKeys(ctx, "srv_1", []string{"key_1"}))["key_1"].Held {
+		t.Error("the holder does not hold it")
+	}
+}
+
+func testFirstValue(t *testing.T, db *database) {
+	s := db.filled(t)
+	ctx := t.Context()
+	withKey(t, s, newKey("key_1", "as_1", "a", "srv_1", "srv_2"))
+	has := func(server, value string) {
+		t.Helper()
+		get[int64](t)(s.SaveReport(ctx, server, report(0, said("key_1", func(k *keyReport) { k.Has, k.Record = value != "", value }))))
+	}
+	has("srv_1", "")
+	if v := keyNow(t, s, "key_1").Value; v != "" {
+		t.Errorf("value %q from nothing", v)
+	}
+	has("srv_1", "v=DKIM1; p=AAAA")
+	has("srv_2", "v=DKIM1; p=BBBB")
+	k := keyNow(t, s, "key_1")
+	if k.Value != "v=DKIM1; p=AAAA" || k.Holders[0].Error != "" || k.Holders[1].Error == "" || k.Holders[1].Value != "v=DKIM1; p=BBBB" {
+		t.Errorf("%+v", k)
+	}
+	has("srv_1", "v=DKIM1; p=CCCC")
+	has("srv_2", "v=DKIM1; p=AAAA")
+	k = keyNow(t, s, "key_1")
+	if k.Value != "v=DKIM1; p=AAAA" || k.Holders[0].Error == "" || k.Holders[1].Error != "" {
+		t.Errorf("%+v", k)
+	}
+}
+
+func testAcked(t *testing.T, db *database) {
+	s := db.filled(t)
+	ctx := t.Context()
+	w := withKey(t, s, newKey("key_1", "as_1", "a", "srv_1"))
+	version := func() int64 { return get[map[string]int64](t)(s.InstructionVersions(ctx, []string{"srv_1"}))["srv_1"] }
+	applied := func(v int64, want lifecycle.Want) {
+		t.Helper()
+		get[int64](t)(s.SaveReport(ctx, "srv_1", report(v, said("key_1", func(*keyReport) {}))))
+		if acked := heldNow(t, s, "key_1", "srv_1").Acked; acked != want {
+			t.Errorf("acked %q with version %d, want %q", acked, v, want)
+		}
+	}
+	told := version()
+	applied(told-1, "")
+	applied(told, lifecycle.WantHold)
+	k := keyNow(t, s, "key_1")
+	k.Holders[0].Want = lifecycle.WantSign
+	must(t, s.Commit(ctx, w, lifecycle.Commit{Keys: []lifecycle.Key{k}}))
+	applied(told, lifecycle.WantHold)
+	sign := version()
+	// Something else changes: the wish still counts from the version that brought it.
+	k = keyNow(t, s, "key_1")
+	k.Canary = "canary_1"
+	must(t, s.Commit(ctx, w, lifecycle.Commit{Keys: []lifecycle.Key{k}}))
+	if version() == sign {
+		t.Fatal("the version did not grow")
+	}
+	applied(sign, lifecycle.WantSign)
+	applied(0, lifecycle.WantSign) // an agent that lost its memory has acknowledged it all the same
+}
+
+func testCanaryFacts(t *testing.T, db *database) {
+	s := db.filled(t)
+	ctx := t.Context()
+	k := newKey("key_1", "as_1", "a", "srv_1")
+	k.Canary = "canary_1"
+	w := withKey(t, s, k)
+	judged := func(v fleet.CanaryVerdict) lifecycle.Holding {
+		t.Helper()
+		r := report(0, said("key_1", func(*keyReport) {}))
+		r.Canaries = map[string]fleet.CanaryVerdict{"key_1": v}
+		get[int64](t)(s.SaveReport(ctx, "srv_1", r))
+		return heldNow(t, s, "key_1", "srv_1")
+	}
+	if h := judged(fleet.CanaryVerdict{Nonce: "canary_0", Verified: true}); !h.CanaryVerified.IsZero() {
+		t.Errorf("another nonce: %+v", h)
+	}
+	if h := judged(fleet.CanaryVerdict{Nonce: "canary_1", Problem: "fail"}); !h.CanaryVerified.IsZero() || h.CanaryProblem != "fail" || h.CanaryNonce != "canary_1" {
+		t.Errorf("a failed one: %+v", h)
+	}
+	proved := judged(fleet.CanaryVerdict{Nonce: "canary_1", Verified: true})
+	if proved.CanaryVerified.IsZero() || proved.CanaryProblem != "" {
+		t.Errorf("a good one: %+v", proved)
+	}
+	if !get[map[string]fleet.ReportedKey](t)(s.ReportedKeys(ctx, "srv_1", []string{"key_1"}))["key_1"].CanaryVerified {
+		t.Error("it would be verified again")
+	}
+	db.later(t, s, time.Second)
+	if h := judged(fleet.CanaryVerdict{Nonce: "canary_1", Problem: "late"}); h.CanaryVerified != proved.CanaryVerified {
+		t.Errorf("proof was taken back: %+v", h)
+	}
+	k = keyNow(t, s, "key_1")
+	k.Canary = "canary_2"
+	must(t, s.Commit(ctx, w, lifecycle.Commit{Keys: []lifecycle.Key{k}}))
+	if get[map[string]fleet.ReportedKey](t)(s.ReportedKeys(ctx, "srv_1", []string{"key_1"}))["key_1"].CanaryVerified {
+		t.Error("an old proof counts for a new nonce")
+	}
+	if h := judged(fleet.CanaryVerdict{Nonce: "canary_2", Problem: "fail"}); !h.CanaryVerified.IsZero() {
+		t.Errorf("an old proof goes with a new nonce: %+v", h)
+	}
+}
+
+func testLastSigned(t *testing.T, db *database) {
+	s := db.filled(t)
+	ctx := t.Context()
+	withKey(t, s, newKey("key_1", "as_1", "a", "srv_1"))
+	signed := func(n uint64, age int64) time.Time {
+		t.Helper()
+		get[int64](t)(s.SaveReport(ctx, "srv_1", report(0, said("key_1", func(k *keyReport) { k.Signed, k.SignedAgeSeconds = n, age }))))
+		return heldNow(t, s, "key_1", "srv_1").LastSigned
+	}
+	if last := signed(0, -1); !last.IsZero() {
+		t.Errorf("never signed, at %s", last)
+	}
+	first := signed(1, 100)
+	if again := signed(1, 99); !again.Equal(first) {
+		t.Errorf("an age alone moved it by a second: %s, %s", first, again)
+	}
+	if back := signed(2, 5000); !back.Equal(first) {
+		t.Errorf("it went back: %s, %s", first, back)
+	}
+	if forgot := signed(0, -1); !forgot.Equal(first) {
+		t.Errorf("an agent that lost its memory: %s", forgot)
+	}
+	if later := signed(2, 1); later.Sub(first) < 90*time.Second {
+		t.Errorf("a new signature: %s after %s", later, first)
+	}
+}
+
+func testReportDue(t *testing.T, db *database) {
+	s := db.filled(t)
+	ctx := t.Context()
+	w := withKey(t, s, newKey("key_1", "as_1", "a", "srv_1"))
+	far := get[time.Time](t)(s.Now(ctx)).Add(1000 * time.Hour)
+	must(t, s.Finish(ctx, w, far))
+	for _, w := range get[[]lifecycle.Work](t)(s.Claim(ctx, "w1", 10, testLease)) {
+		must(t, s.Finish(ctx, w, far))
+	}
+	r := report(0, said("key_1", func(k *keyReport) { k.Has, k.Record = true, "v=DKIM1; p=AAAA" }))
+	for _, tc := range []struct {
+		what   string
+		change func(k *keyReport)
+		due    bool
+	}{
+		{"the first report", func(*keyReport) {}, true},
+		{"the same again", func(*keyReport) {}, false},
+		{"counters", func(k *keyReport) { k.Signed, k.SignedAgeSeconds = 10, 3 }, false},
+		{"an age", func(k *keyReport) { k.SignedAgeSeconds = 0 }, false},
+		{"signing", func(k *keyReport) { k.Signing = true }, true},
+		{"a version", func(k *keyReport) { r.Received.Applied = 1 }, false},
+		{"the version of the wish", func(k *keyReport) { r.Received.Applied = 100 }, true},
+		{"an error", func(k *keyReport) { k.Error = "disk full" }, true},
+		{"a clock a little off", func(k *keyReport) { r.Skew = time.Second }, false},
+		{"a wrong clock", func(k *keyReport) { r.Skew = -inventory.MaxClockSkew - time.Second }, true},
+		{"the key is gone", func(k *keyReport) { k.Has = false }, true},
+	} {
+		tc.change(&r.Received.Keys[0])
+		get[int64](t)(s.SaveReport(ctx, "srv_1", r))
+		works := get[[]lifecycle.Work](t)(s.Claim(ctx, "w1", 10, testLease))
+		if (len(works) == 1) != tc.due {
+			t.Errorf("%s: due %v", tc.what, works)
+		}
+		for _, w := range works {
+			must(t, s.Finish(ctx, w, far))
+		}
+	}
+}
+
+func testLeftOut(t *testing.T, db *database) {
+	s := db.filled(t)
+	ctx := t.Context()
+	withKey(t, s, newKey("key_1", "as_1", "a", "srv_1"))
+	r := report(1, said("key_1", func(k *keyReport) { k.Has = true }))
+	r.Skew = time.Second
+	get[int64](t)(s.SaveReport(ctx, "srv_1", r))
+	first := heldNow(t, s, "key_1", "srv_1").Reported
+	db.later(t, s, time.Hour)
+	get[int64](t)(s.SaveReport(ctx, "srv_1", report(1)))
+	db.later(t, s, time.Hour)
+	get[int64](t)(s.SaveReport(ctx, "srv_1", report(1)))
+	if h := heldNow(t, s, "key_1", "srv_1"); !h.Reported.Equal(first) || h.Skew != time.Second || !h.Has {
+		t.Errorf("%+v; the last word on it was at %s", h, first)
+	}
+	get[int64](t)(s.SaveReport(ctx, "srv_1", r))
+	if h := heldNow(t, s, "key_1", "srv_1"); h.Reported.Sub(first) < 2*time.Hour {
+		t.Errorf("spoken of again, %s", h.Reported)
+	}
+}
+
+func testInstructions(t *testing.T, db *database) {
+	s := db.filled(t)
+	ctx := t.Context()
+	b := newKey("key_1", "as_1", "b", "srv_1")
+	b.Holders[0].Want, b.Holders[0].Rank, b.Value, b.Canary = lifecycle.WantSign, 4, "v=DKIM1; p=AAAA", "canary_1"
+	w := withKey(t, s, b)
+	must(t, s.Commit(ctx, w, lifecycle.Commit{Keys: []lifecycle.Key{newKey("key_2", "as_1", "a", "srv_1")}}))
+	told := get[instructions](t)(s.Instructions(ctx, "srv_1"))
+	if len(told.Assignments) != 2 || told.Assignments[0].Domain != "example.net" || told.Assignments[1].Domain != testDomain {
+		t.Fatalf("assignments: %+v", told.Assignments)
+	}
+	pool, own := told.Assignments[0], told.Assignments[1]
+	if pool.NoKey != agentapi.NoKeyTempfail || !pool.Bulk || pool.Stream != "bulk" || len(pool.Keys) != 0 || own.NoKey != agentapi.NoKeyPass || len(own.Keys) != 2 {
+		t.Errorf("assignments: %+v", told.Assignments)
+	}
+	want := agentapi.Key{ID: "key_1", Selector: "b", Algorithm: "rsa2048", Want: agentapi.WantSign, Rank: 4, Record: "v=DKIM1; p=AAAA", Canary: "canary_1"}
+	if own.Keys[0].Selector != "a" || own.Keys[1] != want {
+		t.Errorf("keys: %+v", own.Keys)
+	}
+	// An assignment that ended goes with its last key, and defers no mail until then.
+	state := get[inventory.State](t)(s.Inventory(ctx))
+	for i := range state.Assignments {
+		state.Assignments[i].Ended = time.Now()
+	}
+	for i := range state.Domains {
+		state.Domains[i].NoKey = inventory.NoKeyTempfail
+	}
+	must(t, s.SaveInventory(ctx, "ann", state.Generation, state))
+	told = get[instructions](t)(s.Instructions(ctx, "srv_1"))
+	if len(told.Assignments) != 1 || told.Assignments[0].NoKey != agentapi.NoKeyPass || len(told.Assignments[0].Keys) != 2 {
+		t.Errorf("after the end: %+v", told.Assignments)
+	}
+	if _, err := s.Instructions(ctx, "srv_9"); fault.CodeOf(err) != fault.NotFound {
+		t.Errorf("an unknown server: %v", err)
+	}
+}
+
+func testDecommission(t *testing.T, db *database) {
+	s := db.filled(t)
+	ctx := t.Context()
+	w := withKey(t, s, newKey("key_1", "as_1", "a", "srv_1", "srv_2"))
+	now := get[time.Time](t)(s.Now(ctx))
+	must(t, s.AddJoinToken(ctx, fleet.JoinToken{ID: "jt_1", ServerID: "srv_1", MaxUses: 1, Expires: now.Add(time.Hour)}, event("token")))
+	must(t, s.Enrol(ctx, "jt_1", 0, fleet.Identity{Serial: "aa", ServerID: "srv_1", Issued: now, NotAfter: now.Add(time.Hour)}, event("joined")))
+	must(t, s.AddJoinToken(ctx, fleet.JoinToken{ID: "jt_2", ServerID: "srv_1", MaxUses: 1, Expires: now.Add(time.Hour)}, event("token")))
+	must(t, s.Finish(ctx, w, now.Add(time.Hour)))
+	generation := get[inventory.State](t)(s.Inventory(ctx)).Generation
+	for range 2 {
+		must(t, s.Decommission(ctx, "srv_1", "ann", "scrapped"))
+	}
+	if state := get[inventory.State](t)(s.Inventory(ctx)); state.Generation != generation+1 {
+		t.Errorf("generation went from %d to %d", generation, state.Generation)
+	}
+	claim(t, s, testDomain)
+	k := keyNow(t, s, "key_1")
+	if k.Holders[0].Gone.IsZero() || !k.Holders[1].Gone.IsZero() {
+		t.Errorf("holders: %+v", k.Holders)
+	}
+	if id := get[fleet.Identity](t)(s.Identity(ctx, "aa")); id.RefusedFrom.IsZero() {
+		t.Error("its certificate is still accepted")
+	}
+	if token := get[fleet.JoinToken](t)(s.JoinToken(ctx, "jt_2")); token.Revoked.IsZero() {
+		t.Error("its join token still works")
+	}
+	if _, err := s.SaveReport(ctx, "srv_1", report(1)); fault.CodeOf(err) != fault.Denied {
+		t.Errorf("its report: %v", err)
+	}
+	server := get[inventory.Signer](t)(s.Server(ctx, "srv_1"))
+	if server.DecommissionedBy != "ann" || server.Decommissioned.IsZero() {
+		t.Errorf("%+v", server)
+	}
+	if err := s.Decommission(ctx, "pool_1", "ann", ""); fault.CodeOf(err) != fault.NotFound {
+		t.Errorf("a pool is no server: %v", err)
+	}
+}
