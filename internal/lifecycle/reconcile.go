@@ -17,8 +17,9 @@ import (
 
 // Limits of the loop.
 const (
-	// lease is how long a claim lasts: longer than a domain with every name server timing out takes.
-	lease = 2 * time.Minute
+	// lease is how long a claim lasts without being renewed, and so how long a domain rests when its worker dies: longer
+	// than a look with every name server timing out takes.
+	lease = 45 * time.Second
 	// batch is how many domains are claimed, and worked on side by side: looking at DNS is waiting, not computing.
 	batch = 16
 	// maxRounds bounds the steps of one domain in one claim; what is left goes on in the next.
@@ -131,10 +132,13 @@ func (r *Reconciler) work(ctx context.Context, w Work) {
 
 // Domain looks, plans and carries out what is due for one claimed domain, and returns when it is due again.
 func (r *Reconciler) Domain(ctx context.Context, w Work) (time.Time, error) {
-	run := &run{Reconciler: r, w: w}
+	run := &run{Reconciler: r, w: w, leased: time.Now()}
 	for range maxRounds {
 		if ctx.Err() != nil {
 			return time.Time{}, ctx.Err()
+		}
+		if err := run.keepLease(ctx); err != nil {
+			return time.Time{}, err
 		}
 		s, err := r.c.Storage.Situation(ctx, w.Domain)
 		if err != nil {
@@ -175,6 +179,15 @@ type run struct {
 	start time.Time // our own clock then
 	tried bool      // the current step's effect was tried: a conflict is the world's, not the store's
 	fresh bool      // DNS was just changed by us: look again now
+}
+
+// keepLease renews the lease when a good part of it is over.
+func (r *run) keepLease(ctx context.Context) error {
+	if time.Since(r.leased) < lease/3 {
+		return nil
+	}
+	r.leased = time.Now()
+	return r.c.Storage.Renew(ctx, r.w, lease)
 }
 
 // now is database time advanced by our own monotonic clock, so that waits start after a look, not before it.

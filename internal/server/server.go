@@ -49,7 +49,7 @@ type Server struct {
 	listener  net.Listener
 	changed   chan struct{}
 	adminFile string
-	firstTime bool
+	lock      *os.File
 }
 
 // New opens the database and the certificate authority, applies the first fleet.yaml where the inventory is empty, and
@@ -74,6 +74,9 @@ func (s *Server) build(ctx context.Context) error {
 	}
 	var err error
 	if s.store, err = store.Open(ctx, store.Options{Database: database, Logger: c.Logger}); err != nil {
+		return err
+	}
+	if err := s.lockData(ctx); err != nil {
 		return err
 	}
 	key, err := sealingKey(c.SealingKey)
@@ -243,5 +246,8 @@ func (s *Server) release() {
 		if err := s.store.Close(); err != nil {
 			s.config.Logger.Error("closing the database", "err", err)
 		}
+	}
+	if s.lock != nil {
+		_ = s.lock.Close()
 	}
 }

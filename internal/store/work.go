@@ -52,6 +52,15 @@ func (s *Store) Renew(ctx context.Context, w lifecycle.Work, lease time.Duration
 	})
 }
 
+// ReleaseLeases ends every lease at once. It is for a process that knows to be the only one on its database, when it starts:
+// what leases there are belong to a process that died.
+func (s *Store) ReleaseLeases(ctx context.Context) error {
+	return s.write(ctx, "release leases", func(t *tx) error {
+		_, err := t.exec(ctx, `UPDATE work SET lease_until = 0, fence = fence + 1 WHERE lease_until > 0`)
+		return err
+	})
+}
+
 // Finish ends a lease. The domain is due again at due (zero = when something happens), or at once when its revision has
 // changed since the claim: nothing that happened meanwhile is missed. fault.Conflict when the lease was lost.
 func (s *Store) Finish(ctx context.Context, w lifecycle.Work, due time.Time) error {
