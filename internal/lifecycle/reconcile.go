@@ -173,12 +173,13 @@ func (r *Reconciler) Domain(ctx context.Context, w Work) (time.Time, error) {
 // run is one claim of one domain.
 type run struct {
 	*Reconciler
-	w     Work
-	s     *Situation
-	base  time.Time // database time at the start
-	start time.Time // our own clock then
-	tried bool      // the current step's effect was tried: a conflict is the world's, not the store's
-	fresh bool      // DNS was just changed by us: look again now
+	w      Work
+	s      *Situation
+	base   time.Time // database time at the start
+	start  time.Time // our own clock then
+	leased time.Time // by our own clock
+	tried  bool      // the current step's effect was tried: a conflict is the world's, not the store's
+	fresh  bool      // DNS was just changed by us: look again now
 }
 
 // keepLease renews the lease when a good part of it is over.
