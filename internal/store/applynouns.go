@@ -20,6 +20,10 @@ func (a *applying) said(domain, noun, name, action string, before, after any) er
 	if after != nil {
 		detail["after"] = after
 	}
+	if len(written(detail)) > maxDetail {
+		delete(detail, "before")
+		delete(detail, "after")
+	}
 	return a.event(a.by, domain, "", stepInventory, fmt.Sprintf("%s %s: %s", noun, name, action), detail)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/lifecycle"
 )
 
@@ -69,12 +70,17 @@ func (t *tx) tell(ctx context.Context, k lifecycle.Key, all bool) error {
 		return err
 	}
 	for _, w := range changed {
-		if _, err := t.exec(ctx, `INSERT INTO holdings (key_id, server_id, want, rank, want_version, acked, has, value, signing, signed, last_signed,
+		// A server that is gone never holds a new key, whoever names it.
+		n, err := t.exec(ctx, `INSERT INTO holdings (key_id, server_id, want, rank, want_version, acked, has, value, signing, signed, last_signed,
 			canary_verified, canary_nonce, canary_problem, error, spoken, reported, skew, destroyed, gone)
-			VALUES ($1, $2, $3, $4, $5, '', 0, '', 0, 0, 0, 0, '', '', '', 0, 0, 0, 0, 0)
+			SELECT $1, s.id, $3, CAST($4 AS BIGINT), CAST($5 AS BIGINT), '', 0, '', 0, 0, 0, 0, '', '', '', 0, 0, 0, 0, s.decommissioned FROM signers s WHERE s.id = $2
 			ON CONFLICT (key_id, server_id) DO UPDATE SET want = excluded.want, rank = excluded.rank, want_version = excluded.want_version`,
-			k.ID, w.server, w.want, w.rank, versions[w.server]); err != nil {
+			k.ID, w.server, w.want, w.rank, versions[w.server])
+		if err != nil {
 			return err
+		}
+		if n == 0 {
+			return fault.New(fault.Conflict, "there is no server %s that could hold key %s", w.server, k.ID)
 		}
 	}
 	return nil

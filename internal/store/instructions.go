@@ -59,8 +59,9 @@ func (t *tx) instructionsFor(ctx context.Context, serverID string) (told agentap
 		return told, err
 	}
 	err = t.rows(ctx, `SELECT a.id, a.domain, a.stream, a.bulk, a.ended, d.no_key, d.mode FROM assignments a JOIN domains d ON d.name = a.domain
-		WHERE a.class = 'managed' AND (a.signer_id = $1 OR a.signer_id IN (SELECT pool_id FROM signer_members WHERE server_id = $1)
-		OR a.id IN (SELECT k.assignment_id FROM holdings h JOIN keys k ON k.id = h.key_id WHERE h.server_id = $1 AND h.gone = 0 AND h.destroyed = 0))
+		WHERE a.class = 'managed' AND a.id IN (SELECT id FROM assignments WHERE signer_id = $1
+		UNION SELECT p.id FROM assignments p JOIN signer_members m ON m.pool_id = p.signer_id WHERE m.server_id = $1
+		UNION SELECT k.assignment_id FROM holdings h JOIN keys k ON k.id = h.key_id WHERE h.server_id = $1 AND h.gone = 0 AND h.destroyed = 0)
 		ORDER BY a.domain, a.stream, a.id`, []any{serverID}, func(s scanner) error {
 		var a agentapi.Assignment
 		var ended time.Time

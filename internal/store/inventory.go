@@ -17,6 +17,15 @@ func (s *Store) Inventory(ctx context.Context) (state inventory.State, err error
 	return state, err
 }
 
+// Generation returns the inventory's present generation, without reading the rest.
+func (s *Store) Generation(ctx context.Context) (generation int64, err error) {
+	err = s.read(ctx, "read the inventory's generation", func(t *tx) error {
+		_, err := t.row(ctx, `SELECT generation FROM meta WHERE id = 1`, nil, &generation)
+		return err
+	})
+	return generation, err
+}
+
 func (t *tx) inventory(ctx context.Context) (state inventory.State, err error) {
 	if _, err := t.row(ctx, `SELECT generation, dns FROM meta WHERE id = 1`, nil, &state.Generation, fromJSON(&state.DNS)); err != nil {
 		return state, err

@@ -69,8 +69,8 @@ func testGeneration(t *testing.T, db *database) {
 	if won != 1 {
 		t.Errorf("%d of 4 swapped the same generation", won)
 	}
-	if now := get[inventory.State](t)(s.Inventory(ctx)); now.Generation != state.Generation+1 {
-		t.Errorf("generation %d after %d", now.Generation, state.Generation)
+	if now := get[int64](t)(s.Generation(ctx)); now != state.Generation+1 {
+		t.Errorf("generation %d after %d", now, state.Generation)
 	}
 }
 
@@ -297,13 +297,17 @@ func testSituation(t *testing.T, db *database) {
 	for i := range state.Assignments {
 		state.Assignments[i].Ended, state.Assignments[i].EndedBy = time.Now(), "ann"
 	}
+	for i := range state.Domains {
+		state.Domains[i].Policy.NeedApproval = []string{"activate", "remove"}
+	}
 	must(t, s.SaveInventory(ctx, "ann", state.Generation, state))
 	got = get[lifecycle.Situation](t)(s.Situation(ctx, testDomain))
 	var ids []string
 	for _, a := range got.Assignments {
 		ids = append(ids, a.ID)
 	}
-	if !got.Repair || !slices.Equal(ids, []string{"as_1", "as_3"}) || len(got.Keys) != 1 || len(got.Records) != 1 {
+	if !got.Repair || !slices.Equal(ids, []string{"as_1", "as_3"}) || len(got.Keys) != 1 || len(got.Records) != 1 ||
+		!slices.Equal(got.Controls.NeedApproval, []string{"activate", "remove"}) {
 		t.Errorf("%+v", got)
 	}
 }

@@ -10,8 +10,9 @@ import (
 	"github.com/postseal/postseal/internal/journal"
 )
 
-// maxDetail bounds the JSON of one entry, in octets: the facts of one step or the difference of one noun.
-const maxDetail = 64 << 10
+// maxDetail bounds the JSON of one entry, in octets: the old and the new value of the largest record set, or the
+// difference of one noun.
+const maxDetail = 256 << 10
 
 const journalColumns = `seq, said_at, kind, actor, domain, key_id, step, why, intent, ok, detail, prev, hash`
 

@@ -345,6 +345,14 @@ func testDecommission(t *testing.T, db *database) {
 	if k.Holders[0].Gone.IsZero() || !k.Holders[1].Gone.IsZero() {
 		t.Errorf("holders: %+v", k.Holders)
 	}
+	w = lifecycle.Work{Domain: testDomain, Fence: w.Fence + 1}
+	must(t, s.Commit(ctx, w, lifecycle.Commit{Keys: []lifecycle.Key{newKey("key_2", "as_1", "b", "srv_1", "srv_2")}}))
+	if k := keyNow(t, s, "key_2"); k.Holders[0].Gone.IsZero() || !k.Holders[1].Gone.IsZero() {
+		t.Errorf("holders of a new key: %+v", k.Holders)
+	}
+	if err := s.Commit(ctx, w, lifecycle.Commit{Keys: []lifecycle.Key{newKey("key_3", "as_1", "c", "srv_9")}}); fault.CodeOf(err) != fault.Conflict {
+		t.Errorf("an unknown holder: %v", err)
+	}
 	if id := get[fleet.Identity](t)(s.Identity(ctx, "aa")); id.RefusedFrom.IsZero() {
 		t.Error("its certificate is still accepted")
 	}

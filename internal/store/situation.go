@@ -42,8 +42,11 @@ func (t *tx) situation(ctx context.Context, domain string) (got lifecycle.Situat
 	if got.Signers, err = t.signersOf(ctx, domain); err != nil {
 		return got, err
 	}
-	got.Controls, err = t.controlsOf(ctx, domain)
-	return got, err
+	if got.Controls, err = t.controlsOf(ctx, domain); err != nil {
+		return got, err
+	}
+	got.Controls.NeedApproval = inventory.State{NeedApproval: got.Controls.NeedApproval}.NeedApprovalOf(got.Domain)
+	return got, nil
 }
 
 // assignmentsOf reads a domain's assignments: those that stand, and ended ones that still have something.
@@ -67,9 +70,9 @@ func (t *tx) assignmentsOf(ctx context.Context, domain string, keys []lifecycle.
 
 // signersOf reads the signers of a domain's assignments, the members of those that are pools, and all holders.
 func (t *tx) signersOf(ctx context.Context, domain string) (map[string]inventory.Signer, error) {
-	all, err := t.signers(ctx, `WHERE s.id IN (SELECT signer_id FROM assignments WHERE domain = $1)
-		OR s.id IN (SELECT m.server_id FROM signer_members m JOIN assignments a ON a.signer_id = m.pool_id WHERE a.domain = $1)
-		OR s.id IN (SELECT h.server_id FROM holdings h JOIN keys k ON k.id = h.key_id WHERE k.domain = $1)`, domain)
+	all, err := t.signers(ctx, `WHERE s.id IN (SELECT signer_id FROM assignments WHERE domain = $1
+		UNION SELECT m.server_id FROM signer_members m JOIN assignments a ON a.signer_id = m.pool_id WHERE a.domain = $1
+		UNION SELECT h.server_id FROM holdings h JOIN keys k ON k.id = h.key_id WHERE k.domain = $1)`, domain)
 	byID := make(map[string]inventory.Signer, len(all))
 	for _, s := range all {
 		byID[s.ID] = s
