@@ -17,7 +17,7 @@ func TestRotationUnderLoad(t *testing.T) {
 	}
 	guide(o)
 
-	mail := startTraffic(t, 120*time.Millisecond, o.servers...)
+	mail := startTraffic(t, 40*time.Millisecond, o.servers...)
 	eventually(t, "mail of both servers arrives", func() bool { return len(o.sink.messages()) > 20 })
 
 	o.postseal("rotate", zone, "--signer", "mx1")
