@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -44,8 +45,10 @@ type frameConn struct {
 	frame   []byte // backs pending
 	content bool   // between the first header field and the end of the message
 	first   bool   // no frame was read yet: the protocol library sets its own deadline
+	last    byte   // code of the last frame
 
-	close func() // called once
+	busy  atomic.Bool // between MAIL and the reply to its end
+	close func()      // called once
 	once  sync.Once
 }
 
@@ -77,6 +80,10 @@ func (c *frameConn) Read(p []byte) (int, error) {
 
 // next reads the next frame: all of it, or for a body chunk its first five octets.
 func (c *frameConn) next() error {
+	switch c.last { // the one before is answered, or somebody would not ask for the next
+	case 'E', 'A', 'K':
+		c.busy.Store(false)
+	}
 	if !c.first {
 		var deadline time.Time
 		if c.content {
@@ -100,7 +107,10 @@ func (c *frameConn) next() error {
 		return err
 	}
 	limit := int64(maxOtherFrame)
+	c.last = head[4]
 	switch head[4] {
+	case 'M':
+		c.busy.Store(true)
 	case 'B':
 		if length > maxBodyFrame {
 			return errFrame

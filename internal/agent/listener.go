@@ -60,11 +60,32 @@ func (a *Agent) listen(ctx context.Context, spec listenSpec) (*socket, error) {
 	return s, nil
 }
 
-// shutdown stops accepting, waits for the sessions until ctx ends, and then cuts them off.
+// idlePause is how often shutdown looks for connections that have become idle.
+const idlePause = 10 * time.Millisecond
+
+// shutdown stops accepting, closes the connections without a message under way, waits for the others until ctx ends, and then cuts
+// them off. An SMTP session that goes on without its milter has its next message deferred, as it would be by a milter that does not listen;
+// waiting for idle sessions would only make that last longer.
 func (s *socket) shutdown(ctx context.Context) {
 	_ = s.listener.Close() // the server does not know it before it serves
+	done := make(chan struct{})
+	var idle sync.WaitGroup
+	idle.Go(func() {
+		tick := time.NewTicker(idlePause)
+		defer tick.Stop()
+		for {
+			s.listener.closeIdle()
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+			}
+		}
+	})
 	_ = s.server.Shutdown(ctx)
 	<-s.served
+	close(done)
+	idle.Wait()
 }
 
 // maxConnections bounds the open connections of one listener. Postfix keeps one per SMTP session and has 100 of these by
@@ -82,10 +103,13 @@ type peerListener struct {
 	open   chan struct{} // one element per open connection
 	closed chan struct{}
 	once   sync.Once
+
+	mu    sync.Mutex
+	conns map[*frameConn]struct{}
 }
 
 func newPeerListener(ln net.Listener, spec *atomic.Pointer[listenSpec], log *slog.Logger) *peerListener {
-	return &peerListener{Listener: ln, spec: spec, log: log, open: make(chan struct{}, maxConnections), closed: make(chan struct{})}
+	return &peerListener{Listener: ln, spec: spec, log: log, open: make(chan struct{}, maxConnections), closed: make(chan struct{}), conns: map[*frameConn]struct{}{}}
 }
 
 func (l *peerListener) Close() error {
@@ -102,7 +126,7 @@ func (l *peerListener) Accept() (net.Conn, error) {
 		}
 		conn, err := l.Listener.Accept()
 		if err == nil && l.permitted(conn.RemoteAddr()) {
-			return newFrameConn(conn, func() { <-l.open }), nil
+			return l.track(conn), nil
 		}
 		<-l.open
 		switch {
@@ -119,6 +143,36 @@ func (l *peerListener) Accept() (net.Conn, error) {
 		default:
 			return nil, err
 		}
+	}
+}
+
+// track notes an open connection until it is closed.
+func (l *peerListener) track(conn net.Conn) net.Conn {
+	c := newFrameConn(conn, nil)
+	c.close = func() {
+		l.mu.Lock()
+		delete(l.conns, c)
+		l.mu.Unlock()
+		<-l.open
+	}
+	l.mu.Lock()
+	l.conns[c] = struct{}{}
+	l.mu.Unlock()
+	return c
+}
+
+// closeIdle closes the connections that have no message under way.
+func (l *peerListener) closeIdle() {
+	l.mu.Lock()
+	var idle []*frameConn
+	for c := range l.conns {
+		if !c.busy.Load() {
+			idle = append(idle, c)
+		}
+	}
+	l.mu.Unlock()
+	for _, c := range idle {
+		_ = c.Close()
 	}
 }
 

@@ -3,6 +3,7 @@ package agent
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 
@@ -156,4 +157,13 @@ func (m *mta) trySend(msg mail, chunk int) (outcome, error) {
 	top.WriteString(mail{header, msg.body}.raw())
 	o.raw = top.String()
 	return o, nil
+}
+
+// tryDial connects and hangs up.
+func tryDial(addr net.Addr) (bool, error) {
+	conn, err := net.Dial(addr.Network(), addr.String())
+	if err != nil {
+		return false, err
+	}
+	return true, conn.Close()
 }
