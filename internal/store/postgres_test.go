@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
 	"net/url"
@@ -14,6 +15,9 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/postseal/postseal/internal/fault"
 )
 
 // postgresServer is a PostgreSQL of this test: a Unix socket in a temporary directory and nothing on the network.
@@ -21,6 +25,8 @@ type postgresServer struct {
 	socket   string
 	admin    *sql.DB
 	count    atomic.Int64
+	start    func()
+	stop     func() // ends all connections, and keeps what was committed
 	migrated sync.Once
 	template string // a database that has the tables
 }
@@ -44,14 +50,57 @@ func startPostgres(t *testing.T) *postgresServer {
 	run := postgresRunner(t, dir)
 	data := filepath.Join(dir, "data")
 	run(filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
-	run(filepath.Join(bin, "pg_ctl"), "-D", data, "-w", "-l", filepath.Join(dir, "log"),
-		"-o", "-k "+dir+" -c listen_addresses= -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c shared_buffers=32MB", "start")
-	t.Cleanup(func() { run(filepath.Join(bin, "pg_ctl"), "-D", data, "-w", "-m", "immediate", "stop") })
 	s := &postgresServer{socket: dir}
+	s.start = func() {
+		run(filepath.Join(bin, "pg_ctl"), "-D", data, "-w", "-l", filepath.Join(dir, "log"),
+			"-o", "-k "+dir+" -c listen_addresses= -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c shared_buffers=32MB", "start")
+	}
+	s.stop = func() { run(filepath.Join(bin, "pg_ctl"), "-D", data, "-w", "-m", "fast", "stop") }
+	s.start()
+	t.Cleanup(func() { s.stop() })
 	s.admin, err = sql.Open("pgx", s.url("postgres"))
 	must(t, err)
 	t.Cleanup(func() { s.admin.Close() })
 	return s
+}
+
+// TestPostgresGoesAway stops the database under a running process and starts it again.
+func TestPostgresGoesAway(t *testing.T) {
+	server := startPostgres(t)
+	url := server.database(t)
+	s, err := Open(t.Context(), Options{Database: url})
+	must(t, err)
+	defer s.Close()
+	must(t, s.SaveInventory(t.Context(), "ann", 0, smallFleet()))
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- s.Run(ctx) }()
+	server.stop()
+	for _, err := range []error{s.CheckNow(ctx, testDomain), s.CheckNow(ctx, testDomain), s.SetHold(ctx, hold("away"))} {
+		if fault.CodeOf(err) != fault.Unavailable {
+			t.Errorf("while the database is away: %v", err)
+		}
+	}
+	server.start()
+	deadline := time.Now().Add(30 * time.Second)
+	for err = s.CheckNow(ctx, testDomain); err != nil; err = s.CheckNow(ctx, testDomain) {
+		if fault.CodeOf(err) != fault.Unavailable || time.Now().After(deadline) {
+			t.Fatalf("after it came back: %v", err)
+		}
+	}
+	// The connection for hints is made again: another process is heard.
+	other, err := Open(ctx, Options{Database: url})
+	must(t, err)
+	defer other.Close()
+	changed := s.Changed(ctx)
+	withKey(t, other, newKey("key_1", "as_1", "a", "srv_1"))
+	select {
+	case <-changed:
+	case <-time.After(30 * time.Second):
+		t.Error("nobody said that instructions changed")
+	}
+	stop()
+	must(t, <-ended)
 }
 
 // postgresRunner runs programs as user postgres when we are root, which PostgreSQL refuses to be run by.

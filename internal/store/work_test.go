@@ -10,6 +10,7 @@ import (
 )
 
 var workCases = map[string]func(*testing.T, *database){
+	"a process that died holds nothing":        testReleased,
 	"a lost lease loses every right":           testLostLease,
 	"nothing that happens meanwhile is missed": testNoLostWakeUp,
 	"due order and never":                      testDueOrder,
@@ -90,6 +91,19 @@ func testNoLostWakeUp(t *testing.T, db *database) {
 	claim(t, s, testDomain)
 	if err := s.CheckNow(ctx, "nowhere.example"); fault.CodeOf(err) != fault.NotFound {
 		t.Errorf("an unknown domain: %v", err)
+	}
+}
+
+func testReleased(t *testing.T, db *database) {
+	s := db.filled(t)
+	ctx := t.Context()
+	w := claim(t, s, testDomain)
+	must(t, s.ReleaseLeases(ctx))
+	if err := s.Commit(ctx, w, lifecycle.Commit{Outcome: event("from the grave")}); fault.CodeOf(err) != fault.Conflict {
+		t.Errorf("a dead process wrote: %v", err)
+	}
+	if again := claim(t, s, testDomain); again.Fence <= w.Fence {
+		t.Errorf("fence %d after %d", again.Fence, w.Fence)
 	}
 }
 
