@@ -12,7 +12,7 @@ import (
 )
 
 // bigInventory saves n domains of one server and returns their names in order.
-func bigInventory(t *testing.T, s *Store, n int) []string {
+func bigInventory(t testing.TB, s *Store, n int) []string {
 	t.Helper()
 	state := inventory.State{
 		Publishers: []inventory.Publisher{{Name: "bind", Kind: inventory.PublisherRFC2136}},

@@ -89,14 +89,14 @@ func suite(t *testing.T, empty func(t *testing.T) *database) {
 }
 
 // must is for calls whose failure ends a test.
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-func get[T any](t *testing.T) func(v T, err error) T {
+func get[T any](t testing.TB) func(v T, err error) T {
 	return func(v T, err error) T {
 		t.Helper()
 		must(t, err)
