@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postseal/postseal/internal/api/client"
+	"github.com/postseal/postseal/internal/services"
 )
 
 func newPool() *cobra.Command {
@@ -29,7 +30,48 @@ func newService() *cobra.Command {
 		func(ctx context.Context, c *client.Client, args []string) (client.SignerShow, error) {
 			return c.Service(ctx, args[0])
 		}, printSigner)
-	return noun("service", "Outside services that send mail (they come from fleet.yaml)", list, show)
+	return noun("service", "Outside services that send mail (they come from fleet.yaml)", list, show, newCatalogue())
+}
+
+// catalogued is a service in the JSON document of service catalogue.
+type catalogued struct {
+	ID       string `json:"id"`
+	Title    string `json:"title"`
+	Category string `json:"category"`
+	Signs    string `json:"signs"`
+	Rotation string `json:"rotation"`
+	Evidence string `json:"evidence"`
+}
+
+func newCatalogue() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "catalogue [WORD]",
+		Short: "List the services that fleet.yaml can name; needs no server",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			catalogue, err := services.Load()
+			if err != nil {
+				return err
+			}
+			word := strings.ToLower(strings.Join(args, ""))
+			found := []catalogued{}
+			t := table{head: []string{"ID", "SERVICE", "KIND", "SIGNS WITH", "KEY CHANGED BY", "KNOWN FROM"}}
+			for _, s := range catalogue.All() {
+				if !strings.Contains(strings.ToLower(s.ID+" "+s.Title+" "+string(s.Category)+" "+strings.Join(s.Aliases, " ")), word) {
+					continue
+				}
+				found = append(found, catalogued{s.ID, s.Title, string(s.Category), string(s.Signs), string(s.Rotation), string(s.Evidence)})
+				t.add(calm, s.ID, s.Title, string(s.Category), string(s.Signs), string(s.Rotation), string(s.Evidence))
+			}
+			if asJSON {
+				return (&remote{}).json(cmd.OutOrStdout(), map[string]any{"services": found})
+			}
+			return t.print(cmd.OutOrStdout(), "No service of the catalogue matches. fleet.yaml takes any name with custom: true.")
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
+	return cmd
 }
 
 func printSigners(what string) func(io.Writer, client.Signers) error {

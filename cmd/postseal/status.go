@@ -68,7 +68,7 @@ func statusPages(ctx context.Context, c *client.Client, args []string) iter.Seq2
 
 func (s statusReport) wrong() bool {
 	return slices.ContainsFunc(s.Domains, func(d client.Status) bool {
-		return len(d.Invalid) > 0 || slices.ContainsFunc(d.Findings, func(f client.Finding) bool { return f.Severity == "error" })
+		return slices.ContainsFunc(d.Findings, func(f client.Finding) bool { return f.Severity == "error" })
 	})
 }
 
@@ -102,9 +102,6 @@ func (s statusReport) print(out io.Writer) error {
 			if f.Fix != "" {
 				fmt.Fprintf(out, "  %s\n", clean(f.Fix))
 			}
-		}
-		for _, text := range d.Invalid {
-			fmt.Fprintf(out, "error INVARIANT %s: %s\n", d.Domain, clean(text))
 		}
 	}
 	if test {

@@ -144,7 +144,7 @@ func register[I, O any](a *API, h huma.API, o op, handle func(ctx context.Contex
 		Responses: map[string]*huma.Response{"default": {
 			Description: "Error",
 			Content: map[string]*huma.MediaType{"application/json": {
-				Schema: huma.SchemaFromType(h.OpenAPI().Components.Schemas, typeOfError),
+				Schema: h.OpenAPI().Components.Schemas.Schema(typeOfError, true, "Error"),
 			}},
 		}},
 	}

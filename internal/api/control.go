@@ -104,7 +104,7 @@ func (a *API) rotate(ctx context.Context, who access.Principal, in *rotateInput)
 		return client.Rotated{}, err
 	}
 	var ids, signers []string
-	for _, x := range s.Assignments {
+	for _, x := range sorted(s) {
 		signer := s.Signers[x.SignerID]
 		if in.Body.Signer != "" && signer.Name != in.Body.Signer || !x.Ended.IsZero() || !signer.Decommissioned.IsZero() {
 			continue

@@ -51,7 +51,7 @@ func domainOut(d inventory.Domain) client.Domain {
 func domainShow(s lifecycle.Situation) client.DomainShow {
 	out := client.DomainShow{Domain: domainOut(s.Domain), Assignments: []client.Assignment{}, Hold: holdOf(s),
 		Findings: convert(lifecycle.Next(s).Findings, findingOut)}
-	for _, x := range s.Assignments {
+	for _, x := range sorted(s) {
 		signer := s.Signers[x.SignerID]
 		out.Assignments = append(out.Assignments, client.Assignment{
 			ID: x.ID, Signer: signer.Name, SignerKind: string(signer.Kind), Stream: x.Stream, Class: string(x.Class), Algorithms: x.Algorithms,

@@ -75,7 +75,7 @@ func (a *API) keyRoutes(h huma.API) {
 			if err != nil {
 				return client.Done{}, err
 			}
-			if !slices.Contains(s.Controls.NeedApproval, in.Body.Step) {
+			if !slices.Contains(slices.Concat(s.Controls.NeedApproval, s.Domain.Policy.NeedApproval), in.Body.Step) {
 				return client.Done{}, fault.New(fault.Invalid, "the step %q does not wait for approval in %s", in.Body.Step, s.Domain.Name).
 					WithHint("need_approval in fleet.yaml names the steps that do")
 			}

@@ -145,5 +145,6 @@ func signerOut(s inventory.Signer, all []inventory.Signer) client.Signer {
 		}
 		out.Members = append(out.Members, name)
 	}
+	slices.Sort(out.Members)
 	return out
 }

@@ -121,9 +121,9 @@ func domainStatus(s lifecycle.Situation) client.Status {
 	plan := lifecycle.Next(s)
 	out := client.Status{
 		Domain: s.Domain.Name, Mode: string(s.Domain.Mode), Labels: s.Domain.Labels, TestMode: s.Domain.Policy.TestMode,
-		Rows: []client.StatusRow{}, Findings: convert(plan.Findings, findingOut), Invalid: lifecycle.Violations(s), Hold: holdOf(s),
+		Rows: []client.StatusRow{}, Findings: convert(plan.Findings, findingOut), Hold: holdOf(s),
 	}
-	for _, x := range s.Assignments {
+	for _, x := range sorted(s) {
 		if x.Class == inventory.ClassManaged {
 			out.Rows = append(out.Rows, keyRows(s, plan, x)...)
 		}
@@ -131,6 +131,20 @@ func domainStatus(s lifecycle.Situation) client.Status {
 	}
 	out.Rows = append(out.Rows, recordRows(s, plan, "")...)
 	return out
+}
+
+// sorted returns the assignments the way people look for them: our own signers before services, by name and stream.
+func sorted(s lifecycle.Situation) []inventory.Assignment {
+	return slices.SortedStableFunc(slices.Values(s.Assignments), func(x, y inventory.Assignment) int {
+		service := func(a inventory.Assignment) int {
+			if s.Signers[a.SignerID].Kind == inventory.KindService {
+				return 1
+			}
+			return 0
+		}
+		return cmp.Or(cmp.Compare(service(x), service(y)), cmp.Compare(s.Signers[x.SignerID].Name, s.Signers[y.SignerID].Name),
+			cmp.Compare(x.Stream, y.Stream), cmp.Compare(x.ID, y.ID))
+	})
 }
 
 func keyRows(s lifecycle.Situation, plan lifecycle.Plan, x inventory.Assignment) []client.StatusRow {

@@ -18,7 +18,6 @@ type Status struct {
 	Hold     *Hold       `json:"hold,omitempty"`
 	Rows     []StatusRow `json:"rows"`
 	Findings []Finding   `json:"findings,omitempty"`
-	Invalid  []string    `json:"invalid,omitempty" doc:"invariants that do not hold; always empty unless something is very wrong"`
 }
 
 // StatusRow is one signer's key, or one record that a service or the domain itself asks for.
