@@ -249,10 +249,21 @@ func (d *demo) play(ctx context.Context) (Outcome, error) {
 	if err := d.gone(ctx, first); err != nil {
 		outcome.fail("%v", err)
 	}
-	if err := d.report(ctx, &outcome); err != nil {
+	if err := d.report(ctx, &outcome, signers(first, second)); err != nil {
 		outcome.fail("the DMARC report: %v", err)
 	}
 	return outcome, nil
+}
+
+// signers names who signs with each selector.
+func signers(byServer ...map[string]string) map[string]string {
+	out := map[string]string{"s1": "sendgrid"}
+	for _, m := range byServer {
+		for server, selector := range m {
+			out[selector] = server
+		}
+	}
+	return out
 }
 
 // ready waits until every mail server signs and the service's record stands, and returns each server's selector.
