@@ -112,24 +112,25 @@ func TestTableInColumns(t *testing.T) {
 }
 
 func TestTableInAFrameFitsTheTerminal(t *testing.T) {
-	tb := table{head: []string{"DOMAIN", "WHY"}, group: true}
-	tb.add(good, "example.org", strings.Repeat("a long reason that has to wrap ", 10))
-	tb.add(calm, "example.org", "short")
-	var out bytes.Buffer
-	if err := tb.framed(&out, 60); err != nil {
-		t.Fatal(err)
-	}
-	lines := strings.Split(strings.TrimRight(out.String(), "\n"), "\n")
-	for _, line := range lines {
-		if n := len([]rune(line)); n > 60 {
-			t.Errorf("%d wide: %q", n, line)
+	tb := table{head: []string{"DOMAIN", "SIGNER", "WHY"}, group: true}
+	tb.add(good, "example.org", "mx1", "waiting for mx1 to make the key, which takes a moment")
+	tb.add(calm, "example.org", "google-workspace", "short")
+	for width := 50; width < 120; width++ {
+		var out bytes.Buffer
+		if err := tb.framed(&out, width); err != nil {
+			t.Fatal(err)
 		}
-	}
-	if strings.Count(out.String(), "example.org") != 1 {
-		t.Errorf("the domain is repeated:\n%s", out.String())
-	}
-	if strings.Contains(out.String(), "\x1b") {
-		t.Error("colours on something that is no terminal")
+		for _, line := range strings.Split(strings.TrimRight(out.String(), "\n"), "\n") {
+			if n := len([]rune(line)); n > width || !strings.ContainsAny(line[len(line)-3:], "│┐┤┘") {
+				t.Errorf("%d: %d wide, or without its border: %q", width, n, line)
+			}
+		}
+		if strings.Count(out.String(), "example.org") != 1 {
+			t.Errorf("the domain is repeated:\n%s", out.String())
+		}
+		if strings.Contains(out.String(), "\x1b") {
+			t.Error("colours on something that is no terminal")
+		}
 	}
 }
 

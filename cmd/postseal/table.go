@@ -102,8 +102,10 @@ func (t *table) framed(out io.Writer, width int) error {
 			})
 	}
 	drawn := build().String()
-	if lipgloss.Width(drawn) > width {
-		drawn = build().Width(width).String()
+	if natural := lipgloss.Width(drawn); natural > width {
+		// The library forgets the borders when it decides whether to shrink, and would cut the last one off.
+		borders := len(t.head) + 1
+		drawn = build().Width(min(width, natural-borders-1)).String()
 	}
 	_, err := lipgloss.Fprintln(out, drawn)
 	return err

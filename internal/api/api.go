@@ -23,6 +23,9 @@ const (
 	maxFleetBody = 32 << 20
 	// bodyTime is how long a body may take to arrive.
 	bodyTime = time.Minute
+	// fleetTime is the same for a fleet document. The deadline goes on while the request is worked on, and a large fleet takes
+	// a while to store.
+	fleetTime = 10 * time.Minute
 )
 
 // Options are the parts of an API.
@@ -148,8 +151,11 @@ func register[I, O any](a *API, h huma.API, o op, handle func(ctx context.Contex
 			}},
 		}},
 	}
-	if operation.MaxBodyBytes == 0 {
+	switch operation.MaxBodyBytes {
+	case 0:
 		operation.MaxBodyBytes = maxBody
+	case maxFleetBody:
+		operation.BodyReadTimeout = fleetTime
 	}
 	huma.Register(h, operation, func(ctx context.Context, in *I) (*answer[O], error) {
 		who, err := principal(ctx)
