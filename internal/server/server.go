@@ -136,7 +136,7 @@ func (s *Server) listen(ctx context.Context) error {
 		return nil
 	}
 	names, err := nameserver.New(nameserver.Config{
-		Source: s.store, Listen: s.config.Nameserver, Names: s.config.NameserverNames, NegativeTTL: s.config.NegativeTTL, Logger: s.config.Logger,
+		Source: s.store, Version: s.store.ZonesVersion, Listen: s.config.Nameserver, Names: s.config.NameserverNames, NegativeTTL: s.config.NegativeTTL, Logger: s.config.Logger,
 	})
 	if err != nil {
 		return err

@@ -56,11 +56,15 @@ func testSwap(t *testing.T, db *database) {
 		{"a TXT beside a CNAME", "TXT", nil, []string{"x"}, fault.Conflict, nil, false},
 	} {
 		before := get[publisher.StoredZone](t)(s.Zone(ctx, testZone))
+		version := get[int64](t)(s.ZonesVersion(ctx))
 		have, err := s.SwapRecordSet(ctx, testZone, name, tc.kind, tc.expect, tc.want, 300)
 		if tc.code == "" && err != nil || tc.code != "" && fault.CodeOf(err) != tc.code {
 			t.Errorf("%s: %v", tc.what, err)
 		}
 		after := get[publisher.StoredZone](t)(s.Zone(ctx, testZone))
+		if now := get[int64](t)(s.ZonesVersion(ctx)); now != version != tc.changes {
+			t.Errorf("%s: the zones' version went from %d to %d", tc.what, version, now)
+		}
 		if !sameValues(have, tc.have) || (after.Serial != before.Serial) != tc.changes || after.Serial < before.Serial {
 			t.Errorf("%s: have %q, serial %d to %d", tc.what, have, before.Serial, after.Serial)
 		}
