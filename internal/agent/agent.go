@@ -211,6 +211,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	if reportErr := a.reportOnce(last); reportErr != nil {
 		a.log.Warn("the last report was not taken", "error", reportErr)
 	}
+	if a.identities != nil {
+		a.identities.reach().close()
+	}
 	return err
 }
 

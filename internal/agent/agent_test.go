@@ -34,6 +34,8 @@ type rig struct {
 	log   *lockedBuffer
 	now   func() time.Time
 	canon dkim.Canonicalization
+	// overHTTP lets the agent use the identity in its state directory instead of plane itself.
+	overHTTP bool
 
 	agent *Agent
 	stop  func() error
@@ -78,7 +80,11 @@ func newRig(t testing.TB, change func(*Config)) *rig {
 // start runs the agent until stop or the end of the test.
 func (r *rig) start() *Agent {
 	r.t.Helper()
-	a, err := New(r.cfg, Deps{ControlPlane: r.plane, Resolver: r.dns, SealingKey: &r.key, Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: r.now, Pace: testPace})
+	deps := Deps{ControlPlane: r.plane, Resolver: r.dns, SealingKey: &r.key, Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: r.now, Pace: testPace}
+	if r.overHTTP {
+		deps.ControlPlane = nil
+	}
+	a, err := New(r.cfg, deps)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -70,6 +70,8 @@ const (
 	conditionIdentity     = "identity"
 	conditionState        = "state"
 	conditionNoContact    = "no_contact"
+	conditionReport       = "report_refused"
+	conditionListener     = "listener"
 )
 
 // condition sets or, with an empty sentence, clears a condition.
@@ -79,6 +81,12 @@ func (f *fleetState) condition(word, sentence string) {
 		return
 	}
 	f.conditions[word] = sentence
+}
+
+func (a *Agent) setCondition(word, sentence string) {
+	a.fleet.mu.Lock()
+	defer a.fleet.mu.Unlock()
+	a.fleet.condition(word, sentence)
 }
 
 // acceptable refuses instructions of another installation or of an older epoch than was seen: a second control plane, or one that
@@ -112,14 +120,16 @@ func (a *Agent) adopt(in agentapi.Instructions) error {
 	// A full disk must not keep a key from being stopped, so the instructions are obeyed even when they cannot be kept.
 	f.mu.Lock()
 	f.condition(conditionState, errorText(err))
-	f.want(in)
+	gone := f.want(in)
 	f.mu.Unlock()
+	a.counters.forget(gone)
 	a.rebuild()
 	return err
 }
 
-// want distributes instructions to the keys. Wishes that contradict themselves are refused one by one; the others stand.
-func (f *fleetState) want(in agentapi.Instructions) {
+// want distributes instructions to the keys. Wishes that contradict themselves are refused one by one; the others stand. It returns
+// the keys that neither exist nor are named any more.
+func (f *fleetState) want(in agentapi.Instructions) (gone []string) {
 	f.wanted, f.have = in, true
 	before := maps.Clone(f.keys)
 	for _, k := range f.keys {
@@ -163,9 +173,11 @@ func (f *fleetState) want(in agentapi.Instructions) {
 			if !k.has {
 				delete(f.keys, id)
 				delete(f.facts.Destroyed, id)
+				gone = append(gone, id)
 			}
 		}
 	}
+	return gone
 }
 
 func validAssignment(as *agentapi.Assignment) string {

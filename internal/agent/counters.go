@@ -37,7 +37,7 @@ func newCounters(now func() time.Time) *counters {
 	return c
 }
 
-// key returns the counter of a key; it stays the same for the life of the process.
+// key returns the counter of a key; it stays the same until the key is forgotten.
 func (c *counters) key(id string) *keyCount {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -48,6 +48,15 @@ func (c *counters) key(id string) *keyCount {
 		c.keys[id] = k
 	}
 	return k
+}
+
+// forget drops the counters of keys that are gone for good.
+func (c *counters) forget(ids []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, id := range ids {
+		delete(c.keys, id)
+	}
 }
 
 // signed counts one message signed with the key just now.

@@ -55,6 +55,7 @@ func (a *Agent) listen(ctx context.Context, spec listenSpec) (*socket, error) {
 		if err := s.server.Serve(s.listener); err != nil &&
 			!errors.Is(err, milter.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			log.Error("the listener stopped", "error", err)
+			a.setCondition(conditionListener, "the listener at "+ln.Addr().String()+" stopped; restart the agent: "+err.Error())
 		}
 	}()
 	return s, nil

@@ -95,8 +95,7 @@ func (a *Agent) noContact(err error) {
 	switch fault.CodeOf(err) {
 	case fault.Unauthenticated:
 		a.fleet.condition(conditionIdentity, "the control plane does not accept this agent's identity; join again: postseal agent join")
-	case fault.Denied:
-	default:
+	case fault.Unavailable:
 		a.fleet.condition(conditionNoContact, "the control plane does not answer: "+errorText(err))
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/internal/agentapi"
+	"github.com/postseal/postseal/internal/fault"
 )
 
 // Bounds of what a control plane may ask for, and of what one report carries.
@@ -32,6 +33,9 @@ func (a *Agent) report(ctx context.Context) {
 		kick := a.reportKick
 		if err != nil {
 			a.noContact(err)
+			if code := fault.CodeOf(err); code == fault.Invalid || code == fault.Denied {
+				a.setCondition(conditionReport, "the control plane refuses this agent's reports: "+errorText(err))
+			}
 			a.log.Warn("the control plane takes no report; signing goes on", "error", err)
 			wait = min(wait, backoff(failures, a.pace.RetryMin, a.pace.RetryMax))
 			failures++
@@ -68,6 +72,7 @@ func (a *Agent) reportOnce(ctx context.Context) error {
 		return err
 	}
 	a.contact()
+	a.setCondition(conditionReport, "")
 	if response.Latest != 0 && response.Latest != a.haveVersion() {
 		kick(a.pollKick)
 	}
