@@ -59,7 +59,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(newKeygen(), newSign(), newVerify())
-	root.AddCommand(newAgent(), newServe(), newDemo())
+	root.AddCommand(newAgent(), newServe(), newDemo(), newMan())
 	root.AddCommand(remoteCommands()...)
 	return root
 }
