@@ -175,6 +175,7 @@ func (s *Server) Run(ctx context.Context) error {
 	group.Go(func() error { return s.fleet.Run(running) })
 	group.Go(func() error { return s.loop.Run(running) })
 	group.Go(func() error { return s.watch(running) })
+	group.Go(func() error { return s.announce(running) })
 	group.Go(func() error { return s.maintain(running) })
 	group.Go(func() error {
 		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {

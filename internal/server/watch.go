@@ -14,17 +14,17 @@ func (s *Server) watch(ctx context.Context) error {
 	defer tick.Stop()
 	var seen int64
 	for {
-		state, err := s.store.Inventory(ctx)
+		generation, err := s.store.Generation(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil:
-			s.config.Logger.Error("reading the inventory", "err", err)
-		case state.Generation != seen:
+			s.config.Logger.Error("reading the inventory's generation", "err", err)
+		case generation != seen:
 			if err := s.reconfigure(ctx); err != nil {
 				s.config.Logger.Error("taking over the inventory's settings", "err", err)
 			} else {
-				seen = state.Generation
+				seen = generation
 			}
 		}
 		select {
@@ -51,4 +51,20 @@ func (s *Server) reconfigure(ctx context.Context) error {
 	}
 	s.zonesChanged()
 	return nil
+}
+
+// announce tells waiting agents at once that there are new instructions; without it they would hear at their next turn.
+func (s *Server) announce(ctx context.Context) error {
+	changed := s.store.Changed(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case _, ok := <-changed:
+			if !ok {
+				return nil
+			}
+			s.fleet.Wake()
+		}
+	}
 }
