@@ -49,9 +49,10 @@ type keyState struct {
 	checkTries   int
 	checkNext    time.Time
 
-	canaryNonce string
-	canary      []byte
-	destroyed   bool
+	canaryNonce   string
+	canary        []byte
+	canaryProblem string // why there is none
+	destroyed     bool
 }
 
 // name is the owner name of the key's record.
@@ -61,7 +62,7 @@ func (k *keyState) name() string { return k.key.Selector + "._domainkey." + k.as
 func (k *keyState) checkedAs() string { return k.name() + " " + k.record }
 
 // problem is the sentence for the report.
-func (k *keyState) problem() string { return cmp.Or(k.refused, k.failure, k.checkProblem) }
+func (k *keyState) problem() string { return cmp.Or(k.refused, k.failure, k.canaryProblem, k.checkProblem) }
 
 // Conditions: stable words for `agent status`.
 const (
@@ -163,13 +164,13 @@ func (f *fleetState) want(in agentapi.Instructions) (gone []string) {
 			k.named, k.key, k.assignment = true, key, as
 			k.refused = cmp.Or(trouble, validKey(as, &key))
 			if key.Canary != k.canaryNonce {
-				k.canaryNonce, k.canary = "", nil
+				k.canaryNonce, k.canary, k.canaryProblem = "", nil, ""
 			}
 		}
 	}
 	for id, k := range f.keys {
 		if !k.named {
-			k.canaryNonce, k.canary = "", nil
+			k.canaryNonce, k.canary, k.canaryProblem = "", nil, ""
 			if !k.has {
 				delete(f.keys, id)
 				delete(f.facts.Destroyed, id)

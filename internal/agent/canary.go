@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/rand"
 	"fmt"
 	"strings"
@@ -16,27 +17,25 @@ const maxNonce = 200
 
 // signCanary composes the message that proves that this key signs and that its record verifies it.
 func (a *Agent) signCanary(k *keyState) {
-	message, err := a.canary(k)
+	key, err := a.keys.Signer(k.id)
+	if err != nil {
+		a.keyFailed(k.id, err) // the canary comes when the key is back
+		return
+	}
+	message, err := a.canary(k, key)
 	f := &a.fleet
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	k.canaryNonce = k.key.Canary
+	k.canaryNonce, k.canary, k.canaryProblem = k.key.Canary, message, errorText(err)
 	if err != nil {
-		k.failure = errorText(err)
 		a.log.Error("a canary cannot be signed", "key", k.id, "error", err)
-		return
 	}
-	k.canary = message
 }
 
-func (a *Agent) canary(k *keyState) ([]byte, error) {
+func (a *Agent) canary(k *keyState, key crypto.Signer) ([]byte, error) {
 	nonce := k.key.Canary
 	if len(nonce) > maxNonce || strings.ContainsFunc(nonce, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
 		return nil, fmt.Errorf("the canary's nonce cannot stand in a header field")
-	}
-	key, err := a.keys.Signer(k.id)
-	if err != nil {
-		return nil, err
 	}
 	now := a.now()
 	var b bytes.Buffer
