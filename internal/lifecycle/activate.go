@@ -1,95 +1,121 @@
 package lifecycle
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // activate: proven → active. Holders are told to sign with the new key; the old one stands by until they say that they do.
 func (l *line) activate(k *Key) {
-	if !l.agreedLongEnough(k) {
+	if !l.agreedLongEnough(k, StepActivate) {
 		return
 	}
 	if l.current() != nil && !l.myTurn() {
-		l.reason(k, "proven; waiting for another signer's rotation to finish", false)
+		l.reason(k, fmt.Sprintf("proven; waiting until the rotation of %s is finished", l.whoseTurn()), false)
 		return
 	}
 	why := "its canary verified and its record stands everywhere"
 	if l.current() == nil {
-		why += "; it is the first key"
+		why += "; no other key signs"
 	}
 	l.step(StepActivate, k, why)
 }
 
 // active plans a key that holders were told to sign with.
 func (l *line) active(k *Key) {
+	if why := l.replaced(k); why != "" {
+		l.step(StepRetire, k, why)
+		return
+	}
 	switch {
+	case l.lost(k):
+		l.withoutKey(k)
 	case !k.Demoted.IsZero():
 		l.demoted(k)
-	case l.ending():
-		l.step(StepRetire, k, l.endReason())
+	case l.wrong(&k.Record):
+		l.wrongRecord(k)
 	case k.Signing.IsZero():
 		l.acknowledged(k)
-	case !l.stands(&k.Record):
-		l.wrongRecord(k)
 	default:
 		l.inUse(k)
 	}
 }
 
-func (l *line) endReason() string {
-	if !l.signer.Decommissioned.IsZero() {
-		return fmt.Sprintf("%s was decommissioned by %s", l.signer.Name, l.signer.DecommissionedBy)
+// replaced says why an active key is not needed any more, "" when it is: its assignment ended, or another key signs whose
+// record stands. A newer key replaces an older one; a key that is asked to leave or lost is replaced by any.
+func (l *line) replaced(k *Key) string {
+	if l.ended() || l.algorithm == "" && l.othersSign() {
+		return l.endReason()
 	}
-	if !l.a.Ended.IsZero() {
-		return fmt.Sprintf("%s ended the assignment", l.a.EndedBy)
+	now := l.current()
+	if now == nil || now == k || !l.stands(now) {
+		return ""
 	}
-	return fmt.Sprintf("keys of %s are not wanted any more", l.algorithm)
+	switch {
+	case k.End != nil:
+		return fmt.Sprintf("%s asked to revoke it: %s; %s signs instead", k.End.By, k.End.Reason, now.Selector)
+	case l.lost(k):
+		return fmt.Sprintf("%s; %s signs instead", l.lostText(k), now.Selector)
+	case now.Created.After(k.Created):
+		return fmt.Sprintf("%s signs instead", now.Selector)
+	}
+	return ""
+}
+
+// othersSign reports whether each algorithm that the assignment still wants has a key in use.
+func (l *line) othersSign() bool {
+	for _, other := range l.lines {
+		if other.a.ID == l.a.ID && other.algorithm != "" && (other.current() == nil || !l.stands(other.current())) {
+			return false
+		}
+	}
+	return true
 }
 
 // acknowledged waits until every holder says that it signs with the key.
 func (l *line) acknowledged(k *Key) {
-	open := l.names(k, func(h Holding) bool { return h.Gone.IsZero() && !(h.Acked == WantSign && h.Signing) })
+	open := l.names(k, func(h Holding) bool {
+		return h.Gone.IsZero() && h.Want == WantSign && !(h.Acked == WantSign && h.Signing)
+	})
 	if open == "" {
 		l.urgent(StepSigning, k, "every holder signs with it")
-		return
-	}
-	if l.wrong(&k.Record) {
-		l.wrongRecord(k)
 		return
 	}
 	if problem := l.holderProblem(k); problem != "" {
 		l.reason(k, "told to sign, not yet acknowledged: "+problem, true)
 		return
 	}
-	l.reason(k, fmt.Sprintf("waiting for %s to acknowledge that it signs with the key", open), l.silent(k) != "")
+	l.reason(k, fmt.Sprintf("waiting for %s to acknowledge that it signs with the key", open)+l.silence(k), l.silent(k) != "")
 }
 
-// inUse plans a key that signs and whose record stands: a newer one makes it leave.
+// inUse plans a key that signs and whose record nobody contradicts: it goes on until a newer one signs.
 func (l *line) inUse(k *Key) {
-	if now := l.current(); now != nil && now != k {
-		l.step(StepRetire, k, fmt.Sprintf("%s signs instead", now.Selector))
-		return
+	if idle := l.names(k, func(h Holding) bool { return h.Gone.IsZero() && h.Want == WantSign && !h.Signing }); idle != "" && l.current() == k {
+		text := fmt.Sprintf("%s does not sign with it, although it should", idle)
+		if problem := l.holderProblem(k); problem != "" {
+			text += ": " + problem
+		}
+		l.reason(k, text, true)
 	}
-	text := "signing"
+	text, blocked := "signing", false
+	switch now := l.current(); {
+	case now != k:
+		text = fmt.Sprintf("standing by until the record of %s stands on every server", now.Selector)
+	case !l.stands(k):
+		text, blocked = "signing; not every name server answers: "+k.Record.Last.Sentence(), true
+		l.lookAgain(k.Record.AgreedSince)
+	case l.algorithm == "" && !l.ended():
+		text = "signing until the other keys of the assignment do: " + l.endReason()
+	}
 	if l.p.TestMode {
 		text += " (test mode: short waits)"
 	}
-	switch {
-	case l.successor() != nil:
-		text += "; its successor is under way"
-	case !k.RotateAfter.IsZero():
-		l.wait(k, text+"; next rotation", k.RotateAfter, StepGenerate)
+	text += l.silence(k)
+	if l.successor() != nil {
+		l.reason(k, text+"; its successor is under way", blocked)
 		return
 	}
-	l.reason(k, text, false)
-}
-
-// repairable reports whether a record that others changed may be written again.
-func (b *builder) repairable(r *Record) bool {
-	return b.s.Repair && r.Written != "" && b.wrong(r) && !r.Pending && r.Written == r.Want
-}
-
-// wrong reports whether some server shows something else than the record; silence is not that.
-func (b *builder) wrong(r *Record) bool {
-	return r.Last.Expected == r.Want && r.Last.Contradicted()
+	if due := l.rotateDue(k); due.After(l.s.Now) {
+		l.wait(k, text, due, StepGenerate)
+		l.plan.Reasons[len(l.plan.Reasons)-1].Blocked = blocked
+		return
+	}
+	l.reason(k, text, blocked)
 }

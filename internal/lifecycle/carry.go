@@ -2,9 +2,7 @@ package lifecycle
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -23,8 +21,7 @@ func (r *run) carry(ctx context.Context, step Step) error {
 		return r.carryGenerate(ctx, step)
 	}
 	if step.RecordID != "" {
-		rec := r.s.record(step.RecordID)
-		return r.carryRecord(ctx, step, rec)
+		return r.carryRecord(ctx, step, r.s.record(step.RecordID))
 	}
 	k := r.s.key(step.KeyID)
 	changed := []Key{}
@@ -41,12 +38,12 @@ func (r *run) carry(ctx context.Context, step Step) error {
 	case StepActivate:
 		k.State, k.Activated = Active, now
 		k.RotateAfter = rotateAfter(r.s.Domain.Policy, now, r.c.Random)
-		k.tell(WantSign, r.s.maxRank(k)+1)
+		k.tell(WantSign, r.s.maxRank()+1, Holding.in)
 	case StepSigning:
 		k.Signing = now
 	case StepRetire:
 		k.State, k.Retired, k.EndReason = Retired, now, step.Why
-		k.tell(WantStop, 0)
+		k.tell(WantStop, 0, notGone)
 	case StepStopped:
 		k.Stopped = now
 	case StepDemote:
@@ -57,234 +54,142 @@ func (r *run) carry(ctx context.Context, step Step) error {
 		changed = append(changed, *other)
 	case StepRestore:
 		k.Demoted, k.Signing = time.Time{}, time.Time{}
-		k.tell(WantSign, r.s.maxRank(k)+1)
+		k.tell(WantSign, r.s.maxRank()+1, func(h Holding) bool { return h.Gone.IsZero() && h.Want == WantSign })
+	case StepHolders:
+		l := r.lineOf(k)
+		if l == nil {
+			return fault.New(fault.Conflict, "%s has no assignment any more", k.Selector)
+		}
+		k.Holders, _ = l.joined(k)
 	default:
 		return fault.New(fault.Internal, "no such step: %s", step.Kind)
 	}
 	return r.commit(ctx, step, 0, Commit{Keys: append(changed, *k)}, nil)
 }
 
-// tell sets what is wanted of every holder that is not gone.
-func (k *Key) tell(want Want, rank int) {
+// tell sets what is wanted of those holders that who selects.
+func (k *Key) tell(want Want, rank int, who func(Holding) bool) {
 	for i := range k.Holders {
-		if k.Holders[i].Gone.IsZero() {
+		if who(k.Holders[i]) {
 			k.Holders[i].Want, k.Holders[i].Rank = want, rank
 		}
 	}
 }
 
-// maxRank is the highest rank among the keys of k's line.
-func (s *Situation) maxRank(k *Key) int {
-	top := 0
-	for _, other := range s.Keys {
-		if other.AssignmentID == k.AssignmentID && other.Algorithm == k.Algorithm {
-			for _, h := range other.Holders {
-				top = max(top, h.Rank)
-			}
+func notGone(h Holding) bool { return h.Gone.IsZero() }
+
+// lineOf returns the line that a key belongs to, nil when its assignment is gone.
+func (r *run) lineOf(k *Key) *line {
+	for _, l := range newBuilder(r.s).lines {
+		if slices.Contains(l.keys, k) {
+			return l
 		}
 	}
-	return top
+	return nil
 }
 
 // demote makes the holders of k sign with the line's standby instead; k goes on standing by below it.
 func (r *run) demote(k *Key) (*Key, error) {
-	b := &builder{s: r.s, p: r.s.Domain.Policy}
-	for i := range r.s.Assignments {
-		for _, l := range b.lines(&r.s.Assignments[i]) {
-			if !slices.Contains(l.keys, k) {
-				continue
-			}
-			standby := l.standby(k)
-			if standby == nil {
-				break
-			}
-			k.Demoted = r.s.Now
-			standby.State = Active
-			standby.Retired, standby.Stopped, standby.Signing = time.Time{}, time.Time{}, time.Time{}
-			standby.tell(WantSign, r.s.maxRank(k)+1)
-			return standby, nil
-		}
+	l := r.lineOf(k)
+	if l == nil {
+		return nil, fault.New(fault.Conflict, "%s has no assignment any more", k.Selector)
 	}
-	return nil, fault.New(fault.Conflict, "no standby for %s any more", k.Selector)
+	standby := l.standby(k)
+	if standby == nil {
+		return nil, fault.New(fault.Conflict, "no standby for %s any more", k.Selector)
+	}
+	k.Demoted = r.s.Now
+	standby.State, standby.EndReason = Active, ""
+	standby.Retired, standby.Stopped, standby.Signing = time.Time{}, time.Time{}, time.Time{}
+	standby.tell(WantSign, r.s.maxRank()+1, func(h Holding) bool { return l.resumes(standby, h) })
+	return standby, nil
 }
 
 // carryGenerate binds a selector that is free in our books and in DNS, and tells the holders to make a key.
 func (r *run) carryGenerate(ctx context.Context, step Step) error {
-	at := slices.IndexFunc(r.s.Assignments, func(a inventory.Assignment) bool { return a.ID == step.AssignmentID })
-	a := r.s.Assignments[at]
-	signer := r.s.Signers[a.SignerID]
-	var findings []Finding
+	b := newBuilder(r.s)
+	at := slices.IndexFunc(b.lines, func(l *line) bool {
+		return l.a.ID == step.AssignmentID && l.algorithm == step.Algorithm
+	})
+	if at < 0 {
+		return fault.New(fault.Conflict, "the assignment is gone")
+	}
+	l := b.lines[at]
+	if len(l.a.Slots) > 0 {
+		return r.generateInSlot(ctx, step, l)
+	}
+	var c Commit
+	met := "" // what stood at the name that was tried before
 	for range maxSelectorTries {
-		selector, err := r.freeSelector(ctx, a, signer)
+		selector := NewSelector(l.signer.Label, r.s.Domain.Policy.OpaqueSelectors, r.s.Now, r.c.Random)
+		used, err := r.c.Storage.SelectorUsed(ctx, l.a.Domain, selector)
 		if err != nil {
 			return err
 		}
-		if selector == "" {
+		if used {
 			continue
 		}
-		k := Key{
-			ID: r.c.NewID("key"), Domain: a.Domain, AssignmentID: a.ID, Selector: selector, Algorithm: step.Algorithm,
-			State: Generated, Created: r.s.Now,
+		k := r.newKey(ctx, l, selector)
+		have := k.Record.Last.Foreign()
+		if have == "" || have == met {
+			// The same record at two random names is a wildcard, and a name of its own hides that.
+			if have != "" {
+				c = Commit{}
+			}
+			c.Keys = append(c.Keys, k)
+			return r.commit(ctx, step, 0, c, nil)
 		}
-		for _, id := range signer.Holders() {
-			k.Holders = append(k.Holders, Holding{ServerID: id, Want: WantHold})
-		}
-		k.Record = Record{ID: r.c.NewID("rec"), Domain: a.Domain, Purpose: ForKey, AssignmentID: a.ID, KeyID: k.ID,
-			Name: k.Name(), Type: "TXT", TTL: r.s.Domain.Policy.TTL}
-		sighting := r.c.Looker.Look(ctx, k.Name(), "TXT", "")
-		sighting.At = r.now()
-		if sighting.Problem != "" {
-			return fault.New(fault.Unavailable, "%s", sighting.Problem)
-		}
-		if have := sighting.Foreign(); have != "" {
-			findings = append(findings, takenFinding(a.Domain, k.Name(), have))
+		met = have
+		// The name is kept as a key that never was, so that it is not tried again and its finding can end.
+		k.State, k.Removed, k.EndReason, k.Holders = Removed, k.Created, takenReason, nil
+		c.Keys = append(c.Keys, k)
+		c.Findings = append(c.Findings, takenFinding(k.Domain, k.Name(), k.Record.takenBy()))
+	}
+	cause := fault.New(fault.Conflict, "%d selectors in a row are taken: %s", maxSelectorTries, met)
+	if len(c.Keys) == 0 {
+		return cause
+	}
+	r.tried = true
+	return r.commit(ctx, step, 0, c, cause)
+}
+
+// generateInSlot takes the first slot where nobody else's record stands.
+func (r *run) generateInSlot(ctx context.Context, step Step, l *line) error {
+	var c Commit
+	free, _ := freeSlots(r.s, l.a)
+	for _, slot := range free {
+		k := r.newKey(ctx, l, slot)
+		f := takenFinding(k.Domain, k.Name(), k.Record.takenBy())
+		if k.Record.Last.Foreign() != "" {
+			c.Findings = append(c.Findings, f)
 			continue
 		}
-		k.Record.See(sighting, r.s.waived)
-		k.Record.AgreedSince, k.Record.FirstAgreed = time.Time{}, time.Time{} // nothing of ours stands yet
-		return r.commit(ctx, step, 0, Commit{Keys: []Key{k}, Findings: findings}, nil)
-	}
-	if len(findings) > 0 {
-		_ = r.c.Storage.Commit(ctx, r.w, Commit{Findings: findings})
-	}
-	return fault.New(fault.Conflict, "%d selectors in a row are taken in DNS by others", maxSelectorTries)
-}
-
-// freeSelector returns a selector that was never bound; "" = try again.
-func (r *run) freeSelector(ctx context.Context, a inventory.Assignment, signer inventory.Signer) (string, error) {
-	if len(a.Slots) > 0 {
-		return freeSlot(*r.s, a)
-	}
-	selector := NewSelector(signer.Label, r.s.Domain.Policy.OpaqueSelectors, r.s.Now, r.c.Random)
-	used, err := r.c.Storage.SelectorUsed(ctx, a.Domain, selector)
-	if err != nil || used {
-		return "", err
-	}
-	return selector, nil
-}
-
-// carryKeyRecord changes the record of a managed key.
-func (r *run) carryKeyRecord(ctx context.Context, step Step, k *Key) error {
-	rec := &k.Record
-	expect, want := rec.Written, ""
-	switch step.Kind {
-	case StepPublish:
-		want = k.Value
-	case StepRevoke:
-		want = TombstoneValue
-	case StepRepair:
-		var ok bool
-		if expect, ok = rec.Last.Single(); !ok {
-			return r.blocked(ctx, step, k, fault.New(fault.Conflict, "the servers disagree about what stands there: %s", rec.Last.Sentence()))
-		}
-		want = rec.Want
-	}
-	intent, pending, err := r.set(ctx, step, rec, expect, want)
-	if err != nil {
-		if step.Kind == StepPublish && fault.CodeOf(err) == fault.Conflict && r.tried {
-			return r.taken(ctx, step, intent, k, err)
-		}
-		if !r.tried {
-			return err
-		}
-		rec.Condition = said(err)
-		return r.commit(ctx, step, intent, Commit{Keys: []Key{*k}}, err)
-	}
-	rec.wrote(want, pending, r.now())
-	if !pending {
-		switch step.Kind {
-		case StepPublish:
-			k.State = Published
-		case StepRevoke:
-			k.State, k.Revoked = Revoked, r.now()
-		case StepRemove:
-			k.State, k.Removed = Removed, r.now()
-			k.tell(WantDestroy, 0)
+		c.Resolved = append(c.Resolved, f)
+		if len(c.Keys) == 0 {
+			c.Keys = []Key{k}
 		}
 	}
-	r.fresh = true
-	return r.commit(ctx, step, intent, Commit{Keys: []Key{*k}}, nil)
-}
-
-// taken gives a selector up whose name turned out to hold somebody else's record; the next plan makes another key.
-func (r *run) taken(ctx context.Context, step Step, intent int64, k *Key, cause error) error {
-	message, _ := fault.Show(cause)
-	k.State, k.Removed, k.EndReason = Removed, r.now(), "its name is taken in DNS"
-	k.tell(WantDestroy, 0)
-	return r.commit(ctx, step, intent, Commit{Keys: []Key{*k}, Findings: []Finding{takenFinding(k.Domain, k.Name(), message)}}, nil)
-}
-
-// carryRecord changes a record that is not of a managed key.
-func (r *run) carryRecord(ctx context.Context, step Step, rec *Record) error {
-	if step.Kind == StepEnd {
-		rec.Gone, rec.Written, rec.Pending = r.s.Now, "", false
-		return r.commit(ctx, step, 0, Commit{Records: []Record{*rec}}, nil)
-	}
-	expect := rec.Written
-	if step.Kind == StepRepair {
-		var ok bool
-		if expect, ok = rec.Last.Single(); !ok {
-			return fault.New(fault.Unavailable, "the servers disagree about what stands at %s: %s", rec.Name, rec.Last.Sentence())
-		}
-	}
-	intent, pending, err := r.set(ctx, step, rec, expect, rec.Want)
-	if err != nil {
-		if !r.tried {
-			return err
-		}
-		rec.Condition = said(err)
-		c := Commit{Records: []Record{*rec}}
-		if fault.CodeOf(err) == fault.Conflict && rec.Written == "" {
-			message, _ := fault.Show(err)
-			c.Findings = []Finding{takenFinding(rec.Domain, rec.Name, message)}
-		}
-		return r.commit(ctx, step, intent, c, err)
-	}
-	rec.wrote(rec.Want, pending, r.now())
-	r.fresh = true
-	return r.commit(ctx, step, intent, Commit{Records: []Record{*rec}}, nil)
-}
-
-// wrote notes that want was written, or was asked of a person.
-func (rec *Record) wrote(want string, pending bool, now time.Time) {
-	if rec.Want != want {
-		rec.Want = want
-		rec.AgreedSince, rec.FirstAgreed = time.Time{}, time.Time{}
-	}
-	rec.Pending, rec.Condition = pending, ""
-	if !pending {
-		rec.Written, rec.WrittenAt = want, now
-	}
-}
-
-// set writes the intent and tries the effect. When the wish stands in DNS already because a person carried it out, or
-// there is nothing of ours to take away, nobody is asked.
-func (r *run) set(ctx context.Context, step Step, rec *Record, expect, want string) (intent int64, pending bool, err error) {
-	detail, err := json.Marshal(map[string]string{"name": rec.Name, "type": rec.Type, "expect": expect, "want": want})
-	if err != nil {
-		return 0, false, fmt.Errorf("describe the change of %s: %w", rec.Name, err)
-	}
-	intent, err = r.c.Storage.Begin(ctx, r.w, journal.Entry{
-		Kind: journal.Intent, Actor: planner, Domain: r.w.Domain, KeyID: step.KeyID, Step: string(step.Kind), Why: step.Why, Detail: detail,
-	})
-	if err != nil {
-		return 0, false, err
+	if len(c.Keys) > 0 {
+		return r.commit(ctx, step, 0, c, nil)
 	}
 	r.tried = true
-	seen := rec.Pending && rec.Want == want && rec.Last.Expected == want && rec.Last.Agreed(r.s.waived)
-	nothing := want == "" && !rec.Pending && (expect == "" || rec.Last.Empty())
-	if seen || nothing {
-		return intent, false, nil
-	}
-	pending, err = r.c.Publisher.Set(ctx, r.s.Domain.Publisher, rec.Name, rec.Type, expect, want, rec.TTL)
-	return intent, pending, err
+	return r.commit(ctx, step, 0, c, fault.New(fault.Conflict, "somebody else's records stand at every free slot"))
 }
 
-// blocked keeps why a step cannot be done.
-func (r *run) blocked(ctx context.Context, step Step, k *Key, cause error) error {
-	k.Record.Condition = said(cause)
-	r.tried = true
-	return r.commit(ctx, step, 0, Commit{Keys: []Key{*k}}, cause)
+// newKey is a key that is to be made at a selector, with what stands at its name.
+func (r *run) newKey(ctx context.Context, l *line, selector string) Key {
+	k := Key{
+		ID: r.c.NewID("key"), Domain: l.a.Domain, AssignmentID: l.a.ID, Selector: selector, Algorithm: l.algorithm,
+		State: Generated, Created: r.s.Now,
+	}
+	for _, id := range l.members() {
+		k.Holders = append(k.Holders, Holding{ServerID: id, Want: WantHold})
+	}
+	k.Record = Record{ID: r.c.NewID("rec"), Domain: l.a.Domain, Purpose: ForKey, AssignmentID: l.a.ID, KeyID: k.ID,
+		Name: inventory.KeyName(selector, l.a.Domain), Type: "TXT", TTL: r.s.Domain.Policy.TTL}
+	r.see(ctx, &k.Record)
+	k.Record.AgreedSince, k.Record.FirstAgreed = time.Time{}, time.Time{} // nothing of ours stands yet
+	return k
 }
 
 // commit writes what a step changed together with its outcome, and returns the step's own error.
@@ -298,8 +203,8 @@ func (r *run) commit(ctx context.Context, step Step, intent int64, c Commit, cau
 		kind = journal.Outcome
 	}
 	keyID := step.KeyID
-	if keyID == "" && len(c.Keys) == 1 {
-		keyID = c.Keys[0].ID
+	if keyID == "" && len(c.Keys) > 0 {
+		keyID = c.Keys[len(c.Keys)-1].ID
 	}
 	c.Outcome = journal.Entry{
 		Kind: kind, Actor: planner, Domain: r.w.Domain, KeyID: keyID, Step: string(step.Kind), Why: why, Intent: intent, OK: cause == nil,
@@ -318,22 +223,4 @@ func said(err error) string {
 		message += " (" + hint + ")"
 	}
 	return message
-}
-
-// closeIntents ends intents that a crash left open. The effect may or may not have happened; every step is planned again
-// from what stands, and finds it done or does it.
-func (r *run) closeIntents(ctx context.Context) error {
-	open, err := r.c.Storage.OpenIntents(ctx, r.w.Domain)
-	if err != nil {
-		return err
-	}
-	for _, e := range open {
-		outcome := e
-		outcome.Kind, outcome.Intent, outcome.OK = journal.Outcome, e.Seq, false
-		outcome.Why, outcome.Actor, outcome.Detail = "interrupted; it is planned again from what stands", planner, nil
-		if err := r.c.Storage.Commit(ctx, r.w, Commit{Outcome: outcome}); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -7,31 +7,30 @@ import (
 )
 
 // compromised is the only way past invariant 2, opened by a named person with a reason: holders are told to stop, and p= is
-// emptied on their acknowledgement or after 60 s, whichever is first. Nothing holds it back.
+// emptied on their acknowledgement or after 60 s, whichever is first. Nothing holds it back, not even that the domain is
+// only observed. Its holders do not fall back to an older key: who took one key from a server may have taken all.
 func (l *line) compromised(k *Key) {
+	r := &k.Record
 	why := fmt.Sprintf("declared compromised by %s: %s", k.End.By, k.End.Reason)
-	if k.Record.Written == "" && !k.Record.Pending {
-		l.urgent(StepRemove, k, why+"; it was never published")
-		return
-	}
-	if k.State != Retired {
-		l.urgent(StepRetire, k, why)
-		return
-	}
+	stopped := l.names(k, func(h Holding) bool { _, stopped := h.StoppedSigning(); return !stopped })
 	deadline := k.End.At.Add(inventory.CompromiseDeadline)
-	open := l.names(k, func(h Holding) bool { _, stopped := h.StoppedSigning(); return !stopped })
-	if k.Record.Pending && k.Record.Want == TombstoneValue {
-		if k.Record.Last.Expected == k.Record.Want && k.Record.Last.Agreed(l.s.waived) {
-			l.urgent(StepRevoke, k, "the empty p= that was asked for stands")
+	switch {
+	case r.Written == "" && !r.Pending:
+		l.always(StepRemove, k, why+"; it was never published")
+	case k.State != Retired:
+		l.always(StepRetire, k, why)
+	case stopped != "" && l.s.Now.Before(deadline):
+		l.wait(k, fmt.Sprintf("%s; waiting for %s to stop", why, stopped), deadline, StepRevoke)
+	case r.Pending && r.Want == TombstoneValue && !l.askAgain(r):
+		if l.s.shown(r, k.Value) {
+			l.always(StepRevoke, k, "the empty p= that was asked for stands")
 			return
 		}
 		l.reason(k, "COMPROMISED: waiting for a person to empty p= now", true)
-		return
+		l.lookAgain(r.WrittenAt)
+	case r.Last.Expected == r.Want && l.s.gone(r, k.Value):
+		l.always(StepRemove, k, why+"; somebody took its record away already")
+	default:
+		l.always(StepRevoke, k, why)
 	}
-	if open == "" || !l.s.Now.Before(deadline) {
-		l.urgent(StepRevoke, k, why)
-		return
-	}
-	l.wait(k, fmt.Sprintf("%s; waiting for %s to stop", why, open), deadline, StepRevoke)
-	l.lookAgain()
 }

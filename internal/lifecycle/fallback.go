@@ -1,57 +1,68 @@
 package lifecycle
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"time"
+)
 
 // wrongRecord: a key in use whose record is not what it should be. If another proven key of the line still stands, its
 // holders go back to that one (invariant 4); else signing goes on and people are told.
 func (l *line) wrongRecord(k *Key) {
-	if !l.wrong(&k.Record) {
-		l.reason(k, "signing; some name servers do not answer: "+k.Record.Last.Sentence(), true)
-		return
-	}
+	sentence := k.Record.Last.Sentence()
 	if l.repairable(&k.Record) {
-		l.step(StepRepair, k, "the record of a key in use was changed by others: "+k.Record.Last.Sentence())
+		l.step(StepRepair, k, "the record of a key in use was changed by others: "+sentence)
 	}
+	l.lookAgain(time.Time{})
 	if standby := l.standby(k); standby != nil {
-		l.urgent(StepDemote, k, fmt.Sprintf("its record is wrong (%s): falling back to %s", k.Record.Last.Sentence(), standby.Selector))
+		l.urgent(StepDemote, k, fmt.Sprintf("its record is wrong (%s): falling back to %s", sentence, standby.Selector))
 		return
 	}
-	l.reason(k, fmt.Sprintf("SIGNING WITH A WRONG RECORD, and no other proven key stands: %s", k.Record.Last.Sentence()), true)
+	l.reason(k, fmt.Sprintf("SIGNING WITH A WRONG RECORD, and no other proven key stands: %s", sentence), true)
 }
 
-// standby returns the newest other key of the line that was proven, whose record stands, and that its holders still have.
+// withoutKey: a key in use whose private half is gone. Its holders go back to another proven key if there is one, and a
+// new one is made either way.
+func (l *line) withoutKey(k *Key) {
+	if standby := l.standby(k); standby != nil && k.Demoted.IsZero() {
+		l.urgent(StepDemote, k, fmt.Sprintf("%s: falling back to %s", l.lostText(k), standby.Selector))
+		return
+	}
+	l.reason(k, l.lostText(k)+"; another one takes its place", true)
+}
+
+// standby returns the newest other key of the line that was proven, whose record stands, that its holders still have
+// and that was not retired because somebody asked for it.
 func (l *line) standby(than *Key) *Key {
-	for i := len(l.keys) - 1; i >= 0; i-- {
-		k := l.keys[i]
-		if k == than || k.Proven.IsZero() || k.Compromised() || !k.Demoted.IsZero() || !l.stands(&k.Record) {
+	for _, k := range slices.Backward(l.keys) {
+		// A proven key that was never used becomes active by its own step.
+		used := k.State == Active || k.State == Retired && k.End == nil
+		if k == than || !used || k.Proven.IsZero() || k.Compromised() || !k.Demoted.IsZero() || !l.stands(k) {
 			continue
 		}
-		if k.State != Active && k.State != Retired {
-			continue // a proven key that was never used becomes active by its own step
-		}
-		if l.names(k, func(h Holding) bool { return h.Gone.IsZero() && !h.Has }) == "" {
+		if slices.ContainsFunc(k.Holders, func(h Holding) bool { return l.resumes(k, h) }) && l.names(k, func(h Holding) bool {
+			return h.Gone.IsZero() && l.member(h.ServerID) && !h.holds(k)
+		}) == "" {
 			return k
 		}
 	}
 	return nil
 }
 
+// resumes reports whether a holder may sign with a key again that it had stopped using: it has it, and proved it once.
+func (l *line) resumes(k *Key, h Holding) bool {
+	return h.Gone.IsZero() && l.member(h.ServerID) && h.holds(k) && !h.CanaryVerified.IsZero()
+}
+
 // demoted plans a key that stepped back because its record was wrong.
 func (l *line) demoted(k *Key) {
-	newer := false
-	for _, other := range l.keys {
-		newer = newer || other != k && other.Created.After(k.Created) && other == l.current()
-	}
 	switch {
-	case l.ending() || newer:
-		l.step(StepRetire, k, "another key signs instead")
 	case l.repairable(&k.Record):
 		l.step(StepRepair, k, "its record was changed by others: "+k.Record.Last.Sentence())
-	case l.stands(&k.Record):
-		if l.agreedLongEnough(k) {
-			l.step(StepRestore, k, "its record stands again")
-		}
-	default:
-		l.reason(k, "stepped back: its record is wrong: "+k.Record.Last.Sentence(), true)
+	case !l.stands(k):
+		l.reason(k, "stepped back, because its record is wrong: "+k.Record.Last.Sentence(), true)
+		l.lookAgain(k.Demoted)
+	case l.agreedLongEnough(k, StepRestore):
+		l.step(StepRestore, k, "its record stands again")
 	}
 }

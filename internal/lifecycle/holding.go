@@ -41,6 +41,17 @@ type Holding struct {
 	Gone time.Time `json:"gone,omitzero"`
 }
 
+// in reports whether the holder is meant to have the key and to use it when its time comes.
+func (h Holding) in() bool { return h.Gone.IsZero() && (h.Want == WantHold || h.Want == WantSign) }
+
+// holds reports whether the holder has the private half of exactly this key.
+func (h Holding) holds(k *Key) bool { return h.Has && (h.Value == "" || h.Value == k.Value) }
+
+// proved reports whether this holder's canary verified for the nonce that the key has now.
+func (h Holding) proved(k *Key) bool {
+	return !h.CanaryVerified.IsZero() && h.CanaryNonce == k.Canary && k.Canary != ""
+}
+
 // StoppedSigning reports whether no mail can be signed with the key by this holder any more, and since when at the latest.
 func (h Holding) StoppedSigning() (time.Time, bool) {
 	if !h.Gone.IsZero() {

@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/postseal/postseal/internal/inventory"
@@ -9,10 +10,13 @@ import (
 
 // Violations returns what must never be true of a domain (DESIGN.md §4), one sentence each; nil when all is well. The
 // simulation asserts it after every tick, together with what it knows of the world outside.
+//
+// Waits are compared with the policy of today, or with the default where that is shorter: what was right when it was
+// done stays right when a policy becomes stricter.
 func Violations(s Situation) []string {
 	var v []string
 	say := func(format string, args ...any) { v = append(v, fmt.Sprintf(format, args...)) }
-	seen := map[string]string{}
+	seen := map[string]*Key{}
 	for i := range s.Keys {
 		k := &s.Keys[i]
 		if used := usedTooEarly(s, k); used != "" {
@@ -21,10 +25,12 @@ func Violations(s Situation) []string {
 		if gone := goneTooEarly(s, k); gone != "" {
 			say("invariant 2: %s", gone)
 		}
-		if other, twice := seen[k.Selector]; twice && !slot(s, k) {
-			say("invariant 3: selector %s carries %s and %s", k.Selector, other, k.ID)
+		if other := seen[k.Selector]; other != nil && (!slot(s, k) || other.State != Removed && k.State != Removed) {
+			say("invariant 3: selector %s carries %s and %s", k.Selector, other.ID, k.ID)
 		}
-		seen[k.Selector] = k.ID
+		if other := seen[k.Selector]; other == nil || other.State == Removed {
+			seen[k.Selector] = k
+		}
 	}
 	for i := range s.Assignments {
 		if left := leftWithout(s, &s.Assignments[i]); left != "" {
@@ -36,23 +42,23 @@ func Violations(s Situation) []string {
 
 // usedTooEarly: no holder is told to sign before the record stood everywhere, the wait was over, and a canary verified.
 func usedTooEarly(s Situation, k *Key) string {
-	signs := false
-	for _, h := range k.Holders {
-		signs = signs || h.Want == WantSign
-	}
+	signs := slices.ContainsFunc(k.Holders, func(h Holding) bool { return h.Want == WantSign })
 	if !signs && k.Activated.IsZero() {
 		return ""
 	}
+	waited := k.Propagated.Sub(k.Record.FirstAgreed)
 	switch {
 	case k.Proven.IsZero(), k.Propagated.IsZero():
 		return fmt.Sprintf("%s signs without proof", k.Selector)
+	case signs && k.State != Active:
+		return fmt.Sprintf("%s is %s and its holders are told to sign", k.Selector, k.State)
 	case k.Record.FirstAgreed.IsZero() && k.State == Active:
 		return fmt.Sprintf("%s signs and its record was never agreed upon", k.Selector)
-	case k.State == Active && k.Propagated.Sub(k.Record.FirstAgreed) < s.Domain.Policy.MinWait:
-		return fmt.Sprintf("%s signs and its waiting time was %s", k.Selector, k.Propagated.Sub(k.Record.FirstAgreed))
+	case k.State == Active && waited < min(s.Domain.Policy.MinWait, inventory.DefaultMinWait):
+		return fmt.Sprintf("%s signs and its waiting time was %s", k.Selector, waited)
 	}
 	for _, h := range k.Holders {
-		if h.Gone.IsZero() && h.CanaryVerified.IsZero() {
+		if h.Gone.IsZero() && h.Want == WantSign && h.CanaryVerified.IsZero() {
 			return fmt.Sprintf("%s signs on %s without a canary of it", k.Selector, h.ServerID)
 		}
 	}
@@ -61,26 +67,30 @@ func usedTooEarly(s Situation, k *Key) string {
 
 // goneTooEarly: a record is emptied or removed only after its retention, unless the key never signed or is compromised.
 func goneTooEarly(s Situation, k *Key) string {
-	if k.State.Before(Revoked) || k.Activated.IsZero() {
+	if k.State.Before(Revoked) || k.Activated.IsZero() || k.Compromised() {
 		return ""
 	}
 	emptied := k.Revoked
 	if emptied.IsZero() {
 		emptied = k.Removed
 	}
-	if k.Compromised() {
-		return ""
-	}
 	if k.Stopped.IsZero() {
 		return fmt.Sprintf("%s was emptied while a holder may still sign with it", k.Selector)
 	}
-	if kept := emptied.Sub(lastUse(k)); kept < s.Domain.Policy.Retention {
+	// A holder that signs again later, restored from a backup say, does not make the past wrong.
+	last := k.Stopped
+	for _, h := range k.Holders {
+		if h.LastSigned.After(last) && h.LastSigned.Before(emptied) {
+			last = h.LastSigned
+		}
+	}
+	if kept := emptied.Sub(last); kept < min(s.Domain.Policy.Retention, inventory.MinRetention) {
 		return fmt.Sprintf("%s was emptied %s after its last use", k.Selector, kept.Round(time.Second))
 	}
 	return ""
 }
 
-// leftWithout: an assignment that had a signing key has one.
+// leftWithout: an assignment that had a signing key has one, for each signature algorithm that it wants.
 func leftWithout(s Situation, a *inventory.Assignment) string {
 	if a.Class != inventory.ClassManaged || !a.Ended.IsZero() || !s.Signers[a.SignerID].Decommissioned.IsZero() {
 		return ""
@@ -88,39 +98,36 @@ func leftWithout(s Situation, a *inventory.Assignment) string {
 	had := map[string]bool{}
 	has := map[string]bool{}
 	for _, k := range s.Keys {
-		if k.AssignmentID != a.ID || k.Compromised() {
+		if k.AssignmentID != a.ID {
 			continue
 		}
-		had[k.Algorithm] = had[k.Algorithm] || !k.Signing.IsZero() || !k.Retired.IsZero() && !k.Activated.IsZero()
-		for _, h := range k.Holders {
-			if h.Want == WantSign && k.State == Active {
-				has[k.Algorithm] = true
-			}
+		if k.Compromised() {
+			return "" // the one exception beside a person's removal
+		}
+		family := familyOf(k.Algorithm)
+		had[family] = had[family] || !k.Signing.IsZero() || !k.Retired.IsZero() && !k.Activated.IsZero()
+		has[family] = has[family] || k.State == Active && slices.ContainsFunc(k.Holders, func(h Holding) bool { return h.Want == WantSign })
+	}
+	covered := false
+	for _, algorithm := range a.Algorithms {
+		family := familyOf(algorithm)
+		covered = covered || has[family]
+		if had[family] && !has[family] {
+			return fmt.Sprintf("%s had a signing key of %s for %s and has none", a.SignerID, family, a.Domain)
 		}
 	}
-	for _, algorithm := range a.Algorithms {
-		if had[algorithm] && !has[algorithm] && !compromised(s, a) {
-			return fmt.Sprintf("%s had a signing key of %s for %s and has none", a.SignerID, algorithm, a.Domain)
+	for family, once := range had {
+		if once && !covered && !has[family] {
+			return fmt.Sprintf("%s had a signing key of %s for %s and has none of any kind", a.SignerID, family, a.Domain)
 		}
 	}
 	return ""
 }
 
-func compromised(s Situation, a *inventory.Assignment) bool {
-	for _, k := range s.Keys {
-		if k.AssignmentID == a.ID && k.Compromised() {
-			return true
-		}
-	}
-	return false
-}
-
 func slot(s Situation, k *Key) bool {
 	for _, a := range s.Assignments {
-		for _, declared := range a.Slots {
-			if a.ID == k.AssignmentID && declared == k.Selector {
-				return true
-			}
+		if a.ID == k.AssignmentID && slices.Contains(a.Slots, k.Selector) {
+			return true
 		}
 	}
 	return false

@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -11,7 +12,8 @@ import (
 	"github.com/postseal/postseal/internal/journal"
 )
 
-// memory is a Storage for one domain on which a test turns the clock. It keeps wishes and facts apart as a real store does.
+// memory is a Storage for one domain on which a test turns the clock. It keeps wishes and facts apart as a real store
+// does, and checks leases as one.
 type memory struct {
 	now         time.Time
 	domain      inventory.Domain
@@ -22,15 +24,33 @@ type memory struct {
 	controls    inventory.Controls
 	repair      bool
 	journal     []journal.Entry
+	open        map[int64]journal.Entry // intents without an outcome
 	findings    map[string]Finding
 	bound       map[string]bool
+	lost        bool // the lease is another worker's
+	renewed     int
 	// crash, when it says yes, makes the next write fail as a process that dies there.
 	crash func(where string) bool
 }
 
+func newMemory(now time.Time) *memory {
+	return &memory{now: now, signers: map[string]inventory.Signer{}, open: map[int64]journal.Entry{}, findings: map[string]Finding{}, bound: map[string]bool{}}
+}
+
 func (m *memory) Claim(context.Context, string, int, time.Duration) ([]Work, error) { return nil, nil }
-func (m *memory) Renew(context.Context, Work, time.Duration) error                  { return nil }
 func (m *memory) Finish(context.Context, Work, time.Time) error                     { return nil }
+
+func (m *memory) Renew(context.Context, Work, time.Duration) error {
+	m.renewed++
+	return m.lease()
+}
+
+func (m *memory) lease() error {
+	if m.lost {
+		return fault.New(fault.Conflict, "the lease was lost")
+	}
+	return nil
+}
 
 // copied makes a copy, so that a planner that writes into a situation does not write into the store. What it shares is
 // never written in place.
@@ -55,12 +75,21 @@ func (m *memory) Begin(_ context.Context, _ Work, e journal.Entry) (int64, error
 	if m.crash != nil && m.crash("begin") {
 		return 0, fault.New(fault.Unavailable, "crashed before the intent")
 	}
+	if err := m.lease(); err != nil {
+		return 0, err
+	}
 	return m.append(e), nil
 }
 
 func (m *memory) append(e journal.Entry) int64 {
 	e.Seq, e.At = int64(len(m.journal)+1), m.now
 	m.journal = append(m.journal, e)
+	switch e.Kind {
+	case journal.Intent:
+		m.open[e.Seq] = e
+	case journal.Outcome:
+		delete(m.open, e.Intent)
+	}
 	return e.Seq
 }
 
@@ -68,49 +97,45 @@ func (m *memory) Commit(_ context.Context, _ Work, c Commit) error {
 	if m.crash != nil && m.crash("commit") {
 		return fault.New(fault.Unavailable, "crashed before the outcome")
 	}
-	for _, k := range c.Keys {
-		i := slices.IndexFunc(m.keys, func(have Key) bool { return have.ID == k.ID })
-		if i < 0 {
-			if m.bound[k.Selector] {
-				return fault.New(fault.Conflict, "selector %s was bound before", k.Selector)
-			}
-			m.bound[k.Selector] = true
-			k.Revision = 1
-			m.keys = append(m.keys, copied(k)...)
-			continue
+	if err := m.lease(); err != nil {
+		return err
+	}
+	if c.Outcome.Kind == journal.Outcome {
+		if _, open := m.open[c.Outcome.Intent]; !open {
+			return fault.New(fault.Conflict, "%d is no open intent", c.Outcome.Intent)
 		}
-		if m.keys[i].Revision != k.Revision {
+	}
+	// All or nothing: first look, then write.
+	for _, k := range c.Keys {
+		have := m.byID(k.ID)
+		switch {
+		case have == nil && m.bound[k.Selector] && !m.slot(k.Selector):
+			return fault.New(fault.Conflict, "selector %s was bound before", k.Selector)
+		case have != nil && have.Revision != k.Revision:
 			return fault.New(fault.Conflict, "key %s changed meanwhile", k.ID)
 		}
-		facts := m.keys[i].Holders
-		k = copied(k)[0]
-		for j := range k.Holders {
-			want, rank := k.Holders[j].Want, k.Holders[j].Rank
-			if want != facts[j].Want {
-				facts[j].Acked = "" // as the store: only a newer report acknowledges
-			}
-			k.Holders[j] = facts[j]
-			k.Holders[j].Want, k.Holders[j].Rank = want, rank
-		}
-		k.Value = m.keys[i].Value
-		k.Revision++
-		m.keys[i] = k
 	}
 	for _, r := range c.Records {
-		i := slices.IndexFunc(m.records, func(have Record) bool { return have.ID == r.ID })
-		if i < 0 {
-			r.Revision = 1
-			m.records = append(m.records, r)
-			continue
-		}
-		if m.records[i].Revision != r.Revision {
+		if have := m.record(r.ID); have != nil && have.Revision != r.Revision {
 			return fault.New(fault.Conflict, "record %s changed meanwhile", r.ID)
 		}
+	}
+	for _, k := range c.Keys {
+		m.saveKey(copied(k)[0])
+	}
+	for _, r := range c.Records {
 		r.Revision++
-		m.records[i] = r
+		if have := m.record(r.ID); have != nil {
+			*have = r
+		} else {
+			m.records = append(m.records, r)
+		}
 	}
 	for _, f := range c.Findings {
 		m.findings[f.ID+" "+f.Subject] = f
+	}
+	for _, f := range c.Resolved {
+		delete(m.findings, f.ID+" "+f.Subject)
 	}
 	if c.Outcome.Kind != "" {
 		m.append(c.Outcome)
@@ -118,27 +143,76 @@ func (m *memory) Commit(_ context.Context, _ Work, c Commit) error {
 	return nil
 }
 
-func (m *memory) OpenIntents(context.Context, string) ([]journal.Entry, error) {
-	var open []journal.Entry
-	for _, e := range m.journal {
-		if e.Kind == journal.Intent && !slices.ContainsFunc(m.journal, func(o journal.Entry) bool {
-			return o.Kind == journal.Outcome && o.Intent == e.Seq
-		}) {
-			open = append(open, e)
+func (m *memory) saveKey(k Key) {
+	have := m.byID(k.ID)
+	k.Revision++
+	if have == nil {
+		m.bound[k.Selector] = true
+		m.keys = append(m.keys, k)
+		return
+	}
+	for j := range k.Holders {
+		want, rank := k.Holders[j].Want, k.Holders[j].Rank
+		for _, fact := range have.Holders {
+			if fact.ServerID != k.Holders[j].ServerID {
+				continue
+			}
+			if want != fact.Want || rank != fact.Rank {
+				fact.Acked = "" // only a newer report acknowledges a newer wish
+			}
+			k.Holders[j] = fact
+			k.Holders[j].Want, k.Holders[j].Rank = want, rank
 		}
 	}
-	return open, nil
+	k.Value, k.End = have.Value, have.End
+	*have = k
+}
+
+func (m *memory) OpenIntents(context.Context, string) ([]journal.Entry, error) {
+	return slices.SortedFunc(maps.Values(m.open), func(a, b journal.Entry) int { return int(a.Seq - b.Seq) }), nil
 }
 
 func (m *memory) SelectorUsed(_ context.Context, _, selector string) (bool, error) {
 	return m.bound[selector], nil
 }
 
-func (m *memory) key(selector string) *Key {
+func (m *memory) slot(selector string) bool {
+	return slices.ContainsFunc(m.assignments, func(a inventory.Assignment) bool { return slices.Contains(a.Slots, selector) })
+}
+
+func (m *memory) byID(id string) *Key {
 	for i := range m.keys {
+		if m.keys[i].ID == id {
+			return &m.keys[i]
+		}
+	}
+	return nil
+}
+
+func (m *memory) record(id string) *Record {
+	for i := range m.records {
+		if m.records[i].ID == id {
+			return &m.records[i]
+		}
+	}
+	return nil
+}
+
+// key returns the newest key of a selector.
+func (m *memory) key(selector string) *Key {
+	for i := len(m.keys) - 1; i >= 0; i-- {
 		if m.keys[i].Selector == selector {
 			return &m.keys[i]
 		}
 	}
 	return nil
+}
+
+// names gives ids that are the same in each run.
+func names() func(prefix string) string {
+	n := 0
+	return func(prefix string) string {
+		n++
+		return fmt.Sprintf("%s_%d", prefix, n)
+	}
 }

@@ -17,11 +17,22 @@ const (
 	maxAskEvery   = 10 * time.Minute
 	testLookEvery = 200 * time.Millisecond
 	testAskEvery  = time.Second
-	// silentAfter is when a holder that has not reported is called silent in reasons; agents report every minute.
+	// silentAfter is when a holder that has not reported is called silent: two reports of five minutes are missing.
 	silentAfter = 10 * time.Minute
+	// maxLostAfter is how long after its last signature a holder without its key may find it again: a disk that is back,
+	// an agent that restarts.
+	maxLostAfter = 10 * time.Minute
+	// askAgainEvery is how often a person, or a slow provider, is asked again for a change that DNS does not show: the
+	// domain may have another publisher by now.
+	askAgainEvery = 6 * time.Hour
+	// maxRetryLooks is how many looks' time the longest pause between two tries of a failed effect is: a primary that is
+	// down all day costs six tries an hour, not sixty.
+	maxRetryLooks = 10
+	// repairWaits is how many waiting times lie between two repairs of one record.
+	repairWaits = 4
 )
 
-// lookEvery is how often a record under way is looked at, and how soon a failed effect is tried again.
+// lookEvery is how often a record under way is looked at at most, and how soon a failed effect is tried again.
 func lookEvery(p inventory.Policy) time.Duration {
 	if p.TestMode {
 		return max(testLookEvery, min(p.MinWait/looksPerWait, maxLookEvery))
@@ -42,3 +53,19 @@ func askEvery(p inventory.Policy) time.Duration {
 func waitAfterAgreement(p inventory.Policy, r Record) time.Duration {
 	return max(2*r.NegativeTTL, r.PositiveTTL, p.MinWait)
 }
+
+// retryAfter is the pause after an effect that failed for the nth time in a row: doubling, up to a limit. Nothing makes the
+// acts of compromise wait longer than the first pause.
+func retryAfter(p inventory.Policy, n int, compromise bool) time.Duration {
+	first := lookEvery(p)
+	if compromise || n < 1 {
+		return first
+	}
+	return min(first<<min(n-1, maxRetryLooks), maxRetryLooks*first)
+}
+
+func lostAfter(p inventory.Policy) time.Duration { return min(maxLostAfter, p.MinWait) }
+
+// repairEvery is how often a record that others changed is written again: an hour by default. Secondaries may lag behind
+// our own writing, which looks the same at first.
+func repairEvery(p inventory.Policy) time.Duration { return repairWaits * p.MinWait }

@@ -9,42 +9,61 @@ import (
 // propagate: published → propagated. Every authoritative server must show exactly the record, and the waiting time must
 // pass from then on (invariant 1).
 func (l *line) propagate(k *Key) {
-	if !l.agreedLongEnough(k) {
-		return
+	if l.agreedLongEnough(k, StepWaited) {
+		l.urgent(StepWaited, k, "every authoritative server has shown the record since "+clock(k.Record.AgreedSince))
 	}
-	l.urgent(StepWaited, k, fmt.Sprintf("every authoritative server has shown the record since %s", k.Record.AgreedSince.UTC().Format("15:04:05")))
 }
 
-// agreedLongEnough reports whether the record may be relied upon now; if not it says why.
-func (l *line) agreedLongEnough(k *Key) bool {
+// agreedLongEnough reports whether the record may be relied upon now, for the step that comes then; if not it says why.
+func (l *line) agreedLongEnough(k *Key, then StepKind) bool {
 	r := &k.Record
-	if !l.stands(r) {
+	if !l.stands(k) {
 		l.missing(k)
 		return false
 	}
 	wait := waitAfterAgreement(l.p, *r)
-	if until := r.AgreedSince.Add(wait); l.s.Now.Before(until) {
-		text := fmt.Sprintf("all servers show the record; waiting %s for caches", wait)
-		if wait > inventory.LongWait {
-			text += fmt.Sprintf(" (the zone's negative TTL is %s: lower the SOA minimum to rotate faster)", r.NegativeTTL)
-		}
-		l.wait(k, text, until, StepWaited)
-		l.lookAgain()
-		return false
+	until := r.AgreedSince.Add(wait)
+	if !l.s.Now.Before(until) {
+		return true
 	}
-	return true
+	text := fmt.Sprintf("every authoritative server shows the record; waiting %s until caches have forgotten what was there before", wait)
+	if wait > inventory.LongWait {
+		text += fmt.Sprintf(" (the zone's negative TTL is %s, other records at the name had %s: lower the SOA minimum to rotate faster)", r.NegativeTTL, r.PositiveTTL)
+	}
+	l.wait(k, text, until, then)
+	l.plan.Reasons[len(l.plan.Reasons)-1].Blocked = wait > inventory.LongWait
+	l.lookAgain(r.AgreedSince)
+	return false
 }
 
 // missing says who does not show the record, and has it written again where the zone's policy allows that.
 func (l *line) missing(k *Key) {
 	r := &k.Record
 	sentence := r.Last.Sentence()
-	if sentence == "" {
+	if r.Last.At.IsZero() || r.Last.Expected != r.Want {
 		sentence = "not looked yet"
 	}
 	if l.repairable(r) {
 		l.step(StepRepair, k, "the record was changed by others: "+sentence)
 		return
 	}
-	l.reason(k, fmt.Sprintf("the record does not stand on every authoritative server: %s", sentence), true)
+	l.reason(k, "not every authoritative server shows the record: "+sentence, true)
+	l.lookAgain(r.WrittenAt)
+}
+
+// stands reports whether every authoritative server shows the record of a key, not revoked, at the newest look.
+func (b *builder) stands(k *Key) bool {
+	r := &k.Record
+	return !r.AgreedSince.IsZero() && r.Want == k.Value && k.Value != "" && r.Last.Expected == r.Want && r.Last.Agreed(b.s.waived)
+}
+
+// wrong reports whether some server shows something else than the record; silence is not that.
+func (b *builder) wrong(r *Record) bool {
+	return r.Last.Expected == r.Want && r.Last.Contradicted()
+}
+
+// repairable reports whether a record that others changed may be written again now.
+func (b *builder) repairable(r *Record) bool {
+	return b.s.Repair && r.Written != "" && r.Written == r.Want && !r.Pending && b.wrong(r) &&
+		!b.s.Now.Before(r.WrittenAt.Add(repairEvery(b.p)))
 }

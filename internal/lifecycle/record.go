@@ -1,8 +1,10 @@
 package lifecycle
 
 import (
+	"crypto"
 	"time"
 
+	"github.com/postseal/postseal/dkim"
 	"github.com/postseal/postseal/internal/evidence"
 )
 
@@ -30,9 +32,10 @@ type Record struct {
 	Want string `json:"want"`
 	// Written is what Postseal wrote there last and read back, "" = nothing of ours stands there. Only a record set
 	// that still holds Written is ever changed (invariant 6).
-	Written   string    `json:"written"`
+	Written string `json:"written"`
+	// WrittenAt is when it was written, or when the change that is pending was asked for.
 	WrittenAt time.Time `json:"written_at,omitzero"`
-	// Pending is set while a change waits for a person to carry it out.
+	// Pending is set while a change waits for a person, or a slow provider, to carry it out.
 	Pending bool `json:"pending,omitempty"`
 	// AgreedSince is since when every authoritative server has shown Want at every look; zero = they do not.
 	AgreedSince time.Time `json:"agreed_since,omitzero"`
@@ -68,8 +71,82 @@ func (r *Record) See(s evidence.Sighting, waived func(server string) bool) {
 		if r.FirstAgreed.IsZero() {
 			r.FirstAgreed = s.At
 		}
+		if r.Written == r.Want && r.Want != "" {
+			r.Pending = false // what a person was asked to repair is repaired
+		}
 	case s.Contradicted():
 		r.AgreedSince = time.Time{}
 	}
 	// Silence is no evidence either way: a record that all had shown goes on counting as shown.
+}
+
+// wish changes what should stand; what was seen or asked for of the former wish says nothing about the new one.
+func (r *Record) wish(want string) {
+	if r.Want != want {
+		r.Want, r.Pending, r.Condition = want, false, ""
+		r.AgreedSince, r.FirstAgreed = time.Time{}, time.Time{}
+	}
+}
+
+// wrote notes that want was written, or was asked of a person.
+func (r *Record) wrote(want string, pending bool, now time.Time) {
+	r.wish(want)
+	r.Pending, r.WrittenAt, r.Condition = pending, now, ""
+	if !pending {
+		r.Written = want
+	}
+}
+
+// shown reports whether the newest look shows what is wanted: exactly that on every authoritative server or, when nothing
+// is, nothing of ours. value is the record of a managed key, "" for others.
+func (s *Situation) shown(r *Record, value string) bool {
+	if r.Last.Expected != r.Want {
+		return false
+	}
+	if r.Want == "" {
+		return s.gone(r, value)
+	}
+	return r.Last.Agreed(s.waived)
+}
+
+// gone reports whether nothing of ours stands at the name any more: every authoritative server answered, or a person
+// waived it, and none shows what we wrote. Somebody else's record, or a wildcard's, may stand there.
+func (s *Situation) gone(r *Record, value string) bool {
+	if r.Last.Problem != "" {
+		return false
+	}
+	answered := false
+	for _, server := range r.Last.Servers {
+		if server.Verdict == evidence.Silent {
+			if !s.waived(server.Server) {
+				return false
+			}
+			continue
+		}
+		answered = true
+		for _, v := range server.Values {
+			if v != "" && (v == r.Written || value != "" && (v == TombstoneValue || sameKey(v, value))) {
+				return false
+			}
+		}
+	}
+	return answered
+}
+
+// sameKey reports whether a record value is that of a key, in whatever notation: a key that somebody wrote down
+// differently still verifies.
+func sameKey(v, value string) bool {
+	if v == value {
+		return true
+	}
+	have, err := dkim.ParseKeyRecord(v)
+	if err != nil {
+		return false
+	}
+	own, err := dkim.ParseKeyRecord(value)
+	if err != nil {
+		return false
+	}
+	public, ok := own.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && have.PublicKey != nil && public.Equal(have.PublicKey)
 }

@@ -9,31 +9,27 @@ import (
 
 // retired: the record stands until the last signature made with the key has had time to be checked (invariant 2).
 func (l *line) retired(k *Key) {
+	until := lastUse(k).Add(l.p.Retention)
+	over := !k.Stopped.IsZero() && !l.s.Now.Before(until)
+	if !over && k.Record.Want == k.Value && l.wrong(&k.Record) {
+		l.missing(k)
+	}
 	if k.Stopped.IsZero() {
 		l.stopping(k)
 		return
 	}
-	if l.wrong(&k.Record) {
-		l.missing(k)
-	}
-	until := lastUse(k).Add(l.p.Retention)
-	if l.s.Now.Before(until) {
-		l.wait(k, "kept for mail still under way", until, StepRevoke)
+	if !over {
+		l.wait(k, "kept for mail that is still under way", until, StepRevoke)
 		return
 	}
 	if text := l.unsafe(k); text != "" {
 		l.reason(k, text, true)
 		return
 	}
-	if k.Record.Pending {
-		if k.Record.Last.Expected == k.Record.Want && k.Record.Last.Agreed(l.s.waived) {
-			l.urgent(StepRevoke, k, "the empty p= that was asked for stands")
-			return
-		}
-		l.reason(k, "waiting for a person to empty p=", true)
+	if l.awaited(k, TombstoneValue, StepRevoke, "the empty p= that was asked for stands", "waiting for a person to empty p=") {
 		return
 	}
-	if k.Record.Last.Empty() {
+	if k.Record.Last.Expected == k.Record.Want && l.s.gone(&k.Record, k.Value) {
 		l.step(StepRemove, k, "its retention is over, and somebody took the record away already")
 		return
 	}
@@ -69,11 +65,15 @@ func lastUse(k *Key) time.Time {
 // unsafe returns why a destructive step must wait although its time has come; "" when it need not.
 func (l *line) unsafe(k *Key) string {
 	for _, h := range k.Holders {
-		if h.Gone.IsZero() && (h.Skew > inventory.MaxClockSkew || h.Skew < -inventory.MaxClockSkew) {
-			return fmt.Sprintf("the clock of %s is wrong by %s: nothing is taken away until it is right", l.holderName(h.ServerID), h.Skew.Round(time.Second))
+		if !h.Gone.IsZero() {
+			continue
 		}
-		if h.Gone.IsZero() && h.Signing {
+		if h.Signing {
 			return fmt.Sprintf("%s says that it signs with the key", l.holderName(h.ServerID))
+		}
+		if h.Skew.Abs() > inventory.MaxClockSkew {
+			return fmt.Sprintf("the clock of %s is wrong by %s: nothing is taken away until it is right, or %s is decommissioned",
+				l.holderName(h.ServerID), h.Skew.Round(time.Second), l.holderName(h.ServerID))
 		}
 	}
 	return ""

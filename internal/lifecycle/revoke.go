@@ -5,12 +5,7 @@ const TombstoneValue = "v=DKIM1; p="
 
 // revoked: p= stays empty for a while, so that verifiers can tell "revoked" from "never was", then the record goes.
 func (l *line) revoked(k *Key) {
-	if k.Record.Pending {
-		if k.Record.Last.Expected == k.Record.Want && k.Record.Last.Agreed(l.s.waived) {
-			l.urgent(StepRemove, k, "the record is gone, as was asked for")
-			return
-		}
-		l.reason(k, "waiting for a person to delete the record", true)
+	if l.awaitedRemoval(k) {
 		return
 	}
 	if until := k.Revoked.Add(l.p.Tombstone); l.s.Now.Before(until) {

@@ -14,14 +14,16 @@ func WantedRecords(s Situation) []Record {
 	var records []Record
 	used := make([]bool, len(wanted))
 	for _, r := range s.Records {
-		r.Want = ""
+		want := ""
 		for i, w := range wanted {
-			if w.Name == r.Name && w.Type == r.Type {
-				r.Want, r.Purpose, r.AssignmentID = w.Value, Purpose(w.Purpose), w.AssignmentID
+			if w.Name == r.Name && w.Type == r.Type && !used[i] {
+				want, r.Purpose, r.AssignmentID = w.Value, Purpose(w.Purpose), w.AssignmentID
 				r.Gone = time.Time{}
 				used[i] = true
+				break
 			}
 		}
+		r.wish(want)
 		records = append(records, r)
 	}
 	for i, w := range wanted {
@@ -46,84 +48,99 @@ func live(all []inventory.Assignment) []inventory.Assignment {
 // records plans the records whose keys others hold, and the domain's own: published, observed, gone.
 func (b *builder) records() {
 	for i := range b.s.Records {
-		b.record(&b.s.Records[i])
+		if r := &b.s.Records[i]; r.Gone.IsZero() {
+			b.record(r)
+		}
 	}
 }
 
 func (b *builder) record(r *Record) {
-	if !r.Gone.IsZero() {
-		return
-	}
-	if b.s.Domain.Mode != inventory.Managed {
-		b.recordReason(r, "the domain is only observed: nothing is changed", false)
-		return
-	}
 	if r.Last.At.IsZero() || r.Last.Expected != r.Want {
 		b.recordReason(r, "not looked yet", false)
-		b.lookAgain()
+		b.lookAgain(time.Time{})
 		return
 	}
-	agreed := r.Last.Agreed(b.s.waived)
 	switch {
-	case r.Want == "" && agreed:
-		b.recordStep(StepEnd, r, "it is wanted no more and does not stand any more")
-	case r.Want == "" && r.Written == "":
-		b.recordReason(r, "wanted no more; Postseal did not make it, so it stays until its owner removes it", false)
 	case r.Want == "":
-		b.recordStep(StepRemove, r, "wanted no more")
-	case agreed && (r.Written == r.Want || !r.Pending):
-		b.recordReason(r, "stands on every authoritative server", false)
-	case r.Pending && agreed:
-		b.recordStep(StepPublish, r, "the record that was asked for stands")
-	case r.Pending:
-		b.recordReason(r, "waiting for a person to publish it", true)
-	case r.Written == r.Want && b.wrong(r):
-		if b.repairable(r) {
-			b.recordStep(StepRepair, r, "it was changed by others: "+r.Last.Sentence())
+		b.unwantedRecord(r)
+	case r.Last.Agreed(b.s.waived):
+		if r.Pending {
+			b.recordStep(StepPublish, r, "the record that was asked for stands")
 			return
 		}
-		b.recordReason(r, "it was changed by others: "+r.Last.Sentence(), true)
-	case r.Written == r.Want:
-		b.recordReason(r, "written; not every server shows it yet: "+r.Last.Sentence(), true)
-	case r.Last.Foreign(r.Want, r.Written) != "":
-		b.recordReason(r, fmt.Sprintf("somebody else's record stands there and is left alone: %q", r.Last.Foreign(r.Want, r.Written)), true)
-		b.plan.Findings = append(b.plan.Findings, takenFinding(r.Domain, r.Name, r.Last.Foreign(r.Want, r.Written)))
-	default:
+		b.recordReason(r, "stands on every authoritative server", false)
+	case r.Pending && b.askAgain(r):
+		b.recordStep(StepPublish, r, "waiting for a person to publish it; asked again")
+	case r.Pending:
+		text := "waiting for a person to publish it"
+		if have := r.Last.Foreign(r.Want, r.Written); have != "" {
+			text += fmt.Sprintf("; %q stands there", have)
+		}
+		b.awaitedRecord(r, text)
+	case b.s.taken(r, nil) && r.Last.Foreign(r.Want, r.Written) != "":
+		b.recordReason(r, "somebody else's record stands there and is left alone: "+r.takenBy(), true)
+	case r.Written != r.Want:
+		if r.Last.Problem != "" {
+			b.recordReason(r, "its name cannot be looked at: "+r.Last.Problem, true)
+			b.lookAgain(time.Time{})
+			return
+		}
 		b.recordStep(StepPublish, r, "it does not stand yet")
+	case b.repairable(r):
+		b.recordStep(StepRepair, r, "it was changed by others: "+r.Last.Sentence())
+	case b.s.changed(r, nil):
+		b.recordReason(r, "it was changed by others: "+r.Last.Sentence(), true)
+	default:
+		b.recordReason(r, "written; not every server shows it: "+r.Last.Sentence(), true)
+		b.lookAgain(r.WrittenAt)
 	}
 }
 
-// TakenFinding is the id of the finding that a name is taken in DNS by somebody else's record.
-const TakenFinding = "LIFE-01"
-
-// takenFinding says it; what is what stands there, or the publisher's sentence about it.
-func takenFinding(domain, name, what string) Finding {
-	return Finding{
-		ID: TakenFinding, Severity: "warning", Domain: domain, Subject: name,
-		Message: fmt.Sprintf("a record that Postseal did not make stands at %s and was left alone: %s", name, what),
-		Fix:     "if nobody needs it, delete it; if it should be Postseal's, adopt it",
+// unwantedRecord plans a record that the inventory does not want any more.
+func (b *builder) unwantedRecord(r *Record) {
+	switch {
+	case b.s.gone(r, "") && (r.Written != "" || r.Last.Empty()):
+		b.recordStep(StepEnd, r, "it is wanted no more and does not stand any more")
+	case r.Written == "":
+		b.recordReason(r, "wanted no more; Postseal did not make it, so it stays until its owner removes it", false)
+	case r.Pending && b.askAgain(r):
+		b.recordStep(StepRemove, r, "waiting for a person to delete it; asked again")
+	case r.Pending:
+		b.awaitedRecord(r, "waiting for a person to delete it")
+	default:
+		b.recordStep(StepRemove, r, "wanted no more")
 	}
+}
+
+func (b *builder) awaitedRecord(r *Record, text string) {
+	b.recordReason(r, text, true)
+	b.dueBy(r.WrittenAt.Add(askAgainEvery))
+	b.lookAgain(r.WrittenAt)
 }
 
 func (b *builder) recordReason(r *Record, text string, blocked bool) {
 	b.plan.Reasons = append(b.plan.Reasons, Reason{AssignmentID: r.AssignmentID, RecordID: r.ID, Text: text, Blocked: blocked})
-	if blocked {
-		b.lookAgain()
-	}
 }
 
+// recordStep adds a due step on a record. Approvals are for keys; what a service's record or _dmarc should be, a person
+// has said in the inventory.
 func (b *builder) recordStep(kind StepKind, r *Record, why string) {
-	if gated[kind] {
-		if text, until, blocked := b.s.Controls.Blocked(b.s.Domain.Name, string(kind), r.ID, b.s.Now); blocked {
-			b.recordReason(r, fmt.Sprintf("%s: %s", kind, text), false)
-			b.dueBy(until)
-			return
+	controls := b.s.Controls
+	controls.NeedApproval = nil
+	text, until, held := controls.Blocked(b.s.Domain.Name, string(kind), "", b.s.Now)
+	switch {
+	case gated[kind] && held:
+		b.recordReason(r, fmt.Sprintf("%s; held back: %s", why, text), until.IsZero())
+		b.plan.Reasons[len(b.plan.Reasons)-1].Next = until
+		b.dueBy(until)
+	case b.observed():
+		b.recordReason(r, observedText+"; otherwise now: "+why, false)
+	default:
+		b.plan.Steps = append(b.plan.Steps, Step{Kind: kind, AssignmentID: r.AssignmentID, RecordID: r.ID, Why: why})
+		if r.Condition != "" {
+			why = fmt.Sprintf("%s; last try: %s", why, r.Condition)
 		}
+		b.recordReason(r, why, r.Condition != "")
 	}
-	b.plan.Steps = append(b.plan.Steps, Step{Kind: kind, AssignmentID: r.AssignmentID, RecordID: r.ID, Why: why})
-	text := why
-	if r.Condition != "" {
-		text = fmt.Sprintf("%s; last try: %s", why, r.Condition)
-	}
-	b.plan.Reasons = append(b.plan.Reasons, Reason{AssignmentID: r.AssignmentID, RecordID: r.ID, Text: text, Blocked: r.Condition != "", StepAfter: kind})
+	b.plan.Reasons[len(b.plan.Reasons)-1].StepAfter = kind
 }

@@ -87,7 +87,7 @@ func TestSimulation(t *testing.T) {
 			for range int(simDays * 24 * time.Hour / simTick) {
 				w.tick()
 				if t.Failed() {
-					t.Logf("seed %d, the last events:\n%s", seed, strings.Join(w.history[max(0, len(w.history)-40):], "\n"))
+					t.Logf("seed %d, the last events:\n%s", seed, strings.Join(w.history[max(0, len(w.history)-120):], "\n"))
 					t.FailNow()
 				}
 			}
@@ -103,14 +103,12 @@ func newWorld(t *testing.T, seed uint64) *world {
 	}
 	p := inventory.DefaultPolicy()
 	p.RotateEvery, p.Retention, p.Tombstone = 25*24*time.Hour, inventory.MinRetention, 5*24*time.Hour
-	w.m = &memory{
-		now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), repair: seed%2 == 0,
-		domain:   inventory.Domain{Name: "example.com", Mode: inventory.Managed, Publisher: "bind", Policy: p, DMARC: "v=DMARC1; p=none"},
-		signers:  map[string]inventory.Signer{"svc": {ID: "svc", Kind: inventory.KindService, Name: "google-workspace", Service: "google-workspace"}},
-		findings: map[string]Finding{}, bound: map[string]bool{},
-		assignments: []inventory.Assignment{{ID: "asg_svc", Domain: "example.com", SignerID: "svc", Stream: "default", Class: inventory.ClassForeign,
-			Records: []inventory.ServiceRecord{{Selector: "google", Type: "TXT", Value: "v=DKIM1; k=rsa; p=GOOGLE"}}}},
-	}
+	w.m = newMemory(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	w.m.repair = seed%2 == 0
+	w.m.domain = inventory.Domain{Name: "example.com", Mode: inventory.Managed, Publisher: "bind", Policy: p, DMARC: "v=DMARC1; p=none"}
+	w.m.signers["svc"] = inventory.Signer{ID: "svc", Kind: inventory.KindService, Name: "google-workspace", Service: "google-workspace"}
+	w.m.assignments = []inventory.Assignment{{ID: "asg_svc", Domain: "example.com", SignerID: "svc", Stream: "default", Class: inventory.ClassForeign,
+		Records: []inventory.ServiceRecord{{Selector: "google", Type: "TXT", Value: "v=DKIM1; k=rsa; p=GOOGLE"}}}}
 	w.began = w.m.now
 	for _, id := range []string{"mx1", "mx2"} {
 		w.m.signers[id] = inventory.Signer{ID: id, Kind: inventory.KindServer, Name: id, Label: id}
@@ -121,9 +119,8 @@ func newWorld(t *testing.T, seed uint64) *world {
 	for i := range 3 {
 		w.servers = append(w.servers, &authority{name: fmt.Sprintf("ns%d", i+1), data: map[string]string{}, since: map[string]time.Time{}})
 	}
-	id := 0
 	w.r = NewReconciler(Config{Storage: w.m, Looker: w, Publisher: w, Worker: "sim", Random: w.rnd.IntN,
-		NewID: func(prefix string) string { id++; return fmt.Sprintf("%s_%d", prefix, id) }})
+		NewID: names()})
 	w.m.crash = func(where string) bool { return w.rnd.IntN(60) == 0 }
 	return w
 }
@@ -298,6 +295,11 @@ func (a *agent) run(w *world) {
 			a.report(w, k, h, known)
 		}
 	}
+}
+
+// compromised reports whether any key of an assignment was declared compromised: the exception of invariant 4.
+func compromised(s Situation, a *inventory.Assignment) bool {
+	return slices.ContainsFunc(s.Keys, func(k Key) bool { return k.AssignmentID == a.ID && k.Compromised() })
 }
 
 func (a *agent) report(w *world, k *Key, h *Holding, known Holding) {

@@ -33,11 +33,11 @@ const (
 	StepRetire   StepKind = "retire"   // tell the holders to stop
 	StepStopped  StepKind = "stopped"  // every holder acknowledged, or was declared gone
 	StepRevoke   StepKind = "revoke"   // empty p=
-	StepRemove   StepKind = "remove"   // delete the record
-	StepDestroy  StepKind = "destroy"  // tell the holders to erase the private key
+	StepRemove   StepKind = "remove"   // delete the record and tell the holders to erase the private key
 	StepDemote   StepKind = "demote"   // an active record is wrong: fall back to another proven key
 	StepRestore  StepKind = "restore"  // the record is right again: back to the newest key
 	StepRepair   StepKind = "repair"   // write our record again where others changed it
+	StepHolders  StepKind = "holders"  // bring a key's holders in line with the members of its pool
 	StepEnd      StepKind = "end"      // a service's record is gone
 )
 
@@ -66,16 +66,6 @@ type Reason struct {
 type Plan struct {
 	Steps    []Step
 	Reasons  []Reason
-	Due      time.Time // when to look again, even if nothing happens before
+	Due      time.Time // when to look again, even if nothing happens before; always after Situation.Now
 	Findings []Finding
-}
-
-// Finding is something that people should know and that is not a step.
-type Finding struct {
-	ID       string `json:"id"` // stable, reference/standards.md §8 or LIFE-nn
-	Severity string `json:"severity"`
-	Domain   string `json:"domain"`
-	Subject  string `json:"subject"`
-	Message  string `json:"message"`
-	Fix      string `json:"fix"`
 }
