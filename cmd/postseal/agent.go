@@ -119,12 +119,14 @@ SIGHUP reads agent.yaml again; a file with a mistake changes nothing and is comp
 			log := agentLogger(cmd, cfg.Log, &level)
 			// What the milter library has to say goes the same way.
 			slog.SetDefault(log)
+			// Before anything that takes time, because an unexpected SIGHUP ends a process.
+			hangups := make(chan os.Signal, 1)
+			signal.Notify(hangups, syscall.SIGHUP)
+			defer signal.Stop(hangups)
 			a, err := agent.New(cfg, agent.Deps{Log: log})
 			if err != nil {
 				return err
 			}
-			hangups := make(chan os.Signal, 1)
-			signal.Notify(hangups, syscall.SIGHUP)
 			done := make(chan struct{})
 			var reloading sync.WaitGroup
 			reloading.Go(func() {
@@ -147,7 +149,6 @@ SIGHUP reads agent.yaml again; a file with a mistake changes nothing and is comp
 				}
 			})
 			err = a.Run(cmd.Context())
-			signal.Stop(hangups)
 			close(done)
 			reloading.Wait()
 			return err

@@ -130,12 +130,7 @@ func (a *Agent) restore() error {
 	if f.facts.Destroyed == nil {
 		f.facts.Destroyed = map[string]bool{}
 	}
-	if a.identities != nil {
-		id := a.identities.current()
-		if f.facts.Installation == "" || id.JoinedAt.After(f.facts.Joined) {
-			f.facts.Installation, f.facts.Epoch, f.facts.Joined = id.Installation, id.Epoch, id.JoinedAt
-		}
-	}
+	a.followIdentity()
 	var saved savedCounters
 	if ok, err := readState(dir, fileCounters, &saved); err != nil {
 		damaged = append(damaged, err)

@@ -13,8 +13,10 @@
 // keys) → table.go (the keys in force, and who still uses an older table) → sign.go (fields in, DKIM-Signature out) → reason.go, counters.go
 // (what happened).
 //
-// The fleet: token.go, join.go, identity.go, renew.go (who we are) → transport.go (JSON over HTTPS) → poll.go (what is wanted) →
-// apply.go (make, stop, destroy) → checkrecord.go (our own record) → canary.go (proof) → report.go (what is).
+// The fleet: token.go, join.go, identity.go, renew.go (who we are) → transport.go (JSON over HTTPS) → poll.go (what is wanted) → work.go →
+// apply.go (wishes to keys, kept in fleetstate.go) → build.go (keys to table) → steps.go (make, prove, destroy) → checkrecord.go (our
+// own record) → canary.go (proof) → report.go (what is).
 //
-// The process: config.go, pace.go (settings), state.go (what survives), agent.go (start, reload, stop), status.go (what people see).
+// The process: config.go, pace.go (settings), state.go (what survives), agent.go (start, reload, stop), sockets.go (listeners come and
+// go), status.go (what people see).
 package agent

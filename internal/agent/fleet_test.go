@@ -618,6 +618,41 @@ func (p *hastyPlane) Poll(context.Context, agentapi.PollRequest) (agentapi.Instr
 	return agentapi.Instructions{Unchanged: true}, nil
 }
 
+// A key that the control plane takes for another one does not sign: the record that stands would not be its own.
+func TestAnotherPublicHalfStopsTheKey(t *testing.T) {
+	r := signingRig(t, func(c *Config) { c.CheckRecord = "off" })
+	right := r.made("k").Record
+	r.change("k", func(k *agentapi.Key) { k.Record = "v=DKIM1; k=ed25519; p=AAAA" })
+	report := r.plane.awaitReport(t, "the contradiction", func(rep agentapi.Report) bool {
+		return strings.Contains(keyReport(rep, "k").Error, "another public half")
+	})
+	if keyReport(report, "k").Signing {
+		t.Error("it still signs")
+	}
+	r.change("k", func(k *agentapi.Key) { k.Record = right })
+	r.plane.awaitReport(t, "agreement", func(rep agentapi.Report) bool { return keyReport(rep, "k").Signing && keyReport(rep, "k").Error == "" })
+}
+
+func TestADamagedKeyCanBeDestroyed(t *testing.T) {
+	r := signingRig(t, nil)
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(r.cfg.StateDirectory, "keys", "k.key")
+	if err := os.WriteFile(path, []byte("damaged"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.start()
+	r.plane.awaitReport(t, "the damage", func(rep agentapi.Report) bool { return keyReport(rep, "k").Error != "" })
+	r.change("k", func(k *agentapi.Key) { k.Want = agentapi.WantDestroy })
+	r.plane.awaitReport(t, "destroyed", func(rep agentapi.Report) bool {
+		return keyReport(rep, "k").Destroyed && keyReport(rep, "k").Error == ""
+	})
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file is there: %v", err)
+	}
+}
+
 func TestTwoAgentsDoNotShareAStateDirectory(t *testing.T) {
 	r := signingRig(t, nil)
 	second, err := New(r.cfg, Deps{ControlPlane: r.plane, Resolver: r.dns, SealingKey: &r.key, Log: r.agent.log, Pace: testPace})

@@ -99,6 +99,7 @@ type httpPlane struct {
 	refuseNew    bool
 	loseRenewals int
 	renewAfter   time.Duration
+	installation string
 	keys         []string // of renewals, in order
 }
 
@@ -106,7 +107,7 @@ const joinSecret = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3I"
 
 func startHTTPPlane(t testing.TB, hosts ...string) *httpPlane {
 	t.Helper()
-	p := &httpPlane{fakePlane: newFakePlane(), ca: newAuthority(t), joins: map[string][]byte{}, accepted: map[string]bool{}, renewAfter: time.Hour}
+	p := &httpPlane{fakePlane: newFakePlane(), ca: newAuthority(t), joins: map[string][]byte{}, accepted: map[string]bool{}, renewAfter: time.Hour, installation: "inst-1"}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -216,7 +217,7 @@ func (p *httpPlane) join(r agentapi.JoinRequest) (agentapi.JoinResponse, error) 
 	}
 	clear(p.accepted) // an older identity is revoked
 	p.accepted[cert.SerialNumber.String()] = true
-	return agentapi.JoinResponse{ServerID: "srv-1", ServerName: "mx1", Installation: "inst-1", Epoch: 1, Certificate: chain, Authorities: p.ca.pem(), RenewAfter: time.Now().Add(p.renewAfter)}, nil
+	return agentapi.JoinResponse{ServerID: "srv-1", ServerName: "mx1", Installation: p.installation, Epoch: 1, Certificate: chain, Authorities: p.ca.pem(), RenewAfter: time.Now().Add(p.renewAfter)}, nil
 }
 
 func (p *httpPlane) renew(r agentapi.RenewRequest) (agentapi.RenewResponse, error) {

@@ -150,6 +150,37 @@ func TestARunningAgentTakesANewJoin(t *testing.T) {
 	})
 }
 
+// A server that joins another installation follows that one, even where the numbers of both happen to be the same, and goes on signing
+// with what it has until then.
+func TestMovingToAnotherControlPlane(t *testing.T) {
+	first := startHTTPPlane(t)
+	r := joinedRig(t, first)
+	r.assign("example.org", edKey("k", "s1"))
+	r.start()
+	r.made("k")
+	second := startHTTPPlane(t)
+	second.installation = "inst-2"
+	second.wanted.Installation = "inst-2"
+	second.want(func(in *agentapi.Instructions) {
+		in.Assignments = []agentapi.Assignment{{ID: "a", Domain: "example.net", NoKey: agentapi.NoKeyPass, Keys: []agentapi.Key{edKey("n", "s1")}}}
+	})
+	if first.wanted.Version != second.wanted.Version {
+		t.Fatalf("versions %d and %d: this shows nothing", first.wanted.Version, second.wanted.Version)
+	}
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Join(t.Context(), r.cfg, r.key, second.url, second.token("t")); err != nil {
+		t.Fatal(err)
+	}
+	r.plane = second.fakePlane
+	r.start()
+	report := r.plane.awaitReport(t, "the key of the new installation", func(rep agentapi.Report) bool { return keyReport(rep, "n").Has })
+	if !keyReport(report, "k").Has {
+		t.Error("the key of the old one is gone")
+	}
+}
+
 func identityKeys(t *testing.T, r *rig) []string {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Join(r.cfg.StateDirectory, dirIdentity))
@@ -285,6 +316,10 @@ func TestTokenFiles(t *testing.T) {
 	}
 	if _, err := ReadTokenFile(path); fault.CodeOf(err) != fault.Invalid || !strings.Contains(err.Error(), "0644") {
 		t.Errorf("%v", err)
+	}
+	t.Setenv("CREDENTIALS_DIRECTORY", dir)
+	if _, err := ReadTokenFile(path); err != nil {
+		t.Errorf("as a credential: %v", err)
 	}
 	if _, err := ReadTokenFile(filepath.Join(dir, "none")); fault.CodeOf(err) != fault.NotFound {
 		t.Errorf("%v", err)

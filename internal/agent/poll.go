@@ -37,6 +37,7 @@ func (a *Agent) poll(ctx context.Context) {
 
 // pollOnce makes one request and hands news to the worker.
 func (a *Agent) pollOnce(ctx context.Context) (news bool, err error) {
+	a.followIdentity()
 	have := a.haveVersion()
 	wait := min(a.pace.PollWait, agentapi.MaxWait)
 	request, cancel := context.WithTimeout(ctx, wait+requestTimeout)
@@ -69,13 +70,30 @@ func (a *Agent) pollOnce(ctx context.Context) (news bool, err error) {
 	return true, nil
 }
 
+// haveVersion is the version of the instructions that are in force, 0 when there are none, or none of this installation and epoch:
+// numbers of different ones do not compare.
 func (a *Agent) haveVersion() int64 {
-	a.fleet.mu.Lock()
-	defer a.fleet.mu.Unlock()
-	if !a.fleet.have {
+	f := &a.fleet
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.have || f.wanted.Installation != f.facts.Installation || f.wanted.Epoch != f.facts.Epoch {
 		return 0
 	}
-	return a.fleet.wanted.Version
+	return f.wanted.Version
+}
+
+// followIdentity takes over the installation that a new join named: that is how a person moves a server to another control plane.
+func (a *Agent) followIdentity() {
+	if a.identities == nil {
+		return
+	}
+	id := a.identities.current()
+	f := &a.fleet
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.facts.Installation == "" || id.JoinedAt.After(f.facts.Joined) {
+		f.facts.Installation, f.facts.Epoch, f.facts.Joined = id.Installation, id.Epoch, id.JoinedAt
+	}
 }
 
 // contact notes that the control plane answered.

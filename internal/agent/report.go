@@ -67,7 +67,7 @@ func (a *Agent) reportInterval() time.Duration {
 func (a *Agent) reportOnce(ctx context.Context) error {
 	request, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	response, err := a.controlPlane.Report(request, a.facts())
+	response, err := a.controlPlane.Report(request, a.currentReport())
 	if err != nil {
 		return err
 	}
@@ -79,8 +79,8 @@ func (a *Agent) reportOnce(ctx context.Context) error {
 	return nil
 }
 
-// facts is the report as of now.
-func (a *Agent) facts() agentapi.Report {
+// currentReport is the report as of now.
+func (a *Agent) currentReport() agentapi.Report {
 	f := &a.fleet
 	f.mu.Lock()
 	defer f.mu.Unlock()

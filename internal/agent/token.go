@@ -8,9 +8,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/postseal/postseal/internal/fault"
+	"github.com/postseal/postseal/internal/keystore"
 )
 
 // Forms of a join token: psj1.<id>.<secret, base64url>.<SHA-256 of the CA's certificate, hexadecimal>.
@@ -57,7 +59,8 @@ func parseToken(text string) (joinToken, error) {
 	return t, nil
 }
 
-// ReadTokenFile reads a join token from a file that nobody else can read.
+// ReadTokenFile reads a join token from a file that nobody else can read. Files in systemd's credentials directory are guarded by
+// systemd, whose ACLs look like group permissions.
 func ReadTokenFile(path string) (string, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -71,7 +74,9 @@ func ReadTokenFile(path string) (string, error) {
 	if err != nil {
 		return "", fault.Wrap(fault.Invalid, err, "the token file %s cannot be read", path)
 	}
-	if info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
+	credentials := os.Getenv(keystore.CredentialsDirectory)
+	guarded := credentials != "" && filepath.Dir(filepath.Clean(path)) == filepath.Clean(credentials)
+	if info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 && !guarded {
 		return "", fault.New(fault.Invalid, "the token file %s has mode %04o: others than its owner can read it", path, info.Mode().Perm()).
 			WithHint("make a new token, because this one may be known, and write it with umask 077")
 	}

@@ -1,0 +1,52 @@
+package agent
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestTheExampleConfigurationIsGood(t *testing.T) {
+	cfg, err := LoadConfig(filepath.Join("..", "..", "packaging", "systemd", "agent.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(cfg.Listeners) != 2 || cfg.SealingKey.Credential == "" {
+		t.Errorf("%+v", cfg)
+	}
+}
+
+// The page names every reason and every setting, so that nobody has to read the code for them.
+func TestThePageNamesEveryReasonAndSetting(t *testing.T) {
+	content, err := os.ReadFile(filepath.Join("..", "..", "docs", "agent.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(content)
+	for _, r := range reasons {
+		if !strings.Contains(page, "`"+string(r)+"`") {
+			t.Errorf("the reason %s is missing", r)
+		}
+	}
+	var settings func(prefix string, of reflect.Type)
+	settings = func(prefix string, of reflect.Type) {
+		for i := range of.NumField() {
+			f := of.Field(i)
+			name := prefix + f.Tag.Get("yaml")
+			switch {
+			case f.Type.Kind() == reflect.Struct:
+				settings(name+".", f.Type)
+			case f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct:
+				settings(name+"[].", f.Type.Elem())
+			default:
+				short := "`" + f.Tag.Get("yaml") + "`"
+				if !strings.Contains(page, "`"+name+"`") && !strings.Contains(page, short) {
+					t.Errorf("the setting %s is missing", name)
+				}
+			}
+		}
+	}
+	settings("", reflect.TypeFor[Config]())
+}

@@ -1,0 +1,204 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"github.com/postseal/postseal/dkim"
+	"github.com/postseal/postseal/internal/agentapi"
+	"github.com/postseal/postseal/internal/fault"
+)
+
+// workSlice is how long keys are made before the control plane hears of those that are ready, and newer instructions are looked at.
+const workSlice = 2 * time.Second
+
+// carryOut makes, proves and destroys keys until nothing is left to do; it stops early when newer instructions came.
+func (a *Agent) carryOut(ctx context.Context) {
+	changed, since := false, a.now()
+	for {
+		steps := a.steps()
+		for _, step := range steps {
+			if ctx.Err() != nil || len(a.incoming) > 0 {
+				steps = nil
+				break
+			}
+			step.do(step.key)
+			changed = true
+			if a.now().Sub(since) > workSlice {
+				a.settleWork()
+				changed, since = false, a.now()
+			}
+		}
+		if len(steps) == 0 {
+			break
+		}
+	}
+	if changed {
+		a.settleWork()
+	}
+}
+
+// settleWork makes what was done last and count.
+func (a *Agent) settleWork() {
+	if err := a.saveFacts(); err != nil {
+		a.log.Error("state cannot be kept", "error", err)
+	}
+	a.rebuild()
+	a.checkSoon()
+}
+
+// step is one thing to do for one key.
+type step struct {
+	key *keyState
+	do  func(*keyState)
+}
+
+// steps finds the keys on which something is to be done. Every step changes its key so that it is not found again.
+func (a *Agent) steps() []step {
+	inUse := a.tables.inUse()
+	f := &a.fleet
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []step
+	for i := range f.wanted.Assignments {
+		for _, key := range f.wanted.Assignments[i].Keys {
+			k := f.keys[key.ID]
+			if k == nil || k.refused != "" || k.assignment != &f.wanted.Assignments[i] {
+				continue
+			}
+			switch want := k.key.Want; {
+			case want == agentapi.WantDestroy:
+				// A file that does not open any more is destroyed as well.
+				if !k.destroyed && !k.stuck && !inUse[k.id] {
+					out = append(out, step{k, a.destroyKey})
+				}
+			case want == agentapi.WantStop || k.failure != "":
+			case !k.has:
+				out = append(out, step{k, a.makeKey})
+			case k.key.Canary != "" && k.canaryNonce != k.key.Canary:
+				out = append(out, step{k, a.signCanary})
+			}
+		}
+	}
+	return out
+}
+
+// makeKey makes a key that is wanted and not there. One whose public half is known already is lost: another key must not appear
+// under its selector.
+func (a *Agent) makeKey(k *keyState) {
+	f := &a.fleet
+	var failure string
+	switch {
+	case k.destroyed:
+		failure = "it was destroyed on request and is not made again"
+	case k.key.Record != "":
+		failure = "its private half is not on this server any more"
+	default:
+		started := a.now()
+		public, err := a.keys.Generate(k.id, k.key.Algorithm)
+		var record string
+		if err == nil {
+			record, err = dkim.FormatKeyRecord(public)
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if err != nil {
+			k.failure = errorText(err)
+			a.log.Error("a key cannot be made", "key", k.id, "error", err)
+			return
+		}
+		k.has, k.record = true, record
+		f.facts.Records[k.id] = record
+		a.log.Info("made a key", "key", k.id, "domain", k.assignment.Domain, "selector", k.key.Selector, "algorithm", k.key.Algorithm, "took", a.now().Sub(started).Round(time.Millisecond))
+		return
+	}
+	a.log.Error("a key cannot be made", "key", k.id, "error", failure)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	k.failure, k.lost = failure, true
+}
+
+func (a *Agent) destroyKey(k *keyState) {
+	err := a.keys.Destroy(k.id)
+	f := &a.fleet
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err != nil {
+		k.failure, k.stuck = errorText(err), true
+		a.log.Error("a key cannot be destroyed", "key", k.id, "error", err)
+		return
+	}
+	k.has, k.destroyed, k.failure = false, true, ""
+	f.facts.Destroyed[k.id] = true
+	delete(f.facts.Checked, k.id)
+	delete(f.facts.Records, k.id)
+	a.log.Info("destroyed a key", "key", k.id)
+}
+
+// keyFailed is called by a session whose key did not load; the next message uses the key that stands by.
+func (a *Agent) keyFailed(id string, err error) {
+	f := &a.fleet
+	f.mu.Lock()
+	if k := f.keys[id]; k != nil && k.failure == "" {
+		k.failure, k.has = errorText(err), false
+	}
+	f.mu.Unlock()
+	a.workSoon()
+}
+
+// lookAgain gives keys that failed another chance: a disk may be back, a file restored.
+func (a *Agent) lookAgain() {
+	f := &a.fleet
+	f.mu.Lock()
+	var failed []*keyState
+	for _, k := range f.keys {
+		if k.failure != "" {
+			failed = append(failed, k)
+		}
+		k.stuck = false
+	}
+	f.mu.Unlock()
+	for _, k := range failed {
+		a.inspect(k)
+	}
+	if len(failed) > 0 {
+		a.rebuild()
+	}
+}
+
+// inspect looks whether the key's file is there and opens, and learns its public half.
+func (a *Agent) inspect(k *keyState) {
+	err := a.keys.Check(k.id)
+	record := ""
+	if err == nil {
+		a.fleet.mu.Lock()
+		record = a.fleet.facts.Records[k.id]
+		a.fleet.mu.Unlock()
+		if record == "" {
+			record, err = a.recordOf(k.id)
+		}
+	}
+	a.fleet.mu.Lock()
+	defer a.fleet.mu.Unlock()
+	switch {
+	case err == nil:
+		k.has, k.record, k.failure, k.lost = true, record, "", false
+		a.fleet.facts.Records[k.id] = record
+	case fault.CodeOf(err) == fault.NotFound:
+		k.has = false
+		if !k.lost {
+			k.failure = "" // steps decides what that means
+		}
+	default:
+		k.has, k.failure = false, errorText(err)
+	}
+}
+
+// recordOf derives the TXT value from the private key.
+func (a *Agent) recordOf(id string) (string, error) {
+	public, err := a.keys.Public(id)
+	if err != nil {
+		return "", err
+	}
+	return dkim.FormatKeyRecord(public)
+}
