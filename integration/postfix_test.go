@@ -115,9 +115,3 @@ func masterCF(text, port string) string {
 
 // flush makes Postfix try deferred mail again at once.
 func (p *postfix) flush() { _ = exec.Command("postqueue", "-c", p.conf, "-f").Run() }
-
-// queued reports whether anything is still in the queue.
-func (p *postfix) queued() bool {
-	out, _ := exec.Command("postqueue", "-c", p.conf, "-p").Output()
-	return !strings.Contains(string(out), "queue is empty")
-}
