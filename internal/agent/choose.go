@@ -37,7 +37,6 @@ func ours(s *settings, e envelope) bool {
 // author is what end of headers tells of the author: the values of the From fields, and the stream that a local rule named.
 type author struct {
 	from   []string // at most two are kept; more is not different from two
-	lost   bool     // a field was too large to look at, so one of them may be missing
 	stream string   // "" = default
 }
 
@@ -60,9 +59,6 @@ func choose(t *Table, allowed map[string]bool, a author) choice {
 		return pass
 	case len(a.from) == 0:
 		pass.reason = ReasonFromMissing
-		if a.lost {
-			pass.reason = ReasonHeaderTooLarge
-		}
 		return pass
 	}
 	if pass.domain, pass.reason = authorDomain(a.from[0]); pass.reason != signed {

@@ -61,7 +61,6 @@ func TestChoose(t *testing.T) {
 		{name: "allowed", allowed: map[string]bool{"example.org": true}, author: author{from: []string{"a@example.org"}}, noKey: agentapi.NoKeyTempfail, key: "k"},
 		{name: "not allowed", allowed: map[string]bool{"example.net": true}, author: author{from: []string{"a@example.org"}}, want: ReasonNotAllowed, noKey: agentapi.NoKeyPass},
 		{name: "no From", author: author{}, want: ReasonFromMissing, noKey: agentapi.NoKeyPass},
-		{name: "From may be lost", author: author{lost: true}, want: ReasonHeaderTooLarge, noKey: agentapi.NoKeyPass},
 		{name: "two From", author: author{from: []string{"a@example.org", "a@example.org"}}, want: ReasonFromMultipleFields, noKey: agentapi.NoKeyPass},
 		{name: "odd From", author: author{from: []string{"a"}}, want: ReasonFromUnparsable, noKey: agentapi.NoKeyPass},
 	} {

@@ -633,6 +633,28 @@ func TestAnotherPublicHalfStopsTheKey(t *testing.T) {
 	r.plane.awaitReport(t, "agreement", func(rep agentapi.Report) bool { return keyReport(rep, "k").Signing && keyReport(rep, "k").Error == "" })
 }
 
+// A key whose file is gone is not made again under the same id, not even when the control plane does not know it yet: its record may
+// stand already.
+func TestALostKeyIsNotMadeAgain(t *testing.T) {
+	r := newRig(t, nil)
+	r.assign("example.org", edKey("k", "s1"))
+	r.start()
+	r.made("k")
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(r.cfg.StateDirectory, "keys", "k.key")); err != nil {
+		t.Fatal(err)
+	}
+	r.start()
+	report := r.plane.awaitReport(t, "the loss", func(rep agentapi.Report) bool {
+		return strings.Contains(keyReport(rep, "k").Error, "not on this server any more")
+	})
+	if keyReport(report, "k").Has {
+		t.Error("it was made again")
+	}
+}
+
 func TestADamagedKeyCanBeDestroyed(t *testing.T) {
 	r := signingRig(t, nil)
 	if err := r.stop(); err != nil {

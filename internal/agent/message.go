@@ -24,6 +24,7 @@ type message struct {
 	block  []byte // header fields as they will be sent, one after the other
 	ends   []int  // end of each field in block
 	author author
+	lost   bool   // a field could not be looked at, and may have been the From field
 	reason Reason // why it will not be signed; the first reason stands
 
 	queueID string
@@ -39,9 +40,13 @@ func (m *message) header(name, value string) {
 		// One octet too many makes it unparsable, which it is.
 		m.author.from = append(m.author.from, strings.Clone(value[:min(len(value), maxFrom+1)]))
 	}
-	if name == oversizedField {
-		m.author.lost = true
+	switch name {
+	case oversizedField:
+		m.lost = true
 		m.fail(ReasonHeaderTooLarge)
+	case malformedField:
+		m.lost = true
+		m.fail(ReasonHeaderSyntax)
 	}
 	if m.reason != signed || m.light {
 		return
@@ -81,14 +86,21 @@ func (m *message) endOfHeaders(a *Agent) error {
 	}
 	m.table = a.tables.acquire()
 	m.choice = choose(m.table, m.set.allowed, m.author)
-	if m.choice.reason != signed {
-		// What is wrong with the author says more than what is wrong with some octets, and decides about no_key.
-		if m.choice.reason != ReasonNoKey || m.reason == signed {
-			m.reason = m.choice.reason
+	switch m.choice.reason {
+	case signed:
+	case ReasonNoKey:
+		m.fail(ReasonNoKey)
+	case ReasonFromMissing:
+		if m.lost {
+			break
 		}
-		m.fail(m.reason)
+		fallthrough
+	default:
+		// What is wrong with the author says more than what is wrong with some octets.
+		m.reason = m.choice.reason
 	}
 	if m.reason != signed {
+		m.fail(m.reason)
 		return nil
 	}
 	now := a.now()

@@ -172,6 +172,7 @@ func TestWhatIsNotSignedIsCountedAndPassesOrWaits(t *testing.T) {
 				m.header = append(m.header, "X: y")
 			}
 		}, ReasonTooManyFields, true},
+		{"no From, or it was malformed", func(m *mail) { m.header[0] = "From: ann@example.org\x00" }, ReasonHeaderSyntax, false},
 		{"no From", func(m *mail) { m.header = m.header[1:] }, ReasonFromMissing, false},
 		{"two From fields", func(m *mail) { m.header = append(m.header, "from: ann@example.org") }, ReasonFromMultipleFields, false},
 		{"two authors", func(m *mail) { m.header[0] = "From: ann@example.org, bob@example.org" }, ReasonFromMultiple, false},

@@ -91,7 +91,7 @@ func (a *Agent) makeKey(k *keyState) {
 	switch {
 	case k.destroyed:
 		failure = "it was destroyed on request and is not made again"
-	case k.key.Record != "":
+	case k.key.Record != "" || a.madeBefore(k.id):
 		failure = "its private half is not on this server any more"
 	default:
 		started := a.now()
@@ -116,6 +116,13 @@ func (a *Agent) makeKey(k *keyState) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	k.failure, k.lost = failure, true
+}
+
+// madeBefore reports whether a key with this id was made here, even if the control plane has not said yet that it knows.
+func (a *Agent) madeBefore(id string) bool {
+	a.fleet.mu.Lock()
+	defer a.fleet.mu.Unlock()
+	return a.fleet.facts.Records[id] != ""
 }
 
 func (a *Agent) destroyKey(k *keyState) {
