@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,17 +13,35 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/postseal/postseal/internal/api/client"
+	"github.com/postseal/postseal/internal/fakedns"
 	"github.com/postseal/postseal/internal/server"
 )
 
 // TestRemoteScripts runs testdata/remote/*.txtar, each against a control plane of its own in this process. $DATA is its
-// data directory, with the administrator's file; POSTSEAL_DATA names it too.
+// data directory, with the administrator's file; POSTSEAL_DATA names it too. In *.yaml @RESOLVER@ and @PORT@ are those of a
+// DNS on loopback, which has example.org and nothing in it.
 func TestRemoteScripts(t *testing.T) {
+	network := fakedns.New(t)
+	network.Zone("example.org", 1)
+	place := strings.NewReplacer("@RESOLVER@", network.Recursive(), "@PORT@", network.Port())
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/remote",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
+			files, err := filepath.Glob(filepath.Join(env.WorkDir, "*.yaml"))
+			if err != nil {
+				return err
+			}
+			for _, file := range files {
+				content, err := os.ReadFile(file)
+				if err != nil {
+					return err
+				}
+				if err := os.WriteFile(file, []byte(place.Replace(string(content))), 0o600); err != nil {
+					return err
+				}
+			}
 			data := filepath.Join(env.WorkDir, "data")
 			s, err := server.New(t.Context(), server.Config{Data: data, Listen: "127.0.0.1:0", Hosts: []string{"127.0.0.1"}, Poll: 20 * time.Millisecond})
 			if err != nil {
@@ -53,20 +72,31 @@ func TestRemoteScripts(t *testing.T) {
 	})
 }
 
-// eventually runs a command until its output contains a text: eventually TEXT postseal ARGS…
+// eventually runs this program until its output contains a text: eventually TEXT postseal ARGS…
 func eventually(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: eventually TEXT COMMAND [ARGS…]")
 	}
 	const patience = 20 * time.Second
-	var out string
+	program := ""
+	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
+		if path := filepath.Join(dir, args[1]); program == "" {
+			if _, err := os.Stat(path); err == nil {
+				program = path
+			}
+		}
+	}
+	var out []byte
+	var err error
 	for end := time.Now().Add(patience); time.Now().Before(end); {
-		err := ts.Exec(args[1], args[2:]...)
-		if out = ts.ReadFile("stdout"); err == nil && strings.Contains(out, args[0]) {
+		cmd := exec.Command(program, args[2:]...)
+		cmd.Dir = ts.MkAbs(".")
+		cmd.Env = append(os.Environ(), "PATH="+ts.Getenv("PATH"), envData+"="+ts.Getenv(envData))
+		if out, err = cmd.CombinedOutput(); err == nil && strings.Contains(string(out), args[0]) {
 			return
 		}
 	}
-	ts.Fatalf("%q never came; the last output:\n%s", args[0], out)
+	ts.Fatalf("%q never came; the last output, with %v:\n%s", args[0], err, out)
 }
 
 func TestParseUntil(t *testing.T) {

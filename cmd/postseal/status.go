@@ -114,7 +114,7 @@ func rowMood(d client.Status, row client.StatusRow) mood {
 	switch {
 	case row.Blocked && (row.State == "active" || row.DNS == "differs"):
 		return bad
-	case row.Blocked || d.Hold != nil && row.Next != "":
+	case row.Blocked || row.DNS == "pending" || d.Hold != nil && row.Next != "":
 		return waiting
 	case row.State == "active" && row.DNS == "agrees" && !row.Ended:
 		return good
