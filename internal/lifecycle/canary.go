@@ -3,7 +3,6 @@ package lifecycle
 import (
 	"bytes"
 	"context"
-	"errors"
 	"slices"
 	"strings"
 
@@ -19,12 +18,14 @@ type Canaries struct {
 }
 
 // Verify checks that message is a canary for this domain and selector: it carries the nonce exactly once, a signature
-// of exactly this selector covers that field and passes, and the key that DNS gives is the one expected.
+// of exactly this selector covers that field and passes, and the one record that DNS gives is the expected one. Errors:
+// fault.Unavailable when DNS gave no answer either way, else fault.Invalid; both with a sentence for people.
 func (c Canaries) Verify(ctx context.Context, domain, selector, record, nonce string, message []byte) error {
-	if got := headerValues(message, c.NonceHeader); len(got) != 1 || got[0] != nonce {
+	at, got := c.nonce(message)
+	if len(got) != 1 || got[0] != nonce || nonce == "" {
 		return fault.New(fault.Invalid, "the canary does not carry the nonce that was asked for")
 	}
-	seen := &recordingResolver{resolver: c.Resolver}
+	seen := &rememberingResolver{resolver: c.Resolver, answers: map[string]answer{}}
 	results, err := dkim.VerifyMessage(ctx, bytes.NewReader(message), dkim.VerifyOptions{Resolver: seen})
 	if err != nil {
 		return fault.Wrap(fault.Invalid, err, "the canary cannot be read")
@@ -33,13 +34,14 @@ func (c Canaries) Verify(ctx context.Context, domain, selector, record, nonce st
 		if r.Domain != domain || r.Selector != selector {
 			continue
 		}
-		if r.Result != dkim.Pass {
-			return fault.New(fault.Invalid, "its signature is %s (%s)", r.Result, r.Reason)
-		}
-		if !c.covers(ctx, seen, r.Index, message) {
+		switch {
+		case r.Result == dkim.TempError:
+			return fault.New(fault.Unavailable, "its key could not be looked up (%s)", string(r.Reason))
+		case r.Result != dkim.Pass:
+			return fault.New(fault.Invalid, "its signature is %s (%s)", string(r.Result), string(r.Reason))
+		case !covers(ctx, seen, r.Index, message, at):
 			return fault.New(fault.Invalid, "its signature does not cover the nonce")
-		}
-		if seen.last != record {
+		case !slices.Equal(seen.answers[selector+"._domainkey."+domain].txt, []string{record}):
 			return fault.New(fault.Invalid, "it verified with a key record that is not the expected one")
 		}
 		return nil
@@ -47,43 +49,46 @@ func (c Canaries) Verify(ctx context.Context, domain, selector, record, nonce st
 	return fault.New(fault.Invalid, "it has no signature of selector %s", selector)
 }
 
-// covers reports whether the signature with this index depends on the nonce: with another nonce it must not pass.
-func (c Canaries) covers(ctx context.Context, resolver dkim.Resolver, index int, message []byte) bool {
-	field := []byte("\r\n" + c.NonceHeader + ":")
-	at := bytes.Index(bytes.ToLower(message), bytes.ToLower(field))
-	if at < 0 {
-		return false
+// nonce returns the values of the nonce's field, and where the value of the first one begins. The field is never folded.
+func (c Canaries) nonce(message []byte) (at int, values []string) {
+	head, _, _ := bytes.Cut(message, []byte("\r\n\r\n"))
+	offset := 0
+	for line := range bytes.SplitSeq(head, []byte("\r\n")) {
+		if name, value, ok := bytes.Cut(line, []byte(":")); ok && strings.EqualFold(string(bytes.TrimSpace(name)), c.NonceHeader) {
+			if values == nil {
+				at = offset + len(name) + 1
+			}
+			values = append(values, string(bytes.TrimSpace(value)))
+		}
+		offset += len(line) + len("\r\n")
 	}
-	changed := slices.Insert(slices.Clone(message), at+len(field), 'x')
+	return at, values
+}
+
+// covers reports whether the signature with this index depends on the octets at this place: with another one there it
+// must not pass. The resolver answers from memory, so that only the message differs.
+func covers(ctx context.Context, resolver dkim.Resolver, index int, message []byte, at int) bool {
+	changed := slices.Insert(slices.Clone(message), at, 'x')
 	results, err := dkim.VerifyMessage(ctx, bytes.NewReader(changed), dkim.VerifyOptions{Resolver: resolver})
 	return err == nil && index < len(results) && results[index].Result == dkim.Fail
 }
 
-// recordingResolver remembers the record that a verification used.
-type recordingResolver struct {
+// rememberingResolver asks once for each name.
+type rememberingResolver struct {
 	resolver dkim.Resolver
-	last     string
+	answers  map[string]answer
 }
 
-func (r *recordingResolver) LookupTXT(ctx context.Context, name string) ([]string, error) {
+type answer struct {
+	txt []string
+	err error
+}
+
+func (r *rememberingResolver) LookupTXT(ctx context.Context, name string) ([]string, error) {
+	if have, asked := r.answers[name]; asked {
+		return have.txt, have.err
+	}
 	txt, err := r.resolver.LookupTXT(ctx, name)
-	if err == nil && len(txt) == 1 {
-		r.last = txt[0]
-	}
-	if err == nil && len(txt) == 0 {
-		return nil, errors.New("empty answer")
-	}
+	r.answers[name] = answer{txt, err}
 	return txt, err
-}
-
-// headerValues returns the trimmed values of one header field, unfolded lines only: nonces are never folded.
-func headerValues(message []byte, name string) []string {
-	head, _, _ := bytes.Cut(message, []byte("\r\n\r\n"))
-	var values []string
-	for line := range strings.SplitSeq(string(head), "\r\n") {
-		if n, v, ok := strings.Cut(line, ":"); ok && strings.EqualFold(n, name) {
-			values = append(values, strings.TrimSpace(v))
-		}
-	}
-	return values
 }

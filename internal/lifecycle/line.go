@@ -121,7 +121,7 @@ func (l *line) lost(k *Key) bool {
 	if k.Value == "" {
 		return false
 	}
-	waits := false
+	without, waits := false, false
 	for _, h := range k.Holders {
 		switch {
 		case !h.in() || !l.member(h.ServerID):
@@ -130,9 +130,11 @@ func (l *line) lost(k *Key) bool {
 		case l.s.Now.Sub(h.LastSigned) < lostAfter(l.p):
 			l.dueBy(h.LastSigned.Add(lostAfter(l.p)))
 			waits = true
+		default:
+			without = true
 		}
 	}
-	return !waits
+	return without && !waits
 }
 
 func (l *line) lostText(k *Key) string {
@@ -141,7 +143,7 @@ func (l *line) lostText(k *Key) string {
 			return fmt.Sprintf("%s has another key than the one that was made for this selector", l.holderName(h.ServerID))
 		}
 	}
-	text := fmt.Sprintf("the private key is not on %s any more", cmp.Or(l.names(k, func(h Holding) bool { return h.in() && !h.holds(k) }), l.signer.Name))
+	text := fmt.Sprintf("the private key is not on %s any more", l.names(k, func(h Holding) bool { return h.in() && !h.holds(k) }))
 	if problem := l.holderProblem(k); problem != "" {
 		text += " (" + problem + ")"
 	}
