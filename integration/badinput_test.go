@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,10 +25,13 @@ func TestBadInput(t *testing.T) {
 	selectors := []string{activeKey(t, c, zone, "mx1"), activeKey(t, c, zone, "mx2")}
 	mail := startTraffic(t, 250*time.Millisecond, o.servers...)
 
+	var waited string
 	t.Run("tokens", func(t *testing.T) { badTokens(o.in(t)) })
 	t.Run("another server's keys", func(t *testing.T) { foreignKeys(o.in(t), selectors[1]) })
 	t.Run("an identity that was replaced", func(t *testing.T) { replacedIdentity(o.in(t)) })
 	t.Run("fleet files", func(t *testing.T) { badFleets(o.in(t)) })
+	t.Run("hostile milter peers", func(t *testing.T) { hostilePeers(o.in(t)) })
+	t.Run("mail without a key", func(t *testing.T) { waited = noKey(o.in(t)) })
 	t.Run("an expired token", func(t *testing.T) {
 		eventually(t, "the token expires", func() bool { return time.Now().After(expires) })
 		before := lastEntry(t, c)
@@ -36,9 +40,9 @@ func TestBadInput(t *testing.T) {
 	})
 
 	o.settle(mail)
-	for i, name := range []string{"mx1", "mx2"} {
-		if got := o.sink.selectors(name); len(got) != 1 || got[0] != selectors[i] {
-			t.Errorf("%s signed with %v, expected only %s", name, got, selectors[i])
+	for name, want := range map[string][]string{"mx1": {selectors[0], waited}, "mx2": {selectors[1]}} {
+		if got := o.sink.selectors(name); !slices.Equal(got, want) {
+			t.Errorf("%s signed with %v, expected %v", name, got, want)
 		}
 	}
 	t.Run("a signer that the file no longer names", func(t *testing.T) { removedSigner(o.in(t), selectors[1]) })
