@@ -38,11 +38,11 @@ func (a *Agent) poll(ctx context.Context) {
 // pollOnce makes one request and hands news to the worker.
 func (a *Agent) pollOnce(ctx context.Context) (news bool, err error) {
 	a.followIdentity()
-	have := a.haveVersion()
+	have, source := a.haveVersion()
 	wait := min(a.pace.PollWait, agentapi.MaxWait)
 	request, cancel := context.WithTimeout(ctx, wait+requestTimeout)
 	defer cancel()
-	in, err := a.controlPlane.Poll(request, agentapi.PollRequest{Version: agentapi.Version, Have: have, WaitSeconds: int(wait / time.Second)})
+	in, err := a.controlPlane.Poll(request, agentapi.PollRequest{Version: agentapi.Version, Have: have, WaitSeconds: int(wait / time.Second), Source: source})
 	if err != nil {
 		return false, err
 	}
@@ -60,7 +60,7 @@ func (a *Agent) pollOnce(ctx context.Context) (news bool, err error) {
 	}
 	a.incoming <- in
 	// Waiting until it is in force keeps Have true.
-	for a.haveVersion() != in.Version {
+	for have, _ = a.haveVersion(); have != in.Version; have, _ = a.haveVersion() {
 		select {
 		case <-ctx.Done():
 			return false, ctx.Err()
@@ -72,14 +72,14 @@ func (a *Agent) pollOnce(ctx context.Context) (news bool, err error) {
 
 // haveVersion is the version of the instructions that are in force, 0 when there are none, or none of this installation and epoch:
 // numbers of different ones do not compare.
-func (a *Agent) haveVersion() int64 {
+func (a *Agent) haveVersion() (int64, agentapi.Source) {
 	f := &a.fleet
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.have || f.wanted.Installation != f.facts.Installation || f.wanted.Epoch != f.facts.Epoch {
-		return 0
+		return 0, agentapi.Source{}
 	}
-	return f.wanted.Version
+	return f.wanted.Version, agentapi.Source{Installation: f.wanted.Installation, Epoch: f.wanted.Epoch}
 }
 
 // followIdentity takes over the installation that a new join named: that is how a person moves a server to another control plane.

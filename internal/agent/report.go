@@ -73,7 +73,7 @@ func (a *Agent) reportOnce(ctx context.Context) error {
 	}
 	a.contact()
 	a.setCondition(conditionReport, "")
-	if response.Latest != 0 && response.Latest != a.haveVersion() {
+	if have, _ := a.haveVersion(); response.Latest != 0 && response.Latest != have {
 		kick(a.pollKick)
 	}
 	return nil
@@ -85,7 +85,7 @@ func (a *Agent) currentReport() agentapi.Report {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r := agentapi.Report{
-		Version: agentapi.Version, Applied: f.applied, UnixTime: a.now().Unix(), Software: software(), Unsigned: a.counters.reasonTotals(),
+		Version: agentapi.Version, Applied: f.applied, Source: agentapi.Source{Installation: f.wanted.Installation, Epoch: f.wanted.Epoch}, UnixTime: a.now().Unix(), Software: software(), Unsigned: a.counters.reasonTotals(),
 		Keys: make([]agentapi.KeyReport, 0, len(f.keys)),
 	}
 	// First who may still sign, then how much was signed: a key that is said to have stopped comes with its last number.

@@ -5,6 +5,14 @@ type PollRequest struct {
 	Version     int   `json:"version"`
 	Have        int64 `json:"have"`         // Instructions.Version held; 0 = none
 	WaitSeconds int   `json:"wait_seconds"` // at most MaxWait
+	Source
+}
+
+// Source says whose instructions a version number counts. Numbers of different sources do not compare: after a restore
+// the control plane may give a number out again.
+type Source struct {
+	Installation string `json:"installation"`
+	Epoch        int64  `json:"epoch"`
 }
 
 // Instructions are everything the control plane wants of one agent. They are complete: what is not in them is not

@@ -4,6 +4,7 @@ package agentapi
 type Report struct {
 	Version  int         `json:"version"`
 	Applied  int64       `json:"applied"` // Instructions.Version that is in force on this agent
+	Source               // of those instructions
 	UnixTime int64       `json:"unix_time"`
 	Software string      `json:"software"`
 	Keys     []KeyReport `json:"keys"`

@@ -82,7 +82,7 @@ func TestAgentOverTheWire(t *testing.T) {
 		}
 	}
 	report := func(keys ...agentapi.KeyReport) (int, client.Error) {
-		_, status, e := post[agentapi.ReportResponse](t, b, h, "report", agentapi.Report{Version: agentapi.Version, UnixTime: time.Now().Unix(), Applied: told.Version, Keys: keys})
+		_, status, e := post[agentapi.ReportResponse](t, b, h, "report", agentapi.Report{Version: agentapi.Version, UnixTime: time.Now().Unix(), Applied: told.Version, Source: agentapi.Source{Installation: told.Installation, Epoch: told.Epoch}, Keys: keys})
 		return status, e
 	}
 	if status, e := report(agentapi.KeyReport{ID: "key_1", Has: true, Record: "v=DKIM1; p=AAAA", SignedAgeSeconds: -1}); status != http.StatusOK {

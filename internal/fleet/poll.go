@@ -18,6 +18,18 @@ func (f *Fleet) Poll(ctx context.Context, serverID string, r agentapi.PollReques
 	if r.WaitSeconds < 0 || r.Have < 0 {
 		return agentapi.Instructions{}, fault.New(fault.Invalid, "a poll cannot wait or have less than nothing")
 	}
+	if r.Have != 0 {
+		ours, err := f.ours(ctx, r.Source)
+		if err != nil && ctx.Err() != nil {
+			err = fault.Wrap(fault.Unavailable, err, "the poll was given up")
+		}
+		if err != nil {
+			return agentapi.Instructions{}, err
+		}
+		if !ours {
+			r.Have = 0
+		}
+	}
 	wait := agentapi.MaxWait
 	if r.WaitSeconds < int(agentapi.MaxWait/time.Second) {
 		wait = time.Duration(r.WaitSeconds) * time.Second
@@ -75,6 +87,12 @@ func (f *Fleet) instructions(ctx context.Context, serverID string, have int64) (
 func (f *Fleet) unchanged(ctx context.Context, have int64) (agentapi.Instructions, error) {
 	out := agentapi.Instructions{Version: have, Unchanged: true}
 	return out, f.mark(ctx, &out)
+}
+
+// ours reports whether version numbers from this source are ours, as the database stands now.
+func (f *Fleet) ours(ctx context.Context, s agentapi.Source) (bool, error) {
+	installation, err := f.storage.Installation(ctx)
+	return s.Installation == installation.ID && s.Epoch == installation.Epoch, err
 }
 
 // mark adds what every answer carries: whose instructions these are, so that an agent notices an old backup or a second

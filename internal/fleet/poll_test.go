@@ -25,10 +25,28 @@ func TestInstructionsAreOfOneServerOnly(t *testing.T) {
 	if got.Installation != installation.ID || got.Epoch != installation.Epoch || got.Installation == "" || got.ReportSeconds != 300 || got.Version < 1 {
 		t.Errorf("marked %q epoch %d, report every %d s, version %d", got.Installation, got.Epoch, got.ReportSeconds, got.Version)
 	}
-	same, err := b.Poll(t.Context(), "srv_1", agentapi.PollRequest{Version: agentapi.Version, Have: got.Version})
+	same, err := b.Poll(t.Context(), "srv_1", agentapi.PollRequest{Version: agentapi.Version, Have: got.Version, Source: agentapi.Source{Installation: got.Installation, Epoch: got.Epoch}})
 	must(t, err)
 	if !same.Unchanged || same.Version != got.Version || same.Installation != installation.ID || len(same.Assignments) != 0 {
 		t.Errorf("polling again without waiting gives %+v", same)
+	}
+}
+
+// A version number of another installation, or from before a restore, says nothing about what the agent has.
+func TestNumbersOfAnotherSourceDoNotCount(t *testing.T) {
+	b := newBench(t)
+	got, err := b.Poll(t.Context(), "srv_1", agentapi.PollRequest{Version: agentapi.Version})
+	must(t, err)
+	for name, source := range map[string]agentapi.Source{
+		"another installation": {Installation: "inst_other", Epoch: got.Epoch},
+		"another epoch":        {Installation: got.Installation, Epoch: got.Epoch + 1},
+		"none":                 {},
+	} {
+		again, err := b.Poll(t.Context(), "srv_1", agentapi.PollRequest{Version: agentapi.Version, Have: got.Version, Source: source})
+		must(t, err)
+		if again.Unchanged || len(again.Assignments) != 1 {
+			t.Errorf("%s: told %+v", name, again)
+		}
 	}
 }
 
@@ -56,8 +74,11 @@ type polled struct {
 func (b *bench) poll(t *testing.T, ctx context.Context, have int64) <-chan polled {
 	t.Helper()
 	out := make(chan polled, 1)
+	installation, err := b.store.Installation(ctx)
+	must(t, err)
+	source := agentapi.Source{Installation: installation.ID, Epoch: installation.Epoch}
 	go func() {
-		i, err := b.Poll(ctx, "srv_1", agentapi.PollRequest{Version: agentapi.Version, Have: have, WaitSeconds: 3600})
+		i, err := b.Poll(ctx, "srv_1", agentapi.PollRequest{Version: agentapi.Version, Have: have, WaitSeconds: 3600, Source: source})
 		out <- polled{i, err}
 	}()
 	return out

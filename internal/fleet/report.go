@@ -49,6 +49,13 @@ func (f *Fleet) Report(ctx context.Context, serverID string, r agentapi.Report) 
 	if err != nil {
 		return agentapi.ReportResponse{}, err
 	}
+	ours, err := f.ours(ctx, r.Source)
+	if err != nil {
+		return agentapi.ReportResponse{}, err
+	}
+	if !ours {
+		r.Applied = 0 // a number from before a restore acknowledges nothing
+	}
 	checked := CheckedReport{Received: r, Skew: time.Unix(r.UnixTime, 0).Sub(now)}
 	checked.Received.Keys = nil
 	var canaries []canary

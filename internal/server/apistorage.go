@@ -12,7 +12,22 @@ import (
 
 // apiStorage is the store in the API's words: edges do not import each other, so each has names of its own for what is
 // only asked for and listed.
-type apiStorage struct{ *store.Store }
+type apiStorage struct {
+	*store.Store
+	// prepare takes an inventory's settings over before its domains are worked on; restore takes the stored ones back.
+	prepare func(inventory.State)
+	restore func()
+}
+
+// SaveInventory has the resolver and the publishers ready before the loop looks at what changed.
+func (s apiStorage) SaveInventory(ctx context.Context, by string, expect int64, next inventory.State) error {
+	s.prepare(next)
+	err := s.Store.SaveInventory(ctx, by, expect, next)
+	if err != nil {
+		s.restore()
+	}
+	return err
+}
 
 func (s apiStorage) Agents(ctx context.Context) ([]api.Agent, error) {
 	found, err := s.Store.Agents(ctx)

@@ -30,8 +30,6 @@ const (
 	stopWithin = 10 * time.Second
 	// headerWithin is how long a client may take to send its request header.
 	headerWithin = 20 * time.Second
-	// maintainEvery is how often the certificate authority looks whether it must renew itself.
-	maintainEvery = time.Hour
 )
 
 // Server is a control plane that is ready to run.
@@ -103,7 +101,7 @@ func (s *Server) build(ctx context.Context) error {
 		Storage: s.store, Looker: evidence.New(s.dns, time.Now), Publisher: publishing{s.publisher}, Worker: worker,
 		Logger: c.Logger, Poll: c.Poll, Wake: s.store.Due(context.Background()),
 	})
-	handler, err := api.New(api.Options{Storage: apiStorage{s.store}, Access: s.access, Joining: s.fleet, Agents: s.fleet, Log: c.Logger, Changed: s.wake})
+	handler, err := api.New(api.Options{Storage: s.apiStorage(), Access: s.access, Joining: s.fleet, Agents: s.fleet, Log: c.Logger, Changed: s.wake})
 	if err != nil {
 		return err
 	}
@@ -176,7 +174,6 @@ func (s *Server) Run(ctx context.Context) error {
 	group.Go(func() error { return s.loop.Run(running) })
 	group.Go(func() error { return s.watch(running) })
 	group.Go(func() error { return s.announce(running) })
-	group.Go(func() error { return s.maintain(running) })
 	group.Go(func() error {
 		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 			return fault.Wrap(fault.Unavailable, err, "the API stopped")
@@ -197,22 +194,6 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil
 	}
 	return err
-}
-
-// maintain renews the certificate authority in time.
-func (s *Server) maintain(ctx context.Context) error {
-	tick := time.NewTicker(maintainEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		if err := s.authority.Maintain(time.Now()); err != nil {
-			s.config.Logger.Error("renewing the certificate authority", "err", err)
-		}
-	}
 }
 
 // wake tells everybody that something may have changed.

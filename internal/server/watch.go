@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"time"
+
+	"github.com/postseal/postseal/internal/inventory"
 )
 
 // watchEvery is how soon a change of the inventory that another replica made is noticed.
@@ -43,6 +45,10 @@ func (s *Server) reconfigure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return s.use(state)
+}
+
+func (s *Server) use(state inventory.State) error {
 	if err := s.dns.configure(state.DNS); err != nil {
 		return err
 	}
@@ -51,6 +57,20 @@ func (s *Server) reconfigure(ctx context.Context) error {
 	}
 	s.zonesChanged()
 	return nil
+}
+
+// apiStorage is the store as the API sees it.
+func (s *Server) apiStorage() apiStorage {
+	log := func(err error) {
+		if err != nil {
+			s.config.Logger.Error("taking over the inventory's settings", "err", err)
+		}
+	}
+	return apiStorage{
+		Store:   s.store,
+		prepare: func(next inventory.State) { log(s.use(next)) },
+		restore: func() { log(s.reconfigure(context.Background())) },
+	}
 }
 
 // announce tells waiting agents at once that there are new instructions; without it they would hear at their next turn.

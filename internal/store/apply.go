@@ -39,14 +39,19 @@ func (s *Store) SaveInventory(ctx context.Context, by string, expect int64, next
 type applying struct {
 	*tx
 	by         string
-	everything bool            // every domain is touched
-	domains    map[string]bool // touched ones
-	servers    map[string]bool // whose instructions change
+	names      map[string]string // of signers, by id
+	everything bool              // every domain is touched
+	domains    map[string]bool   // touched ones
+	servers    map[string]bool   // whose instructions change
 }
 
 // apply writes additions and changes from publishers to assignments, then what goes in the other direction, so that no row
 // ever points at nothing.
 func (a *applying) apply(ctx context.Context, now, next inventory.State) error {
+	a.names = make(map[string]string, len(next.Signers))
+	for _, s := range slices.Concat(now.Signers, next.Signers) {
+		a.names[s.ID] = s.Name
+	}
 	publishers := compare(now.Publishers, next.Publishers, func(p inventory.Publisher) string { return p.Name })
 	signers := compare(now.Signers, micro(next.Signers, func(s *inventory.Signer) []*time.Time { return []*time.Time{&s.Decommissioned} }),
 		func(s inventory.Signer) string { return s.ID })
@@ -207,7 +212,10 @@ func holdsTogether(s inventory.State) error {
 		if d.Name == "" || domains[d.Name] {
 			return fault.New(fault.Invalid, "domain %q is named twice or not at all", d.Name)
 		}
-		if !publishers[d.Publisher] {
+		if d.Publisher == "" && d.Mode == inventory.Managed {
+			return fault.New(fault.Invalid, "%s is managed and has no publisher", d.Name)
+		}
+		if d.Publisher != "" && !publishers[d.Publisher] {
 			return fault.New(fault.Invalid, "the publisher %q of %s does not exist", d.Publisher, d.Name)
 		}
 		domains[d.Name] = true

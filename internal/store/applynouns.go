@@ -146,7 +146,7 @@ func (a *applying) assignment(ctx context.Context, c change[inventory.Assignment
 			return err
 		}
 	}
-	return a.saidOf(c.after.Domain, "assignment", c.name, c.added, c.before, c.after)
+	return a.saidOf(c.after.Domain, "assignment of", a.names[c.after.SignerID]+" for "+c.after.Domain, c.added, c.before, c.after)
 }
 
 func (a *applying) dropAssignment(ctx context.Context, v inventory.Assignment) error {
@@ -164,7 +164,7 @@ func (a *applying) dropAssignment(ctx context.Context, v inventory.Assignment) e
 		return err
 	}
 	a.domains[v.Domain] = true
-	return a.said(v.Domain, "assignment", v.ID, "removed", v, nil)
+	return a.said(v.Domain, "assignment of", a.names[v.SignerID]+" for "+v.Domain, "removed", v, nil)
 }
 
 // tellSigners notes the servers behind the signers that a query finds.

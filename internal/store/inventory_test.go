@@ -14,6 +14,7 @@ import (
 )
 
 var inventoryCases = map[string]func(*testing.T, *database){
+	"an observed domain needs no publisher":      testObservedWithoutPublisher,
 	"the inventory reads back as it was written": testInventoryReadsBack,
 	"a generation is compared and swapped":       testGeneration,
 	"only what differs is written and wakes":     testOnlyDifferences,
@@ -194,21 +195,37 @@ func testHistoryStays(t *testing.T, db *database) {
 	}
 }
 
+func testObservedWithoutPublisher(t *testing.T, db *database) {
+	s := db.filled(t)
+	ctx := t.Context()
+	state := get[inventory.State](t)(s.Inventory(ctx))
+	only := inventory.Domain{Name: "observed.example", Mode: inventory.Observed, NoKey: inventory.NoKeyPass, Policy: inventory.DefaultPolicy()}
+	state.Domains = append(state.Domains, only)
+	must(t, s.SaveInventory(ctx, "ann", state.Generation, state))
+	if got := get[inventory.Domain](t)(s.Domain(ctx, only.Name)); !reflect.DeepEqual(got, only) {
+		t.Errorf("wrote %+v, read %+v", only, got)
+	}
+	if got := get[lifecycle.Situation](t)(s.Situation(ctx, only.Name)); got.Repair || got.Domain.Publisher != "" {
+		t.Errorf("situation of a domain without a publisher: %+v", got)
+	}
+}
+
 func testHoldsTogether(t *testing.T, db *database) {
 	s := db.filled(t)
 	ctx := t.Context()
 	for what, f := range map[string]func(*inventory.State){
-		"unknown publisher":   func(v *inventory.State) { v.Domains[0].Publisher = "x" },
-		"unknown signer":      func(v *inventory.State) { v.Assignments[0].SignerID = "x" },
-		"unknown domain":      func(v *inventory.State) { v.Assignments[0].Domain = "x" },
-		"unknown member":      func(v *inventory.State) { v.Signers[2].Members = []string{"x"} },
-		"a pool in a pool":    func(v *inventory.State) { v.Signers[2].Members = []string{"pool_1"} },
-		"a member twice":      func(v *inventory.State) { v.Signers[2].Members = []string{"srv_1", "srv_1"} },
-		"a name twice":        func(v *inventory.State) { v.Signers[1].Name = "mx1" },
-		"an id twice":         func(v *inventory.State) { v.Signers[1].ID = "srv_1" },
-		"a domain twice":      func(v *inventory.State) { v.Domains[1].Name = v.Domains[0].Name },
-		"a publisher twice":   func(v *inventory.State) { v.Publishers[1].Name = v.Publishers[0].Name },
-		"an assignment twice": func(v *inventory.State) { v.Assignments[1].ID = v.Assignments[0].ID },
+		"unknown publisher":     func(v *inventory.State) { v.Domains[0].Publisher = "x" },
+		"managed, no publisher": func(v *inventory.State) { v.Domains[0].Publisher = "" },
+		"unknown signer":        func(v *inventory.State) { v.Assignments[0].SignerID = "x" },
+		"unknown domain":        func(v *inventory.State) { v.Assignments[0].Domain = "x" },
+		"unknown member":        func(v *inventory.State) { v.Signers[2].Members = []string{"x"} },
+		"a pool in a pool":      func(v *inventory.State) { v.Signers[2].Members = []string{"pool_1"} },
+		"a member twice":        func(v *inventory.State) { v.Signers[2].Members = []string{"srv_1", "srv_1"} },
+		"a name twice":          func(v *inventory.State) { v.Signers[1].Name = "mx1" },
+		"an id twice":           func(v *inventory.State) { v.Signers[1].ID = "srv_1" },
+		"a domain twice":        func(v *inventory.State) { v.Domains[1].Name = v.Domains[0].Name },
+		"a publisher twice":     func(v *inventory.State) { v.Publishers[1].Name = v.Publishers[0].Name },
+		"an assignment twice":   func(v *inventory.State) { v.Assignments[1].ID = v.Assignments[0].ID },
 	} {
 		state := get[inventory.State](t)(s.Inventory(ctx))
 		f(&state)

@@ -41,7 +41,7 @@ CREATE INDEX signer_members_server ON signer_members (server_id);
 CREATE TABLE domains (
   name      TEXT NOT NULL PRIMARY KEY,
   mode      TEXT NOT NULL,
-  publisher TEXT NOT NULL REFERENCES publishers (name),
+  publisher TEXT REFERENCES publishers (name),
   no_key    TEXT NOT NULL,
   dmarc     TEXT NOT NULL,
   policy    TEXT NOT NULL -- inventory.Policy as JSON
