@@ -277,7 +277,9 @@ func TestRevokeOrdinarily(t *testing.T) {
 		{name: "and leaves then", setup: func(s *scene) {
 			s.server("mx1").key("k1", "mx1", Active, asked(false), standingBy).key("k2", "mx1", Active)
 		}, steps: []string{"retire k1"}, says: []string{"ann asked to revoke it: the disk was sold; k2 signs instead"}},
-		{name: "a successor is never used", setup: func(s *scene) { s.server("mx1").key("k1", "mx1", Active, oldKey).key("k2", "mx1", Proven, asked(false)) },
+		{name: "a successor is never used", setup: func(s *scene) {
+			s.server("mx1").key("k1", "mx1", Active, oldKey).key("k2", "mx1", Proven, asked(false))
+		},
 			steps: []string{"remove k2", "generate mx1/rsa2048"}, says: []string{"it never signed mail"}},
 		{name: "a first key is never used, and another one made", setup: func(s *scene) { s.server("mx1").key("k1", "mx1", Published, asked(false)) },
 			steps: []string{"remove k1", "generate mx1/rsa2048"}},

@@ -246,7 +246,9 @@ func TestEndOfAKey(t *testing.T) {
 		{name: "somebody put another record there", setup: func(s *scene) {
 			s.server("mx1").key("k1", "mx1", Retired, shows("v=DKIM1; p=OTHER", "v=DKIM1; p=OTHER")).key("k2", "mx1", Active)
 		}, steps: []string{"remove k1"}},
-		{name: "one server does not show it: not gone", setup: func(s *scene) { s.server("mx1").key("k1", "mx1", Retired, showsOwn("own", "")).key("k2", "mx1", Active) },
+		{name: "one server does not show it: not gone", setup: func(s *scene) {
+			s.server("mx1").key("k1", "mx1", Retired, showsOwn("own", "")).key("k2", "mx1", Active)
+		},
 			steps: []string{"revoke k1"}},
 		{name: "revoked", setup: func(s *scene) {
 			s.server("mx1").key("k1", "mx1", Revoked, func(k *Key) { k.Revoked = noon.Add(-29 * day) }).key("k2", "mx1", Active)

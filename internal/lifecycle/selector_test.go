@@ -67,8 +67,8 @@ func TestFreeSlots(t *testing.T) {
 	}
 	s.key("s1", "mx1", Removed, removed(90*time.Minute, time.Minute, 0)) // an older key of a slot that is in use
 	s.key("s1", "mx1", Active)
-	s.key("s2", "mx1", Removed, removed(30*time.Minute, time.Minute, 0))   // the record's own TTL
-	s.key("s3", "mx1", Removed, removed(90*time.Minute, 2*time.Hour, 0))   // a longer one was seen
+	s.key("s2", "mx1", Removed, removed(30*time.Minute, time.Minute, 0))    // the record's own TTL
+	s.key("s3", "mx1", Removed, removed(90*time.Minute, 2*time.Hour, 0))    // a longer one was seen
 	s.key("s4", "mx1", Removed, removed(2*time.Hour, time.Hour, time.Hour)) // forgotten
 	free, next := freeSlots(&s.Situation, s.assignment("mx1"))
 	if !slices.Equal(free, []string{"s4"}) {

@@ -138,7 +138,9 @@ func TestFindings(t *testing.T) {
 			s.record("r1", name, "", "A", []string{"B", "B"}, func(r *Record) { r.Gone = noon })
 		}, nil},
 		{"a key in use", func(s *scene) { s.server("mx1").key("k1", "mx1", Active, shows("", "")) }, []string{"LIFE-02 error k1._domainkey.example.com"}},
-		{"a retired key", func(s *scene) { s.server("mx1").key("k1", "mx1", Retired, recently, shows("", "")).key("k2", "mx1", Active) },
+		{"a retired key", func(s *scene) {
+			s.server("mx1").key("k1", "mx1", Retired, recently, shows("", "")).key("k2", "mx1", Active)
+		},
 			[]string{"LIFE-02 warning k1._domainkey.example.com"}},
 		{"a name that was given up", func(s *scene) {
 			s.server("mx1").key("k1", "mx1", Removed, func(k *Key) { k.EndReason = takenReason }, shows("B", "B")).key("k2", "mx1", Active)
