@@ -21,6 +21,7 @@ const zone = "example.com"
 const (
 	primaryAddr   = "127.0.0.1"
 	secondaryAddr = "::1"
+	delegateAddr  = "127.0.0.2" // where sub.example.com is delegated to; nobody listens there unless a test starts somebody
 )
 
 // bind is a primary that takes signed updates, and a secondary.
@@ -55,8 +56,10 @@ func startBIND(t *testing.T, dir string) *bind {
 ns1 IN A %s
 ns2 IN AAAA %s
 mail IN A 127.0.0.1
+sub IN NS ns3
+ns3 IN A %s
 taken._domainkey IN TXT "somebody else's"
-`, primaryAddr, secondaryAddr))
+`, primaryAddr, secondaryAddr, delegateAddr))
 	b.configure("primary", fmt.Sprintf(`type primary; file "zone.db"; notify explicit; also-notify { %s port %s; };
 	allow-transfer { any; }; update-policy { grant postseal zonesub TXT CNAME; };`, secondaryAddr, b.port))
 	b.configure("secondary", b.secondaryZone(true))

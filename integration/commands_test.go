@@ -257,3 +257,10 @@ func (s *sink) arrived(t *testing.T, body string) received {
 	})
 	return found
 }
+
+// forget drops a message that was meant not to verify.
+func (s *sink) forget(body string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kept = slices.DeleteFunc(s.kept, func(m received) bool { return strings.Contains(string(m.raw), "\r\n\r\n"+body+"\r\n") })
+}
