@@ -1,18 +1,21 @@
 package lifecycle
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // activate: proven → active. Holders are told to sign with the new key; the old one stands by until they say that they do.
 func (l *line) activate(k *Key) {
 	if !l.agreedLongEnough(k, StepActivate) {
 		return
 	}
-	if l.current() != nil && !l.myTurn() {
+	if l.signs() && !l.myTurn() {
 		l.reason(k, fmt.Sprintf("proven; waiting until the rotation of %s is finished", l.whoseTurn()), false)
 		return
 	}
 	why := "its canary verified and its record stands everywhere"
-	if l.current() == nil {
+	if !l.signs() {
 		why += "; no other key signs"
 	}
 	l.step(StepActivate, k, why)
@@ -39,13 +42,14 @@ func (l *line) active(k *Key) {
 }
 
 // replaced says why an active key is not needed any more, "" when it is: its assignment ended, or another key signs whose
-// record stands. A newer key replaces an older one; a key that is asked to leave or lost is replaced by any.
+// record stands, on every server that signs with this one. A newer key replaces an older one; a key that is asked to leave
+// or lost is replaced by any.
 func (l *line) replaced(k *Key) string {
 	if l.ended() || l.algorithm == "" && l.othersSign() {
 		return l.endReason()
 	}
 	now := l.current()
-	if now == nil || now == k || !l.stands(now) {
+	if now == nil || now == k || !l.stands(now) || l.needing(k, now) != "" {
 		return ""
 	}
 	switch {
@@ -59,10 +63,23 @@ func (l *line) replaced(k *Key) string {
 	return ""
 }
 
+// needing names the members that sign with a key and not yet with the one that takes its place: late ones, which must
+// prove it first.
+func (l *line) needing(k, now *Key) string {
+	return l.names(k, func(h Holding) bool {
+		if !h.Gone.IsZero() || h.Want != WantSign || !h.holds(k) || !l.member(h.ServerID) {
+			return false
+		}
+		return !slices.ContainsFunc(now.Holders, func(other Holding) bool {
+			return other.ServerID == h.ServerID && other.Want == WantSign && other.Acked == WantSign && other.Signing
+		})
+	})
+}
+
 // othersSign reports whether each algorithm that the assignment still wants has a key in use.
 func (l *line) othersSign() bool {
 	for _, other := range l.lines {
-		if other.a.ID == l.a.ID && other.algorithm != "" && (other.current() == nil || !l.stands(other.current())) {
+		if other.a.ID == l.a.ID && other.algorithm != "" && (!other.signs() || !l.stands(other.current())) {
 			return false
 		}
 	}
@@ -78,11 +95,28 @@ func (l *line) acknowledged(k *Key) {
 		l.urgent(StepSigning, k, "every holder signs with it")
 		return
 	}
+	if above := l.outranked(k); above != nil {
+		if l.agreedLongEnough(k, StepRestore) {
+			l.step(StepRestore, k, fmt.Sprintf("%s came back above it meanwhile", above.Selector))
+		}
+		return
+	}
 	if problem := l.holderProblem(k); problem != "" {
 		l.reason(k, "told to sign, not yet acknowledged: "+problem, true)
 		return
 	}
 	l.reason(k, fmt.Sprintf("waiting for %s to acknowledge that it signs with the key", open)+l.silence(k), l.silent(k) != "")
+}
+
+// outranked returns an older key in use that holders prefer to this one, nil when there is none: they would never
+// acknowledge this one.
+func (l *line) outranked(k *Key) *Key {
+	for _, other := range l.keys {
+		if other != k && other.State == Active && other.Demoted.IsZero() && other.Created.Before(k.Created) && other.rank() > k.rank() {
+			return other
+		}
+	}
+	return nil
 }
 
 // inUse plans a key that signs and whose record nobody contradicts: it goes on until a newer one signs.
@@ -96,6 +130,8 @@ func (l *line) inUse(k *Key) {
 	}
 	text, blocked := "signing", false
 	switch now := l.current(); {
+	case now != k && l.needing(k, now) != "":
+		text = fmt.Sprintf("standing by until %s can sign with %s", l.needing(k, now), now.Selector)
 	case now != k:
 		text = fmt.Sprintf("standing by until the record of %s stands on every server", now.Selector)
 	case !l.stands(k):

@@ -140,10 +140,7 @@ func (r *run) carryGenerate(ctx context.Context, step Step) error {
 			return r.commit(ctx, step, 0, c, nil)
 		}
 		met = have
-		// The name is kept as a key that never was, so that it is not tried again and its finding can end.
-		k.State, k.Removed, k.EndReason, k.Holders = Removed, k.Created, takenReason, nil
-		c.Keys = append(c.Keys, k)
-		c.Findings = append(c.Findings, takenFinding(k.Domain, k.Name(), k.Record.takenBy()))
+		c.giveUp(k)
 	}
 	cause := fault.New(fault.Conflict, "%d selectors in a row are taken: %s", maxSelectorTries, met)
 	if len(c.Keys) == 0 {
@@ -156,24 +153,33 @@ func (r *run) carryGenerate(ctx context.Context, step Step) error {
 // generateInSlot takes the first slot where nobody else's record stands.
 func (r *run) generateInSlot(ctx context.Context, step Step, l *line) error {
 	var c Commit
+	made := false
 	free, _ := freeSlots(r.s, l.a)
 	for _, slot := range free {
 		k := r.newKey(ctx, l, slot)
-		f := takenFinding(k.Domain, k.Name(), k.Record.takenBy())
-		if k.Record.Last.Foreign() != "" {
-			c.Findings = append(c.Findings, f)
-			continue
-		}
-		c.Resolved = append(c.Resolved, f)
-		if len(c.Keys) == 0 {
-			c.Keys = []Key{k}
+		switch {
+		case k.Record.Last.Foreign() != "":
+			if !slices.ContainsFunc(r.s.Keys, func(have Key) bool { return have.Selector == slot && have.givenUpName() }) {
+				c.giveUp(k)
+			}
+		case !made:
+			made = true
+			c.Keys = append(c.Keys, k)
 		}
 	}
-	if len(c.Keys) > 0 {
+	if made {
 		return r.commit(ctx, step, 0, c, nil)
 	}
 	r.tried = true
 	return r.commit(ctx, step, 0, c, fault.New(fault.Conflict, "somebody else's records stand at every free slot"))
+}
+
+// giveUp keeps a name where somebody else's record stands as a key that never was, so that a random one is not tried
+// again and its finding can end.
+func (c *Commit) giveUp(k Key) {
+	k.State, k.Removed, k.EndReason, k.Holders = Removed, k.Created, takenReason, nil
+	c.Keys = append(c.Keys, k)
+	c.Findings = append(c.Findings, takenFinding(k.Domain, k.Name(), k.Record.takenBy()))
 }
 
 // newKey is a key that is to be made at a selector, with what stands at its name.

@@ -54,6 +54,18 @@ func (l *line) resumes(k *Key, h Holding) bool {
 	return h.Gone.IsZero() && l.member(h.ServerID) && h.holds(k) && !h.CanaryVerified.IsZero()
 }
 
+// newer returns a key that was taken into use after this one and has not stepped back, nil when there is none. An older
+// key does not come back above it.
+func (l *line) newer(than *Key) *Key {
+	for _, k := range slices.Backward(l.keys) {
+		taken := k.State == Active && k.Demoted.IsZero() && !k.Compromised() && (!k.Signing.IsZero() || l.unwanted(k) == "")
+		if taken && k.Created.After(than.Created) {
+			return k
+		}
+	}
+	return nil
+}
+
 // demoted plans a key that stepped back because its record was wrong.
 func (l *line) demoted(k *Key) {
 	switch {
@@ -62,6 +74,8 @@ func (l *line) demoted(k *Key) {
 	case !l.stands(k):
 		l.reason(k, "stepped back, because its record is wrong: "+k.Record.Last.Sentence(), true)
 		l.lookAgain(k.Demoted)
+	case l.newer(k) != nil:
+		l.reason(k, fmt.Sprintf("its record stands again; %s was taken into use meanwhile", l.newer(k).Selector), false)
 	case l.agreedLongEnough(k, StepRestore):
 		l.step(StepRestore, k, "its record stands again")
 	}

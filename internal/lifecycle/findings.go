@@ -76,7 +76,7 @@ const takenLead = "the name is taken: "
 // taken reports whether somebody else's record stands where we want one.
 func (s *Situation) taken(r *Record, k *Key) bool {
 	if k != nil {
-		return k.givenUpName() && s.Now.Before(k.Removed.Add(takenWatched)) && r.Last.Foreign() != ""
+		return k.givenUpName() && r.Last.At.Before(k.Removed.Add(takenWatched)) && r.Last.Foreign() != ""
 	}
 	if !r.Gone.IsZero() || r.Want == "" || r.Written == r.Want || r.Pending || r.Last.Expected != r.Want {
 		return false

@@ -41,6 +41,15 @@ type Holding struct {
 	Gone time.Time `json:"gone,omitzero"`
 }
 
+// rank is the highest rank that a key's holders were given.
+func (k *Key) rank() int {
+	top := 0
+	for _, h := range k.Holders {
+		top = max(top, h.Rank)
+	}
+	return top
+}
+
 // in reports whether the holder is meant to have the key and to use it when its time comes.
 func (h Holding) in() bool { return h.Gone.IsZero() && (h.Want == WantHold || h.Want == WantSign) }
 

@@ -42,7 +42,7 @@ func Violations(s Situation) []string {
 
 // usedTooEarly: no holder is told to sign before the record stood everywhere, the wait was over, and a canary verified.
 func usedTooEarly(s Situation, k *Key) string {
-	signs := slices.ContainsFunc(k.Holders, func(h Holding) bool { return h.Want == WantSign })
+	signs := slices.ContainsFunc(k.Holders, func(h Holding) bool { return h.Gone.IsZero() && h.Want == WantSign })
 	if !signs && k.Activated.IsZero() {
 		return ""
 	}

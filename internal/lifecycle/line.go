@@ -150,6 +150,12 @@ func (l *line) lostText(k *Key) string {
 	return text
 }
 
+// signs reports whether the line has a key with which mail is signed now.
+func (l *line) signs() bool {
+	now := l.current()
+	return now != nil && !l.lost(now)
+}
+
 // emergency reports whether the key in use was compromised and no other one signs.
 func (l *line) emergency() bool {
 	return !l.ending() && l.current() == nil &&
@@ -206,10 +212,8 @@ func (l *line) rotateDue(k *Key) time.Time {
 // it may sign with, whichever assignment or algorithm they were made for.
 func (s *Situation) maxRank() int {
 	top := 0
-	for _, k := range s.Keys {
-		for _, h := range k.Holders {
-			top = max(top, h.Rank)
-		}
+	for i := range s.Keys {
+		top = max(top, s.Keys[i].rank())
 	}
 	return top
 }

@@ -87,7 +87,7 @@ func TestFirstKey(t *testing.T) {
 		{name: "the holder cannot", setup: mx1(Generated, func(k *Key) { k.Value = "" },
 			holder(func(h *Holding) { h.Has, h.Value, h.Error = false, "", "the disk is full" })),
 			says: []string{"making the key: mx1: the disk is full"}, block: true},
-		{name: "made", setup: mx1(Generated), steps: []string{"publish k1"}, says: []string{"mx1 has made the key"}},
+		{name: "made", setup: mx1(Generated), steps: []string{"publish k1"}, says: []string{"the key was made by mx1"}},
 		{name: "made, and its name could not be looked at", setup: mx1(Generated, func(k *Key) { k.Record.Last.Problem = "example.com is not delegated" }),
 			says: []string{"its name cannot be looked at: example.com is not delegated"}, block: true},
 		{name: "published and waited", setup: mx1(Published), steps: []string{"waited k1"}, says: []string{"has shown the record since 2026-02-21 13:00 UTC"}},
@@ -262,6 +262,9 @@ func TestAlgorithms(t *testing.T) {
 		{name: "a dropped kind stays while nothing else signs", setup: func(s *scene) {
 			s.server("mx1", "ed25519").key("r1", "mx1", Active).key("e1", "mx1", Proven, ed)
 		}, steps: []string{"activate e1"}, says: []string{"signing until the other keys of the assignment do"}},
+		{name: "also while the other's private key is lost", setup: func(s *scene) {
+			s.server("mx1").key("r1", "mx1", Active, lostKey).key("e1", "mx1", Active, ed)
+		}, steps: []string{"generate mx1/rsa2048"}, says: []string{"signing until the other keys"}, block: true},
 		{name: "also while the record of the other is wrong", setup: func(s *scene) {
 			s.server("mx1", "ed25519").key("r1", "mx1", Active).key("e1", "mx1", Active, ed, shows("", ""))
 		}, says: []string{"SIGNING WITH A WRONG RECORD", "signing until the other keys"}, block: true},

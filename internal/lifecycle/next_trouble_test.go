@@ -133,6 +133,12 @@ func TestFallback(t *testing.T) {
 		{name: "back when the record has stood long enough", setup: func(s *scene) {
 			s.server("mx1").key("k1", "mx1", Active).key("k2", "mx1", Active, unacknowledged, demoted(2*time.Hour))
 		}, steps: []string{"restore k2"}},
+		{name: "not above a newer key", setup: func(s *scene) {
+			s.server("mx1").key("k1", "mx1", Active).key("k2", "mx1", Active, unacknowledged, demoted(2*time.Hour)).key("k3", "mx1", Active, unacknowledged)
+		}, says: []string{"its record stands again; k3 was taken into use meanwhile", "waiting for mx1 to acknowledge"}},
+		{name: "a newer key that others came back above", setup: func(s *scene) {
+			s.server("mx1").key("k1", "mx1", Active, holder(func(h *Holding) { h.Rank = 9 })).key("k2", "mx1", Active, unacknowledged)
+		}, steps: []string{"restore k2"}, says: []string{"k1 came back above it meanwhile"}},
 		{name: "not before", setup: func(s *scene) {
 			s.server("mx1").key("k1", "mx1", Active).key("k2", "mx1", Active, unacknowledged, demoted(2*time.Hour), func(k *Key) { k.Record.AgreedSince = noon.Add(-time.Minute) })
 		}, next: noon.Add(59 * time.Minute)},

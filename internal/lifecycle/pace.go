@@ -30,6 +30,9 @@ const (
 	maxRetryLooks = 10
 	// repairWaits is how many waiting times lie between two repairs of one record.
 	repairWaits = 4
+	// lateAfter is when a record that some name server has not shown yet is written again where repairs are allowed: no
+	// secondary that works is behind for longer.
+	lateAfter = 24 * time.Hour
 )
 
 // lookEvery is how often a record under way is looked at at most, and how soon a failed effect is tried again.

@@ -62,8 +62,12 @@ func (b *builder) wrong(r *Record) bool {
 	return r.Last.Expected == r.Want && r.Last.Contradicted()
 }
 
-// repairable reports whether a record that others changed may be written again now.
+// repairable reports whether a record that others changed may be written again now. One that has never stood everywhere
+// is more likely late than changed.
 func (b *builder) repairable(r *Record) bool {
-	return b.s.Repair && r.Written != "" && r.Written == r.Want && !r.Pending && b.wrong(r) &&
-		!b.s.Now.Before(r.WrittenAt.Add(repairEvery(b.p)))
+	every := repairEvery(b.p)
+	if r.FirstAgreed.IsZero() {
+		every = max(every, lateAfter)
+	}
+	return b.s.Repair && r.Written != "" && r.Written == r.Want && !r.Pending && b.wrong(r) && !b.s.Now.Before(r.WrittenAt.Add(every))
 }

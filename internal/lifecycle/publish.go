@@ -21,7 +21,7 @@ func (l *line) publish(k *Key) {
 		l.reason(k, "its name cannot be looked at: "+k.Record.Last.Problem, true)
 		l.lookAgain(k.Created)
 	default:
-		l.step(StepPublish, k, fmt.Sprintf("%s has made the key", l.names(k, Holding.in)))
+		l.step(StepPublish, k, "the key was made by "+l.names(k, Holding.in))
 	}
 }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
+	"github.com/postseal/postseal/internal/evidence"
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/journal"
 )
@@ -74,11 +76,13 @@ func (r *run) carryKeyRecord(ctx context.Context, step Step, k *Key) error {
 }
 
 // changed returns the value that an effect must find: what was written or, where the zone's policy lets records that others
-// changed be written again, what stands there now.
+// changed be written again, what some server shows instead. Where only some show it, the rest lag behind.
 func (r *run) changed(rec *Record) string {
-	if r.s.Repair && rec.Last.Expected == rec.Want && rec.Last.Contradicted() {
-		if have, ok := rec.Last.Single(); ok {
-			return have
+	if r.s.Repair && rec.Last.Expected == rec.Want {
+		for _, server := range rec.Last.Servers {
+			if server.Verdict == evidence.Differs && len(server.Values) <= 1 && server.CNAME == "" {
+				return strings.Join(server.Values, "")
+			}
 		}
 	}
 	return rec.Written

@@ -143,13 +143,13 @@ func TestFindings(t *testing.T) {
 		},
 			[]string{"LIFE-02 warning k1._domainkey.example.com"}},
 		{"a name that was given up", func(s *scene) {
-			s.server("mx1").key("k1", "mx1", Removed, func(k *Key) { k.EndReason = takenReason }, shows("B", "B")).key("k2", "mx1", Active)
+			s.server("mx1").key("k1", "mx1", Removed, func(k *Key) { k.EndReason, k.Removed = takenReason, noon.Add(-day) }, shows("B", "B")).key("k2", "mx1", Active)
 		}, []string{"LIFE-01 warning k1._domainkey.example.com"}},
 		{"a name that was given up and is free", func(s *scene) {
 			s.server("mx1").key("k1", "mx1", Removed, func(k *Key) { k.EndReason = takenReason }).key("k2", "mx1", Active)
 		}, nil},
 		{"a name that was given up long ago", func(s *scene) {
-			s.server("mx1").key("k1", "mx1", Removed, func(k *Key) { k.EndReason, k.Removed = takenReason, noon.Add(-takenWatched) }, shows("B", "B")).key("k2", "mx1", Active)
+			s.server("mx1").key("k1", "mx1", Removed, func(k *Key) { k.EndReason, k.Removed = takenReason, noon.Add(-takenWatched-time.Hour) }, shows("B", "B")).key("k2", "mx1", Active)
 		}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
