@@ -128,15 +128,17 @@ func blocked(t *testing.T, c *client.Client, domain, signer string, words ...str
 	return last
 }
 
-// activeKey waits until a signer's newest key signs and returns its selector.
+// activeKey waits until a signer's newest key signs, as its agent says, and returns its selector.
 func activeKey(t *testing.T, c *client.Client, domain, signer string, not ...string) string {
 	t.Helper()
 	var r client.StatusRow
 	deadline := time.Now().Add(patience)
 	for time.Now().Before(deadline) {
 		r = newest(c, domain, signer)
-		if r.State == "active" && !strings.Contains(r.Reason, "acknowledge") && !slices.Contains(not, r.Selector) {
-			return r.Selector
+		if r.State == "active" && !slices.Contains(not, r.Selector) {
+			if k, err := c.Key(context.Background(), domain, r.Selector); err == nil && !k.Signing.IsZero() {
+				return r.Selector
+			}
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
