@@ -268,9 +268,13 @@ func ratioToOurs(c *cell, cells []*cell) float64 {
 		_, us := x.p.(*ours)
 		return us && x.row.Operation == c.row.Operation && x.row.Message == c.row.Message
 	})
+	return medianRatio(c.micros, cells[i].micros)
+}
+
+func medianRatio(theirs, ours []float64) float64 {
 	var all []float64
-	for round, micros := range c.micros {
-		all = append(all, micros/cells[i].micros[round])
+	for round := range min(len(theirs), len(ours)) {
+		all = append(all, theirs[round]/ours[round])
 	}
 	return median(all)
 }
