@@ -52,8 +52,9 @@ race: ## all tests with the race detector (needs a C compiler)
 fuzz: ## every fuzz target for FUZZTIME (20s), one after the other
 	tools/fuzz $(FUZZTIME)
 
-bench: ## every benchmark, with allocations
+bench: ## every benchmark, with allocations; then the comparison with other tools (docs/benchmarks.md)
 	$(GO) test -run '^$$' -bench . -benchmem -timeout $(TIMEOUT) $(PKG)
+	cd bench && $(GO) run -mod=mod .
 
 deps: ## write docs/deps.txt and docs/deps-agent.txt anew; look at the difference before you commit it
 	tools/deps write

@@ -44,14 +44,20 @@ func (m *milterServer) stopAll() {
 	}
 }
 
-// startPostseal builds the product, starts a control plane, lets an agent join it, and waits until its milter signs.
-func startPostseal(ctx context.Context, dir string) (*milterServer, error) {
-	binary := filepath.Join(dir, "postseal")
-	build := exec.CommandContext(ctx, "go", "build", "-C", "..", "-trimpath", "-buildvcs=false", "-o", binary, "./cmd/postseal")
+// buildPostseal builds the product as it is released: static, without cgo.
+func buildPostseal(ctx context.Context, binary string) error {
+	ctx, cancel := context.WithTimeout(ctx, buildWithin)
+	defer cancel()
+	build := on(ctx, os.Getenv(processors), "go", "build", "-C", "..", "-trimpath", "-buildvcs=false", "-o", binary, "./cmd/postseal")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build postseal: %w\n%s", err, out)
+		return fmt.Errorf("build postseal (run this in the folder bench): %w\n%s", err, out)
 	}
+	return nil
+}
+
+// startPostseal starts a control plane, lets an agent join it, and waits until its milter signs.
+func startPostseal(ctx context.Context, dir, binary string) (*milterServer, error) {
 	m := &milterServer{name: "postseal agent", socket: filepath.Join(dir, "agent.sock")}
 	if err := m.startFleet(ctx, dir, binary); err != nil {
 		m.stopAll()

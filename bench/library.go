@@ -99,7 +99,7 @@ func compareLibraries(ctx context.Context, dir string, rounds int, budget time.D
 		return result, err
 	}
 	var floors []floor
-	for range rounds {
+	for range max(rounds, 1) {
 		f, err := measureFloor(key, msgs, ssl, budget)
 		if err != nil {
 			return result, fmt.Errorf("measure the floor: %w", err)
@@ -268,15 +268,15 @@ func ratioToOurs(c *cell, cells []*cell) float64 {
 		_, us := x.p.(*ours)
 		return us && x.row.Operation == c.row.Operation && x.row.Message == c.row.Message
 	})
-	return medianRatio(c.micros, cells[i].micros)
+	return median(ratios(c.micros, cells[i].micros))
 }
 
-func medianRatio(theirs, ours []float64) float64 {
-	var all []float64
+// ratios divides round by round.
+func ratios(theirs, ours []float64) (out []float64) {
 	for round := range min(len(theirs), len(ours)) {
-		all = append(all, theirs[round]/ours[round])
+		out = append(out, theirs[round]/ours[round])
 	}
-	return median(all)
+	return out
 }
 
 // median of a list, the upper one of two in the middle; 0 of none.

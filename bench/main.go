@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -17,11 +18,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wholeRun bounds everything: what hangs is ended, and says so.
-const wholeRun = 3 * time.Minute
+// wholeRun bounds everything that is measured: what hangs is ended, and says so. buildWithin is for the product's first build on
+// a slow machine, before that.
+const (
+	wholeRun    = 3 * time.Minute
+	buildWithin = 10 * time.Minute
+)
 
-// pinnedTo is set in the environment of the run that is pinned; its value is the processor that milters get.
-const pinnedTo = "POSTSEAL_BENCH_MILTER_CPU"
+// processors is set in the environment of the run that is pinned to the first of them: all that it may use, with commas between.
+const processors = "POSTSEAL_BENCH_PROCESSORS"
 
 // report is what -json writes.
 type report struct {
@@ -34,7 +39,7 @@ type report struct {
 func main() {
 	rounds := flag.Int("rounds", 5, "rounds of the library comparison; the median counts")
 	budget := flag.Duration("budget", 150*time.Millisecond, "CPU time of one library with one message in one round")
-	milterRounds := flag.Int("milter-rounds", 3, "rounds of the milter comparison")
+	milterRounds := flag.Int("milter-rounds", 5, "rounds of the milter comparison")
 	skipLibrary := flag.Bool("skip-library", false, "leave the library comparison out")
 	skipMilter := flag.Bool("skip-milter", false, "leave the milter comparison out")
 	jsonFile := flag.String("json", "", "write the figures to this file too")
@@ -45,8 +50,6 @@ func main() {
 	runtime.GOMAXPROCS(1)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, wholeRun)
-	defer cancel()
 	r := report{Go: runtime.Version(), CPU: cpuModel()}
 	if err := run(ctx, &r, options{*rounds, *budget, *milterRounds, *skipLibrary, *skipMilter}); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -78,6 +81,14 @@ func run(ctx context.Context, r *report, o options) error {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	fmt.Printf("%s, %s\n", r.CPU, r.Go)
+	binary := filepath.Join(dir, "postseal")
+	if !o.skipMilter {
+		if err := buildPostseal(ctx, binary); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, wholeRun)
+	defer cancel()
 	if !o.skipLibrary {
 		result, err := compareLibraries(ctx, dir, o.rounds, o.budget)
 		if err != nil {
@@ -87,7 +98,7 @@ func run(ctx context.Context, r *report, o options) error {
 		result.print(os.Stdout)
 	}
 	if !o.skipMilter {
-		result, err := compareMilters(ctx, dir, o.milterRounds)
+		result, err := compareMilters(ctx, dir, binary, o.milterRounds)
 		if err != nil {
 			return err
 		}
@@ -97,20 +108,20 @@ func run(ctx context.Context, r *report, o options) error {
 	return nil
 }
 
-// pin starts the program again on one processor, so that every thread and child is there from its start. Milters get another
-// processor if there is one: their own, as the MTA's end would only take turns with them.
+// pin starts the program again on one processor, so that every thread and child is there from its start. Milters get the last
+// processor to themselves if there are several: the MTA's end would only take turns with them.
 func pin() error {
-	if os.Getenv(pinnedTo) != "" {
+	if os.Getenv(processors) != "" {
 		return nil
 	}
 	var set unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &set); err != nil {
 		return err
 	}
-	var cpus []int
-	for i := range 1024 {
+	var cpus []string
+	for i := range 1024 { // as many as the set can name
 		if set.IsSet(i) {
-			cpus = append(cpus, i)
+			cpus = append(cpus, strconv.Itoa(i))
 		}
 	}
 	taskset, err := exec.LookPath("taskset")
@@ -121,8 +132,22 @@ func pin() error {
 	if err != nil {
 		return err
 	}
-	args := append([]string{"taskset", "-c", strconv.Itoa(cpus[0]), self}, os.Args[1:]...)
-	return syscall.Exec(taskset, args, append(os.Environ(), pinnedTo+"="+strconv.Itoa(cpus[len(cpus)-1])))
+	args := append([]string{"taskset", "-c", cpus[0], self}, os.Args[1:]...)
+	return syscall.Exec(taskset, args, append(os.Environ(), processors+"="+strings.Join(cpus, ",")))
+}
+
+// on is a command on these processors; "" means where this program runs.
+func on(ctx context.Context, cpus, name string, args ...string) *exec.Cmd {
+	if cpus != "" {
+		name, args = "taskset", append([]string{"-c", cpus, name}, args...)
+	}
+	return exec.CommandContext(ctx, name, args...)
+}
+
+// milterProcessor is the one that milters get.
+func milterProcessor() string {
+	all := os.Getenv(processors)
+	return all[strings.LastIndexByte(all, ',')+1:]
 }
 
 // cpuModel is what the processor calls itself.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -23,7 +24,9 @@ type milterRow struct {
 	Milter   string  `json:"milter"`
 	Message  string  `json:"message"`
 	PerThou  float64 `json:"cpu_seconds_per_1000"`
-	Ratio    float64 `json:"ratio"` // this milter's CPU time by ours, median of the rounds' ratios
+	Ratio    float64 `json:"ratio"` // this milter's CPU time by ours, median of the rounds' ratios; then the least and the most
+	Least    float64 `json:"ratio_least"`
+	Most     float64 `json:"ratio_most"`
 	Verified int     `json:"verified"`
 	seconds  []float64
 }
@@ -44,13 +47,13 @@ type milterResult struct {
 }
 
 // compareMilters starts the milters and lets them sign in turn, over Unix sockets.
-func compareMilters(ctx context.Context, dir string, rounds int) (milterResult, error) {
+func compareMilters(ctx context.Context, dir, binary string, rounds int) (milterResult, error) {
 	result := milterResult{Missing: []string{"rspamd and dkimpy-milter: not part of this version", "verifying: the agent's milter does not verify yet"}}
 	msgs, err := messages(dir)
 	if err != nil {
 		return result, err
 	}
-	us, err := startPostseal(ctx, dir)
+	us, err := startPostseal(ctx, dir, binary)
 	if err != nil {
 		return result, err
 	}
@@ -85,7 +88,7 @@ func compareMilters(ctx context.Context, dir string, rounds int) (milterResult, 
 			}
 			rows[i].seconds = nil
 		}
-		for range rounds {
+		for range max(rounds, 1) {
 			for i, s := range servers {
 				if err := s.round(ctx, m, checks[s], rows[i], milterConnections, count); err != nil {
 					return result, err
@@ -94,7 +97,8 @@ func compareMilters(ctx context.Context, dir string, rounds int) (milterResult, 
 		}
 		for _, r := range rows {
 			r.PerThou = median(r.seconds)
-			r.Ratio = medianRatio(r.seconds, rows[0].seconds)
+			all := ratios(r.seconds, rows[0].seconds)
+			r.Ratio, r.Least, r.Most = median(all), slices.Min(all), slices.Max(all)
 		}
 		result.Rows = append(result.Rows, rows...)
 	}
@@ -167,9 +171,9 @@ func (s *milterServer) round(ctx context.Context, m *message, check *checker, ro
 func (r *milterResult) print(w io.Writer) {
 	fmt.Fprintf(w, "\nMILTER, signing  over a Unix socket, %d connections; CPU seconds of the milter's process per 1,000 messages, median of interleaved rounds\n\n", milterConnections)
 	t := newTable(w)
-	fmt.Fprintf(t, "message\tmilter\tCPU s per 1,000\tverified\tby postseal's\t\n")
+	fmt.Fprintf(t, "message\tmilter\tCPU s per 1,000\tverified\tby postseal's, round by round\t\n")
 	for _, row := range r.Rows {
-		fmt.Fprintf(t, "%s\t%s\t%.2f\t%d\t%.2f×\t\n", row.Message, row.Milter, row.PerThou, row.Verified, row.Ratio)
+		fmt.Fprintf(t, "%s\t%s\t%.2f\t%d\t%.2f× (%.2f–%.2f)\t\n", row.Message, row.Milter, row.PerThou, row.Verified, row.Ratio, row.Least, row.Most)
 	}
 	_ = t.Flush()
 	fmt.Fprintf(w, "\npeak resident memory, MB\n\n")

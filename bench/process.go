@@ -49,10 +49,7 @@ func (l *lockedBuffer) String() string {
 
 // startProgram starts a program on the processor for milters, if there is one.
 func startProgram(ctx context.Context, name string, args ...string) (*program, error) {
-	if cpu := os.Getenv(pinnedTo); cpu != "" {
-		name, args = "taskset", append([]string{"-c", cpu, name}, args...)
-	}
-	p := &program{cmd: exec.CommandContext(ctx, name, args...), end: make(chan struct{})}
+	p := &program{cmd: on(ctx, milterProcessor(), name, args...), end: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
