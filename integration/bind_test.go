@@ -63,11 +63,13 @@ taken._domainkey IN TXT "somebody else's"
 	b.configure("primary", fmt.Sprintf(`type primary; file "zone.db"; notify explicit; also-notify { %s port %s; };
 	allow-transfer { any; }; update-policy { grant postseal zonesub TXT CNAME; };`, secondaryAddr, b.port))
 	b.configure("secondary", b.secondaryZone(true))
-	b.primary = b.named("primary")
-	b.secondary = b.named("secondary")
-	for _, addr := range []string{primaryAddr, secondaryAddr} {
+	answers := func(addr string) {
 		eventually(t, addr+" answers for the zone", func() bool { return b.ask(addr, zone, dns.TypeSOA) != nil })
 	}
+	b.primary = b.named("primary")
+	answers(primaryAddr) // a secondary that meets no primary tries again after a minute
+	b.secondary = b.named("secondary")
+	answers(secondaryAddr)
 	return b
 }
 
