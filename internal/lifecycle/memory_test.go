@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -196,23 +195,4 @@ func (m *memory) record(id string) *Record {
 		}
 	}
 	return nil
-}
-
-// key returns the newest key of a selector.
-func (m *memory) key(selector string) *Key {
-	for i := len(m.keys) - 1; i >= 0; i-- {
-		if m.keys[i].Selector == selector {
-			return &m.keys[i]
-		}
-	}
-	return nil
-}
-
-// names gives ids that are the same in each run.
-func names() func(prefix string) string {
-	n := 0
-	return func(prefix string) string {
-		n++
-		return fmt.Sprintf("%s_%d", prefix, n)
-	}
 }
