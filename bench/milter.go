@@ -152,7 +152,8 @@ func (s *milterServer) round(ctx context.Context, m *message, check *checker, ro
 	wg.Wait()
 	after, err := s.cpu()
 	if err := errors.Join(append(errs, err, ctx.Err())...); err != nil {
-		return fmt.Errorf("%s: %w", s.name, err)
+		s.quit() // a Go program writes down what each goroutine waits for
+		return fmt.Errorf("%s, %s, after %d of %d messages and %s of CPU time: %w\n%s", s.name, m.name, min(int(next.Load()), count), count, after-before, err, s.log.String())
 	}
 	for i, signature := range signatures {
 		if signature == nil {

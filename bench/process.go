@@ -30,7 +30,7 @@ type lockedBuffer struct {
 }
 
 // maxLog is how much of a program's output is kept: its first complaint, not its every one.
-const maxLog = 64 << 10
+const maxLog = 256 << 10
 
 func (l *lockedBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
@@ -62,8 +62,13 @@ func startProgram(ctx context.Context, name string, args ...string) (*program, e
 	return p, nil
 }
 
-func (p *program) stop() {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+func (p *program) stop() { p.endWith(syscall.SIGTERM) }
+
+// quit ends a program in a way that lets it say where it stood.
+func (p *program) quit() { p.endWith(syscall.SIGQUIT) }
+
+func (p *program) endWith(with syscall.Signal) {
+	_ = p.cmd.Process.Signal(with)
 	select {
 	case <-p.end:
 	case <-time.After(stopPatience):
