@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -61,5 +62,27 @@ func newRoot() *cobra.Command {
 	root.AddCommand(newKeygen(), newSign(), newVerify())
 	root.AddCommand(newAgent(), newServe(), newDemo(), newMan())
 	root.AddCommand(remoteCommands()...)
+	askForVerb(root)
 	return root
+}
+
+// askForVerb makes a word that is no command wrong usage, at every level; cobra prints the help and calls it good.
+func askForVerb(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		askForVerb(sub)
+	}
+	if cmd.Runnable() || !cmd.HasSubCommands() {
+		return
+	}
+	cmd.Args = cobra.ArbitraryArgs
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		err := fault.New(fault.Invalid, "%q is no command of %s", args[0], cmd.CommandPath())
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			return err.WithHint("did you mean %s?", strings.Join(near, " or "))
+		}
+		return err.WithHint("%s --help lists them", cmd.CommandPath())
+	}
 }

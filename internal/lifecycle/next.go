@@ -20,9 +20,6 @@ func Next(s Situation) Plan {
 	b.records()
 	b.findings()
 	b.dueBy(s.Now.Add(max(b.p.CheckEvery, lookEvery(b.p))))
-	if !b.due.After(s.Now) {
-		b.due = s.Now.Add(lookEvery(b.p)) // whatever was overdue is planned or said to be blocked by now
-	}
 	b.plan.Due = b.due
 	return b.plan
 }
@@ -182,7 +179,13 @@ func (b *builder) lookAgain(since time.Time) {
 	b.dueBy(b.s.Now.Add(every))
 }
 
-func (b *builder) dueBy(t time.Time) { b.due = earliest(b.due, t) }
+// dueBy has the domain come up again at t. What is over is planned or said to be blocked by now, and must not make the
+// loop spin.
+func (b *builder) dueBy(t time.Time) {
+	if t.After(b.s.Now) {
+		b.due = earliest(b.due, t)
+	}
+}
 
 // earliest returns the earlier time; a zero one does not count.
 func earliest(a, b time.Time) time.Time {
@@ -192,10 +195,11 @@ func earliest(a, b time.Time) time.Time {
 	return a
 }
 
-// waived reports whether a named person allowed a silent server to be ignored, for now.
+// waived reports whether a named person allowed a silent server to be ignored, for now. Servers are named as the resolver
+// does, "ns1.example.org (192.0.2.1:53)", or by the name alone, which means all its addresses.
 func (s *Situation) waived(server string) bool {
 	return slices.ContainsFunc(s.Controls.Waivers, func(w inventory.Waiver) bool {
-		return w.Domain == s.Domain.Name && w.Server == server && s.Now.Before(w.Until)
+		return w.Domain == s.Domain.Name && s.Now.Before(w.Until) && (w.Server == server || strings.HasPrefix(server, w.Server+" ("))
 	})
 }
 

@@ -38,7 +38,17 @@ func (s *Store) EndKey(ctx context.Context, keyID string, end lifecycle.End) err
 
 // CheckNow makes the work of a domain due now. fault.NotFound.
 func (s *Store) CheckNow(ctx context.Context, domain string) error {
-	return s.write(ctx, "make a domain due", func(t *tx) error { return t.touchKnown(ctx, domain) })
+	return s.write(ctx, "make a domain due", func(t *tx) error {
+		if err := t.touchKnown(ctx, domain); err != nil {
+			return err
+		}
+		// A look that never was is due now; a planner that is at work on the older ones starts over.
+		if _, err := t.exec(ctx, `UPDATE keys SET revision = revision + 1 WHERE domain = $1 AND state <> 'removed'`, domain); err != nil {
+			return err
+		}
+		_, err := t.exec(ctx, `UPDATE records SET last = '{}', revision = revision + 1 WHERE domain = $1 AND gone = 0`, domain)
+		return err
+	})
 }
 
 // Decommission declares a server gone: it holds nothing any more, its certificates are refused and its join tokens
