@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postseal/postseal/internal/evidence"
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/inventory"
 	"github.com/postseal/postseal/internal/journal"
@@ -15,6 +16,7 @@ import (
 
 var inventoryCases = map[string]func(*testing.T, *database){
 	"an observed domain needs no publisher":      testObservedWithoutPublisher,
+	"a look that is asked for is due":            testLookNow,
 	"the inventory reads back as it was written": testInventoryReadsBack,
 	"a generation is compared and swapped":       testGeneration,
 	"only what differs is written and wakes":     testOnlyDifferences,
@@ -207,6 +209,34 @@ func testObservedWithoutPublisher(t *testing.T, db *database) {
 	}
 	if got := get[lifecycle.Situation](t)(s.Situation(ctx, only.Name)); got.Repair || got.Domain.Publisher != "" {
 		t.Errorf("situation of a domain without a publisher: %+v", got)
+	}
+}
+
+// A person who asks to have a domain looked at gets a look: what was seen last counts as never seen, and a planner that is
+// at work on it starts over.
+func testLookNow(t *testing.T, db *database) {
+	s := db.filled(t)
+	ctx := t.Context()
+	w := claim(t, s, testDomain)
+	rec := lifecycle.Record{ID: "rec_look", Domain: testDomain, Purpose: lifecycle.ForDMARC, Name: "_dmarc." + testDomain, Type: "TXT", Want: "v=DMARC1; p=none",
+		Written: "v=DMARC1; p=none", Last: evidence.Sighting{At: time.Unix(1800000000, 0).UTC(), Expected: "v=DMARC1; p=none"}}
+	must(t, s.Commit(ctx, w, lifecycle.Commit{Records: []lifecycle.Record{rec}}))
+	find := func() lifecycle.Record {
+		for _, r := range get[lifecycle.Situation](t)(s.Situation(ctx, testDomain)).Records {
+			if r.ID == rec.ID {
+				return r
+			}
+		}
+		t.Fatal("the record is gone")
+		return lifecycle.Record{}
+	}
+	before := find()
+	must(t, s.CheckNow(ctx, testDomain))
+	if after := find(); !after.Last.At.IsZero() || after.Written != rec.Written || after.Want != rec.Want {
+		t.Errorf("after the request: %+v", after)
+	}
+	if err := s.Commit(ctx, w, lifecycle.Commit{Records: []lifecycle.Record{before}}); fault.CodeOf(err) != fault.Conflict {
+		t.Errorf("a planner that had not seen the request wrote over it: %v", err)
 	}
 }
 
