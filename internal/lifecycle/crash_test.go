@@ -87,10 +87,11 @@ func wholeLife(t *testing.T, manual bool, at int) (outcome string, points int) {
 func TestEveryCrash(t *testing.T) {
 	for _, manual := range []bool{false, true} {
 		t.Run(fmt.Sprint("manual ", manual), func(t *testing.T) {
-			want, points := wholeLife(t, manual, -1)
-			t.Logf("%d points; without a crash: %s", points, want)
-			if points < 60 {
-				t.Errorf("only %d points", points)
+			const want = `key removed want destroy end "ann ended the assignment"; key removed want destroy end "selector 2 signs instead"; ` +
+				`record google._domainkey.example.com gone true written ""; 0 open intents; findings map[]`
+			got, points := wholeLife(t, manual, -1)
+			if got != want || points < 60 {
+				t.Fatalf("without a crash, %d points: %s", points, got)
 			}
 			for at := range points {
 				if got, _ := wholeLife(t, manual, at); got != want {

@@ -21,6 +21,7 @@ type desk struct {
 	claims   int
 	finished map[string]time.Time
 	renewed  int
+	ended    int // looks whose context ended
 	lost     bool
 	broken   error                    // of reading a situation
 	hold     map[string]chan struct{} // looks at this domain wait
@@ -79,6 +80,9 @@ func (d *desk) Look(ctx context.Context, name, rrtype, expected string) evidence
 		case <-wait:
 		case <-ctx.Done():
 			s.Problem = "interrupted"
+			d.mu.Lock()
+			d.ended++
+			d.mu.Unlock()
 		}
 	}
 	return s
@@ -110,6 +114,21 @@ func (d *desk) add(domain string) {
 	d.due = append(d.due, domain)
 }
 
+// counted reads one of the counters.
+func (d *desk) counted(n *int) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return *n
+}
+
+// given returns when a domain was said to be due again, and whether it was given back at all.
+func (d *desk) given(domain string) (due time.Time, ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	due, ok = d.finished[domain]
+	return due, ok
+}
+
 func (d *desk) done() (domains []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -126,13 +145,13 @@ func TestLoopPollsAndWakes(t *testing.T) {
 		wake := make(chan struct{}, 1)
 		stop := d.run(t, wake)
 		synctest.Wait()
-		if d.claims != 1 {
-			t.Fatalf("%d claims at once", d.claims)
+		if n := d.counted(&d.claims); n != 1 {
+			t.Fatalf("%d claims at once", n)
 		}
 		time.Sleep(59 * time.Second)
 		synctest.Wait()
-		if d.claims != 1 {
-			t.Fatalf("%d claims before the poll", d.claims)
+		if n := d.counted(&d.claims); n != 1 {
+			t.Fatalf("%d claims before the poll", n)
 		}
 		d.add("a.example")
 		wake <- struct{}{}
@@ -140,7 +159,7 @@ func TestLoopPollsAndWakes(t *testing.T) {
 		if !slices.Equal(d.done(), []string{"a.example"}) {
 			t.Fatalf("woken, and done: %q", d.done())
 		}
-		if due := d.finished["a.example"]; !due.After(time.Now()) {
+		if due, _ := d.given("a.example"); !due.After(time.Now()) {
 			t.Errorf("due at %s", due)
 		}
 		d.add("b.example")
@@ -149,8 +168,8 @@ func TestLoopPollsAndWakes(t *testing.T) {
 		if !slices.Contains(d.done(), "b.example") {
 			t.Error("what became due by time was not noticed")
 		}
-		if d.claims > 6 {
-			t.Errorf("%d claims in two minutes", d.claims)
+		if n := d.counted(&d.claims); n > 6 {
+			t.Errorf("%d claims in two minutes", n)
 		}
 		stop()
 	})
@@ -169,13 +188,13 @@ func TestSlowDomainDelaysNobody(t *testing.T) {
 		if len(d.done()) != 200 || slices.Contains(d.done(), "slow.example") {
 			t.Errorf("%d of 200 others are done", len(d.done()))
 		}
-		if d.claims > 30 {
-			t.Errorf("%d questions for 201 domains", d.claims)
+		if n := d.counted(&d.claims); n > 30 {
+			t.Errorf("%d questions for 201 domains", n)
 		}
 		time.Sleep(10 * lease) // all the while the lease is renewed
 		synctest.Wait()
-		if d.renewed < 10 {
-			t.Errorf("renewed %d times in ten leases", d.renewed)
+		if n := d.counted(&d.renewed); n < 10 {
+			t.Errorf("renewed %d times in ten leases", n)
 		}
 		close(release)
 		synctest.Wait()
@@ -208,8 +227,11 @@ func TestLostLeaseEndsTheWork(t *testing.T) {
 		d.mu.Lock()
 		d.lost = true
 		d.mu.Unlock()
-		time.Sleep(lease)
+		time.Sleep(lease / 4) // the next renewal tells
 		synctest.Wait()
+		if n := d.counted(&d.ended); n != 1 {
+			t.Error("work goes on after its lease was lost")
+		}
 		d.add("next.example")
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
@@ -235,7 +257,7 @@ func TestTroubleWithTheStore(t *testing.T) {
 				d.broken = c.broken
 				stop := d.run(t, nil)
 				synctest.Wait()
-				if due, given := d.finished["a.example"]; given != c.given || !due.IsZero() {
+				if due, given := d.given("a.example"); given != c.given || !due.IsZero() {
 					t.Errorf("given back %v, due %s", given, due)
 				}
 				stop()

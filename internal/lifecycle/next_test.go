@@ -72,6 +72,21 @@ func (c planCase) run(t *testing.T) {
 	})
 }
 
+func TestDueIsNeverPast(t *testing.T) {
+	b := newBuilder(&newScene().Situation)
+	for _, at := range []time.Time{{}, noon.Add(-time.Hour), noon} {
+		if b.dueBy(at); !b.due.IsZero() {
+			t.Errorf("due at %s, and it is %s", b.due, noon)
+		}
+	}
+	b.dueBy(noon.Add(2 * time.Hour))
+	b.dueBy(noon.Add(time.Hour))
+	b.dueBy(noon.Add(3 * time.Hour))
+	if !b.due.Equal(noon.Add(time.Hour)) {
+		t.Errorf("due at %s", b.due)
+	}
+}
+
 func TestFirstKey(t *testing.T) {
 	mx1 := func(state State, f ...func(*Key)) func(*scene) {
 		return func(s *scene) { s.server("mx1").key("k1", "mx1", state, f...) }

@@ -71,7 +71,6 @@ func (r *run) carryKeyRecord(ctx context.Context, step Step, k *Key) error {
 			_, resolved = r.s.findingsOf(rec, k)
 		}
 	}
-	r.fresh = rec.ID
 	return r.commit(ctx, step, intent, Commit{Keys: []Key{*k}, Resolved: resolved}, nil)
 }
 
@@ -125,7 +124,6 @@ func (r *run) carryRecord(ctx context.Context, step Step, rec *Record) error {
 		return r.commit(ctx, step, intent, Commit{Records: []Record{*rec}, Findings: open, Resolved: resolved}, err)
 	}
 	rec.wrote(rec.Want, pending, r.now())
-	r.fresh = rec.ID
 	return r.commit(ctx, step, intent, Commit{Records: []Record{*rec}}, nil)
 }
 

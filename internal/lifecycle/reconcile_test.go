@@ -28,6 +28,16 @@ func lostAnswer(suffix string) func(string, string, bool) error {
 
 func TestFirstKeyToUse(t *testing.T) {
 	w := newTown(t)
+	for range 2 { // made, and published a second later
+		if _, err := w.domain(); err != nil {
+			t.Fatal(err)
+		}
+		w.m.now = w.m.now.Add(time.Second)
+		w.obey()
+	}
+	if len(w.in(Published)) != 1 || w.m.keys[0].Record.AgreedSince.IsZero() {
+		t.Errorf("it should be published and looked at: %s", w.outcome())
+	}
 	w.pass(6*time.Hour, func() bool { return len(w.in(Active)) == 1 && !w.m.keys[0].Signing.IsZero() })
 	k := w.m.keys[0]
 	if !slices.Equal(w.dns[k.Name()], []string{k.Value}) || k.Record.Written != k.Value || k.Record.Pending {
@@ -43,6 +53,27 @@ func TestFirstKeyToUse(t *testing.T) {
 	}
 	if len(w.sets) != 1 {
 		t.Errorf("changes: %q", w.sets)
+	}
+}
+
+func TestRanksGrow(t *testing.T) {
+	w := newTown(t)
+	w.m.assignments = append(w.m.assignments, inventory.Assignment{ID: "again", Domain: "example.com", SignerID: "mx1", Stream: "bulk",
+		Class: inventory.ClassManaged, Algorithms: []string{"ed25519"}})
+	seen := map[int]string{}
+	for range 3 {
+		w.pass(6*time.Hour, func() bool { return len(w.in(Active)) == 2 && len(w.in(Published))+len(w.in(Generated)) == 0 })
+		w.m.now = w.m.now.Add(time.Minute)
+		for i := range w.m.assignments {
+			w.m.assignments[i].RotateRequested = w.m.now
+		}
+		for _, k := range w.in(Active) {
+			if other := seen[k.rank()]; other != "" && other != k.ID || k.rank() == 0 {
+				t.Errorf("%s and %s have rank %d", other, k.ID, k.rank())
+			}
+			seen[k.rank()] = k.ID
+		}
+		w.pass(6*time.Hour, func() bool { return len(w.in(Retired)) > 0 })
 	}
 }
 

@@ -17,7 +17,6 @@ type run struct {
 	base  time.Time // database time at the start
 	start time.Time // our own clock then
 	tried bool      // the current step's effect was tried: a conflict is the world's, not the store's
-	fresh string    // the record that was just changed by us: look again now
 }
 
 // begin takes a newly read situation over.
@@ -64,7 +63,6 @@ func (r *run) look(ctx context.Context) error {
 		}
 	}
 	_ = group.Wait()
-	r.fresh = ""
 	if len(keys)+len(records) == 0 || ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -110,7 +108,7 @@ func (r *run) lookDue(rec *Record, k *Key) bool {
 		return k.givenUpName() && rec.Last.At.Before(k.Removed.Add(takenWatched)) && age >= seldom
 	case k != nil && k.State == Generated && !rec.Pending:
 		return rec.Last.Problem != "" && age >= often // nothing of ours is there yet; publishing has its own guard
-	case rec.Last.At.IsZero(), rec.Last.Expected != rec.Want, r.fresh == rec.ID:
+	case rec.Last.At.IsZero(), rec.Last.Expected != rec.Want:
 		return true
 	case r.s.Domain.Mode != inventory.Managed && !(k != nil && k.Compromised()):
 		return age >= seldom

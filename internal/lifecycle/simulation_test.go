@@ -35,8 +35,8 @@ const (
 	simDays = 170
 	calm    = 35 * day // long enough for what is under way to run through retention and tombstone
 	// What name servers say of caching; the caches of the simulation believe it.
-	simPositive = 4 * time.Hour
-	simNegative = 90 * time.Minute
+	simPositive = 5 * time.Hour
+	simNegative = 3 * time.Hour
 	maxLag      = 10 * time.Hour
 	// aftermath is how long after an edit a lagging secondary, or a cache, may still show it.
 	aftermath = maxLag + simPositive + time.Hour

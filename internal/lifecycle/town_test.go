@@ -94,11 +94,12 @@ func (w *town) obey() {
 	if w.idle {
 		return
 	}
-	best := 0
+	best := map[string]int{} // by assignment and algorithm
 	for _, k := range w.m.keys {
 		for _, h := range k.Holders {
 			if h.Gone.IsZero() && h.Want == WantSign && h.Has {
-				best = max(best, h.Rank)
+				at := k.AssignmentID + familyOf(k.Algorithm)
+				best[at] = max(best[at], h.Rank)
 			}
 		}
 	}
@@ -111,7 +112,7 @@ func (w *town) obey() {
 			if k.Value == "" {
 				k.Value = h.Value
 			}
-			if h.Signing = h.Want == WantSign && h.Rank == best; h.Signing {
+			if h.Signing = h.Want == WantSign && h.Rank == best[k.AssignmentID+familyOf(k.Algorithm)]; h.Signing {
 				h.LastSigned = w.m.now
 			}
 			if k.Canary != "" && h.CanaryNonce != k.Canary {
