@@ -238,6 +238,9 @@ func TestTurns(t *testing.T) {
 		{name: "both are prepared: the one that is being taken into use goes first", setup: func(s *scene) {
 			two(s).key("a1", "mx1", Active).key("b1", "mx2", Active).key("b2", "mx2", Proven).key("a2", "mx1", Active, unacknowledged)
 		}, says: []string{"proven; waiting until the rotation of mx1 is finished"}},
+		{name: "also when the other signer comes first", setup: func(s *scene) {
+			two(s).key("a1", "mx1", Active).key("b1", "mx2", Active).key("a2", "mx1", Proven).key("b2", "mx2", Active, unacknowledged)
+		}, says: []string{"proven; waiting until the rotation of mx2 is finished"}},
 		{name: "a first key waits for nobody", setup: func(s *scene) {
 			two(s).key("a1", "mx1", Active).key("a2", "mx1", Active, unacknowledged).key("b1", "mx2", Proven)
 		}, steps: []string{"activate b1"}},

@@ -159,6 +159,14 @@ func TestFallback(t *testing.T) {
 			s.server("mx1").key("k1", "mx1", Retired, recently).key("k2", "mx1", Active, wrong, func(k *Key) { k.Record.WrittenAt = noon.Add(-30 * time.Minute) })
 			s.Repair = true
 		}, steps: []string{"demote k2"}},
+		{name: "nor of what never stood everywhere: that is lag", setup: func(s *scene) {
+			s.server("mx1").key("k1", "mx1", Published, showsOwn("own", ""), func(k *Key) { k.Record.FirstAgreed, k.Record.WrittenAt = time.Time{}, noon.Add(-23*time.Hour) })
+			s.Repair = true
+		}, block: true},
+		{name: "unless it is for a day", setup: func(s *scene) {
+			s.server("mx1").key("k1", "mx1", Published, showsOwn("own", ""), func(k *Key) { k.Record.FirstAgreed, k.Record.WrittenAt = time.Time{}, noon.Add(-day) })
+			s.Repair = true
+		}, steps: []string{"repair k1"}},
 		{name: "a record in its retention is repaired too", setup: func(s *scene) {
 			s.server("mx1").key("k1", "mx1", Retired, recently, wrong).key("k2", "mx1", Active)
 			s.Repair = true
