@@ -135,7 +135,7 @@ func (l *line) inUse(k *Key) {
 	case now != k:
 		text = fmt.Sprintf("standing by until the record of %s stands on every server", now.Selector)
 	case !l.stands(k):
-		text, blocked = "signing; not every name server answers: "+k.Record.Last.Sentence(), true
+		text, blocked = "signing; not every name server answers: "+k.Record.sentence(), true
 		l.lookAgain(k.Record.AgreedSince)
 	case l.algorithm == "" && !l.ended():
 		text = "signing until the other keys of the assignment do: " + l.endReason()

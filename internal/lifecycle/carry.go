@@ -188,7 +188,7 @@ func (r *run) newKey(ctx context.Context, l *line, selector string) Key {
 		ID: r.c.NewID("key"), Domain: l.a.Domain, AssignmentID: l.a.ID, Selector: selector, Algorithm: l.algorithm,
 		State: Generated, Created: r.s.Now,
 	}
-	for _, id := range l.members() {
+	for _, id := range l.members {
 		k.Holders = append(k.Holders, Holding{ServerID: id, Want: WantHold})
 	}
 	k.Record = Record{ID: r.c.NewID("rec"), Domain: l.a.Domain, Purpose: ForKey, AssignmentID: l.a.ID, KeyID: k.ID,

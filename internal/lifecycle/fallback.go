@@ -9,7 +9,7 @@ import (
 // wrongRecord: a key in use whose record is not what it should be. If another proven key of the line still stands, its
 // holders go back to that one (invariant 4); else signing goes on and people are told.
 func (l *line) wrongRecord(k *Key) {
-	sentence := k.Record.Last.Sentence()
+	sentence := k.Record.sentence()
 	if l.repairable(&k.Record) {
 		l.step(StepRepair, k, "the record of a key in use was changed by others: "+sentence)
 	}
@@ -70,9 +70,9 @@ func (l *line) newer(than *Key) *Key {
 func (l *line) demoted(k *Key) {
 	switch {
 	case l.repairable(&k.Record):
-		l.step(StepRepair, k, "its record was changed by others: "+k.Record.Last.Sentence())
+		l.step(StepRepair, k, "its record was changed by others: "+k.Record.sentence())
 	case !l.stands(k):
-		l.reason(k, "stepped back, because its record is wrong: "+k.Record.Last.Sentence(), true)
+		l.reason(k, "stepped back, because its record is wrong: "+k.Record.sentence(), true)
 		l.lookAgain(k.Demoted)
 	case l.newer(k) != nil:
 		l.reason(k, fmt.Sprintf("its record stands again; %s was taken into use meanwhile", l.newer(k).Selector), false)

@@ -21,7 +21,7 @@ func (l *line) generate() {
 	if l.ending() || l.successor() != nil {
 		return
 	}
-	if len(l.members()) == 0 {
+	if len(l.members) == 0 {
 		l.reason(nil, fmt.Sprintf("%s has no server left that could hold a key", l.signer.Name), true)
 		return
 	}

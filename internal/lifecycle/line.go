@@ -17,6 +17,8 @@ type line struct {
 	*builder
 	a         *inventory.Assignment
 	signer    inventory.Signer
+	members   []string // servers that should hold the keys
+	sorted    []string // the same, to look them up
 	family    string
 	algorithm string // of new keys; "" = none are wanted any more
 	keys      []*Key // oldest first, without removed ones
@@ -34,10 +36,13 @@ func familyOf(algorithm string) string {
 // linesOf returns an assignment's lines: one per wanted signature algorithm, and those that only have keys left.
 func (b *builder) linesOf(a *inventory.Assignment, keys []*Key) []*line {
 	var lines []*line
+	signer := b.s.Signers[a.SignerID]
+	members := b.s.membersOf(signer)
+	sorted := slices.Sorted(slices.Values(members))
 	of := func(family string) *line {
 		at := slices.IndexFunc(lines, func(l *line) bool { return l.family == family })
 		if at < 0 {
-			lines = append(lines, &line{builder: b, a: a, signer: b.s.Signers[a.SignerID], family: family})
+			lines = append(lines, &line{builder: b, a: a, signer: signer, members: members, sorted: sorted, family: family})
 			at = len(lines) - 1
 		}
 		return lines[at]

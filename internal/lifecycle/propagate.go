@@ -39,15 +39,11 @@ func (l *line) agreedLongEnough(k *Key, then StepKind) bool {
 // missing says who does not show the record, and has it written again where the zone's policy allows that.
 func (l *line) missing(k *Key) {
 	r := &k.Record
-	sentence := r.Last.Sentence()
-	if r.Last.At.IsZero() || r.Last.Expected != r.Want {
-		sentence = "not looked yet"
-	}
 	if l.repairable(r) {
-		l.step(StepRepair, k, "the record was changed by others: "+sentence)
+		l.step(StepRepair, k, "the record was changed by others: "+r.sentence())
 		return
 	}
-	l.reason(k, "not every authoritative server shows the record: "+sentence, true)
+	l.reason(k, "not every authoritative server shows the record: "+r.sentence(), true)
 	l.lookAgain(r.WrittenAt)
 }
 

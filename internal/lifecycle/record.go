@@ -80,6 +80,14 @@ func (r *Record) See(s evidence.Sighting, waived func(server string) bool) {
 	// Silence is no evidence either way: a record that all had shown goes on counting as shown.
 }
 
+// sentence says who does not show what is wanted, for people.
+func (r *Record) sentence() string {
+	if r.Last.At.IsZero() || r.Last.Expected != r.Want {
+		return "not looked yet"
+	}
+	return r.Last.Sentence()
+}
+
 // wish changes what should stand; what was seen or asked for of the former wish says nothing about the new one.
 func (r *Record) wish(want string) {
 	if r.Want != want {

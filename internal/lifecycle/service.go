@@ -87,11 +87,11 @@ func (b *builder) record(r *Record) {
 		}
 		b.recordStep(StepPublish, r, "it does not stand yet")
 	case b.repairable(r):
-		b.recordStep(StepRepair, r, "it was changed by others: "+r.Last.Sentence())
+		b.recordStep(StepRepair, r, "it was changed by others: "+r.sentence())
 	case b.s.changed(r, nil):
-		b.recordReason(r, "it was changed by others: "+r.Last.Sentence(), true)
+		b.recordReason(r, "it was changed by others: "+r.sentence(), true)
 	default:
-		b.recordReason(r, "written; not every server shows it: "+r.Last.Sentence(), true)
+		b.recordReason(r, "written; not every server shows it: "+r.sentence(), true)
 		b.lookAgain(r.WrittenAt)
 	}
 }
