@@ -181,7 +181,8 @@ func decommissioned(o *organisation, c *client.Client, selector string) {
 	if r := rowOf(c, zone, selector); r.State != "active" {
 		t.Errorf("the dead server's key is %+v before anybody has said a word", r)
 	}
-	o.postseal("server", "decommission", "mx2", "--reason", "the machine burnt")
+	o.refused([]string{"server", "decommission", "mx2", "--reason", "the machine burnt"}, "it runs, and would go on signing", "--yes")
+	o.postseal("server", "decommission", "mx2", "--reason", "the machine burnt", "--yes")
 	gone := time.Now()
 	eventually(t, "its key is kept for mail under way", func() bool { return strings.Contains(rowOf(c, zone, selector).Reason, "kept for mail") })
 	if have := o.bind.txt(primaryAddr, record(selector)); have != value {

@@ -37,6 +37,9 @@ at most 255 octets; most tools do that by themselves.`,
   postseal keygen --algorithm ed25519 --out mx1-ed.pem`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("out") && out == "" {
+				return fault.New(fault.Invalid, "--out names no file").WithHint("leave --out away to have the private key printed")
+			}
 			alg := dkim.KeyAlgorithm(algorithm)
 			if !slices.Contains(dkim.KeyAlgorithms(), alg) {
 				return fault.New(fault.Invalid, "--algorithm %q is not known", algorithm).WithHint("one of %s", strings.Join(names, ", "))

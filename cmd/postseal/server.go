@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postseal/postseal/internal/api/client"
+	"github.com/postseal/postseal/internal/fault"
 )
 
 func newServerNoun() *cobra.Command {
@@ -27,22 +28,39 @@ func newServerNoun() *cobra.Command {
 func newDecommission() *cobra.Command {
 	var r remote
 	var reason string
+	var yes bool
 	cmd := &cobra.Command{
 		Use:   "decommission NAME --reason TEXT",
 		Short: "Declare a server gone",
 		Long: `Declare a server gone: its agent is refused from now on, its keys count as unused, and their records go after the usual time. It cannot come
-back under its identity; a machine that takes its place is a new server with a name of its own.`,
+back under its identity; a machine that takes its place is a new server with a name of its own.
+
+It is for a machine that signs no more. An agent that still runs is refused and goes on signing with what it has, until its keys'
+records go: revoke its keys, or drop the server from fleet.yaml and apply with --prune, to have it stop first. An agent that reported a
+short while ago is such a machine, therefore it takes --yes.`,
 		Example: `  postseal server decommission mx1 --reason "the machine burnt"`,
 		Args:    cobra.ExactArgs(1),
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the journal (required)")
+	cmd.Flags().BoolVar(&yes, "yes", false, "also when its agent reported a short while ago")
 	return act(&r, cmd, func(c *client.Client, args []string) (string, error) {
 		if err := needReason(reason); err != nil {
 			return "", err
 		}
+		server, err := c.Server(cmd.Context(), args[0])
+		if err != nil {
+			return "", err
+		}
+		if age := time.Since(server.Reported); !yes && server.Decommissioned.IsZero() && age < stillThere {
+			return "", fault.New(fault.Conflict, "the agent of %s reported %s ago: it runs, and would go on signing with keys whose records go", args[0], age.Round(time.Second)).
+				WithHint("revoke its keys first, or drop it from fleet.yaml and apply with --prune; --yes if the machine is lost all the same")
+		}
 		return args[0] + " is decommissioned.", c.Decommission(cmd.Context(), args[0], reason)
 	})
 }
+
+// stillThere is how long after its last report an agent counts as running: it reports every five minutes at least.
+const stillThere = 11 * time.Minute
 
 func printServers(out io.Writer, all client.Servers) error {
 	t := table{head: []string{"SERVER", "AGENT", "LAST REPORT", "CERTIFICATE ENDS", "KEYS", "UNSIGNED", "SOFTWARE"}}

@@ -109,7 +109,7 @@ func (f *signFlags) signings(now time.Time) ([]dkim.Signing, error) {
 	for i := range f.keys {
 		s := common
 		s.Selector, s.Domain = f.selectors[i], f.domains[min(i, len(f.domains)-1)]
-		text, err := os.ReadFile(f.keys[i])
+		text, err := readKeyFile(f.keys[i])
 		if err != nil {
 			return nil, fault.Wrap(fault.Invalid, err, "--key: %v", err)
 		}
@@ -230,4 +230,21 @@ func splitHeaders(list string) (headers, oversign []string) {
 // plain takes the package name off an error of package dkim, for people.
 func plain(err error) string {
 	return strings.ReplaceAll(err.Error(), "dkim: ", "")
+}
+
+// maxKeyFile bounds a private key file: an RSA-4096 key in PEM has 3.3 kB.
+const maxKeyFile = 64 << 10
+
+// readKeyFile reads a key file whole, but not a device or a disk image that somebody named by mistake.
+func readKeyFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	if err == nil && len(text) > maxKeyFile {
+		err = fault.New(fault.Invalid, "%s is no key file: it has more than %d octets", path, maxKeyFile)
+	}
+	return text, err
 }

@@ -95,7 +95,7 @@ func Run(ctx context.Context, o Options) (Outcome, error) {
 		return outcome, err
 	}
 	outcome.WriteText(o.Say)
-	d.say("still running; another shell can ask, for example:  postseal status --data %s", filepath.Join(d.dir, "control-plane"))
+	d.say("still running; another shell can ask, for example:  %s status --data %s", os.Args[0], filepath.Join(d.dir, "control-plane"))
 	d.say("stop with Ctrl-C")
 	<-ctx.Done()
 	return outcome, nil
