@@ -162,3 +162,36 @@ func TestCanary(t *testing.T) {
 		t.Errorf("%d questions for one canary (%v): two answers may differ", asked.asked, err)
 	}
 }
+
+// FuzzCanary: whatever an agent sends, nothing but a signature over the nonce is proof.
+func FuzzCanary(f *testing.F) {
+	key, err := dkim.GenerateKey(dkim.Ed25519, nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	record, err := dkim.FormatKeyRecord(key.Public())
+	if err != nil {
+		f.Fatal(err)
+	}
+	const domain, selector = "example.com", "s1"
+	c := Canaries{Resolver: zone{selector + "._domainkey." + domain: {record}}, NonceHeader: nonceHeader}
+	sign := func(nonce string, over ...string) []byte {
+		plain := []byte("From: a@" + domain + "\r\n" + nonceHeader + ": " + nonce + "\r\nSubject: canary\r\n\r\nbody\r\n")
+		fields, err := dkim.SignMessage(bytes.NewReader(plain), dkim.Signing{Domain: domain, Selector: selector, Key: key, Oversign: append([]string{"From"}, over...)})
+		if err != nil {
+			f.Fatal(err)
+		}
+		return append(bytes.Join(fields, nil), plain...)
+	}
+	// Everything that was ever signed here: other questions, and one that does not cover its nonce.
+	f.Add(sign("old", nonceHeader))
+	f.Add(sign("new"))
+	f.Add(bytes.Replace(sign("old", nonceHeader), []byte(": old"), []byte(": new"), 1))
+	f.Add([]byte(nonceHeader + ": new\r\n\r\n"))
+	f.Add([]byte("\r\n\r\n"))
+	f.Fuzz(func(t *testing.T, message []byte) {
+		if err := c.Verify(t.Context(), domain, selector, record, "new", message); err == nil {
+			t.Errorf("proof without a signature: %q", message)
+		}
+	})
+}
