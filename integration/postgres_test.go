@@ -150,6 +150,7 @@ func TestTwoControlPlanes(t *testing.T) {
 		last[x.server] = activeKey(t, c[x.stands], zone, x.server, first[x.server])
 		eventually(t, x.server+" signs with its new key", func() bool { return slices.Contains(o.sink.selectors(x.server), last[x.server]) })
 		x.killed.startServe()
+		eventually(t, "the one that was killed answers again", func() bool { return len(rows(c[x.killed], zone)) > 0 })
 	}
 
 	pg.crash()
