@@ -30,6 +30,7 @@ func TestBadInput(t *testing.T) {
 	t.Run("another server's keys", func(t *testing.T) { foreignKeys(o.in(t), selectors[1]) })
 	t.Run("an identity that was replaced", func(t *testing.T) { replacedIdentity(o.in(t)) })
 	t.Run("fleet files", func(t *testing.T) { badFleets(o.in(t)) })
+	t.Run("starts", func(t *testing.T) { badStarts(o.in(t)) })
 	t.Run("hostile milter peers", func(t *testing.T) { hostilePeers(o.in(t)) })
 	t.Run("mail without a key", func(t *testing.T) { waited = noKey(o.in(t)) })
 	t.Run("an expired token", func(t *testing.T) {

@@ -66,6 +66,15 @@ func noKey(o *organisation) (selector string) {
 	if slices.ContainsFunc(o.sink.messages(), func(m received) bool { return strings.Contains(string(m.raw), "too early") }) {
 		t.Error("the message that was deferred was delivered all the same")
 	}
+
+	// With a key or without: what cannot be signed has to come again.
+	line := strings.Repeat("x", 900)
+	w := dialWire(t, o.milters["mx1"])
+	said := w.answers(session("shop@"+waiting, slices.Repeat([]string{frame('L', "X-Much\x00 "+line+"\x00")}, 1000)...)...)
+	_ = w.Close()
+	if last := said[len(said)-1]; !strings.HasPrefix(last, "y451 4.7.5 ") {
+		t.Errorf("a header that is too large is answered %q, expected 451 4.7.5", said)
+	}
 	return r.Selector
 }
 
