@@ -44,6 +44,17 @@ type Assignment struct {
 	NoKey  NoKey  `json:"no_key"`
 	Bulk   bool   `json:"bulk"` // oversign List-Unsubscribe and List-Unsubscribe-Post
 	Keys   []Key  `json:"keys"`
+	// Subdomains: author domains below Domain that have no assignment of their own are signed with d=Domain (RFC 6376 §3.10).
+	Subdomains bool    `json:"subdomains,omitempty"`
+	Signing    Signing `json:"signing,omitzero"`
+}
+
+// Signing is how the signatures of an assignment are made. Its zero value is the default of package dkim.
+type Signing struct {
+	Headers          []string `json:"headers,omitempty"`          // names signed as often as present; null = the default
+	Oversign         []string `json:"oversign,omitempty"`         // names listed once more than present; null = the default, empty cannot be said
+	Canonicalization string   `json:"canonicalization,omitempty"` // "relaxed/relaxed" (also when empty), "relaxed/simple", "simple/relaxed", "simple/simple"
+	ExpireSeconds    int64    `json:"expire_seconds,omitempty"`   // x= that long after t=; 0 = none
 }
 
 // Want is what the control plane wants of a holder for one key.
