@@ -245,7 +245,7 @@ func (a *Agent) Reload(ctx context.Context, cfg Config) error {
 		a.leaving.Go(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), a.pace.Grace)
 			defer cancel()
-			s.shutdown(ctx)
+			s.server.Shutdown(ctx)
 		})
 	}
 	a.rebuild()

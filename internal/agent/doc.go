@@ -8,8 +8,8 @@
 //
 // Files, in the order of the flow.
 //
-// A message: listen.go (addresses) → listener.go (sockets, peers) → frame.go (the milter protocol's frames, bounded) → session.go (events
-// of one connection) → message.go (one message) → octets.go (what must not be signed) → from.go (the author's domain) → choose.go (which
+// A message: listen.go (addresses) → listener.go (sockets, peers; the protocol is package milter's) → session.go
+// (events of one connection) → outgoing.go (one message of ours) → octets.go (what must not be signed) → from.go (the author's domain) → choose.go (which
 // keys) → table.go (the keys in force, and who still uses an older table) → sign.go (fields in, DKIM-Signature out) → reason.go, counters.go
 // (what happened).
 //

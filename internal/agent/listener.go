@@ -4,29 +4,24 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 	"os/user"
 	"slices"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
-
-	milter "github.com/d--j/go-milter"
 
 	"github.com/postseal/postseal/internal/fault"
+	"github.com/postseal/postseal/internal/milter"
 )
 
 // socket is an open milter listener with its server.
 type socket struct {
-	spec     atomic.Pointer[listenSpec]
-	listener *peerListener
-	server   *milter.Server
-	served   chan struct{} // closed when the server accepts no more
+	spec   atomic.Pointer[listenSpec]
+	addr   net.Addr
+	server milter.Server
 }
 
 // listen opens the socket and serves it until shutdown.
@@ -35,25 +30,21 @@ func (a *Agent) listen(ctx context.Context, spec listenSpec) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &socket{served: make(chan struct{})}
+	s := &socket{addr: ln.Addr()}
 	s.spec.Store(&spec)
 	log := a.log.With("listener", ln.Addr().String())
-	s.listener = newPeerListener(ln, &s.spec, log)
-	s.server = milter.NewServer(
-		milter.WithNegotiationCallback(negotiate),
-		milter.WithDynamicMilter(func(uint32, milter.OptAction, milter.OptProtocol, milter.DataSize) milter.Milter {
+	s.server = milter.Server{
+		Options: func() milter.Options { return a.settings.Load().options(s.spec.Load()) },
+		Permit:  s.permitted,
+		Handler: func() milter.Handler {
 			a.open.Add(1)
 			return &session{agent: a, socket: s, log: log}
-		}),
-		milter.WithMacroRequest(milter.StageConnect, []milter.MacroName{milter.MacroDaemonName}),
-		milter.WithMacroRequest(milter.StageMail, []milter.MacroName{milter.MacroAuthAuthen, milter.MacroQueueId}),
-		milter.WithMacroRequest(milter.StageEOH, []milter.MacroName{milter.MacroQueueId}),
-		milter.WithMacroRequest(milter.StageEOM, []milter.MacroName{milter.MacroQueueId}),
-	)
+		},
+		Log: log,
+	}
+	s.server.Start(ln)
 	go func() {
-		defer close(s.served)
-		if err := s.server.Serve(s.listener); err != nil &&
-			!errors.Is(err, milter.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+		if err := s.server.Serve(); err != nil {
 			log.Error("the listener stopped", "error", err)
 			a.setCondition(conditionListener, "the listener at "+ln.Addr().String()+" stopped; restart the agent: "+err.Error())
 		}
@@ -61,124 +52,9 @@ func (a *Agent) listen(ctx context.Context, spec listenSpec) (*socket, error) {
 	return s, nil
 }
 
-// idlePause is how often shutdown looks for connections that have become idle.
-const idlePause = 10 * time.Millisecond
-
-// shutdown stops accepting, closes the connections without a message under way, waits for the others until ctx ends, and then cuts
-// them off. An SMTP session that goes on without its milter has its next message deferred, as it would be by a milter that does not listen;
-// waiting for idle sessions would only make that last longer.
-func (s *socket) shutdown(ctx context.Context) {
-	_ = s.listener.Close() // the server does not know it before it serves
-	done := make(chan struct{})
-	var idle sync.WaitGroup
-	idle.Go(func() {
-		tick := time.NewTicker(idlePause)
-		defer tick.Stop()
-		for {
-			s.listener.closeIdle()
-			select {
-			case <-done:
-				return
-			case <-tick.C:
-			}
-		}
-	})
-	_ = s.server.Shutdown(ctx)
-	<-s.served
-	close(done)
-	idle.Wait()
-}
-
-// maxConnections bounds the open connections of one listener. Postfix keeps one per SMTP session and has 100 of these by
-// default; further ones wait in the kernel's queue.
-const maxConnections = 10_000
-
-// acceptPause is how long accepting rests when the process has no file descriptor left.
-const acceptPause = 100 * time.Millisecond
-
-// peerListener lets in only the peers it was told of, and not too many, and puts the frame check in front of each.
-type peerListener struct {
-	net.Listener
-	spec   *atomic.Pointer[listenSpec]
-	log    *slog.Logger
-	open   chan struct{} // one element per open connection
-	closed chan struct{}
-	once   sync.Once
-
-	mu    sync.Mutex
-	conns map[*frameConn]struct{}
-}
-
-func newPeerListener(ln net.Listener, spec *atomic.Pointer[listenSpec], log *slog.Logger) *peerListener {
-	return &peerListener{Listener: ln, spec: spec, log: log, open: make(chan struct{}, maxConnections), closed: make(chan struct{}), conns: map[*frameConn]struct{}{}}
-}
-
-func (l *peerListener) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return l.Listener.Close()
-}
-
-func (l *peerListener) Accept() (net.Conn, error) {
-	for {
-		select {
-		case l.open <- struct{}{}:
-		case <-l.closed:
-			return nil, net.ErrClosed
-		}
-		conn, err := l.Listener.Accept()
-		if err == nil && l.permitted(conn.RemoteAddr()) {
-			return l.track(conn), nil
-		}
-		<-l.open
-		switch {
-		case err == nil:
-			l.log.Warn("a stranger connected to the milter and was turned away", "address", conn.RemoteAddr().String())
-			_ = conn.Close()
-		case errors.Is(err, syscall.ECONNABORTED):
-		case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
-			l.log.Error("no file descriptor is left for the milter", "error", err)
-			select {
-			case <-time.After(acceptPause):
-			case <-l.closed:
-			}
-		default:
-			return nil, err
-		}
-	}
-}
-
-// track notes an open connection until it is closed.
-func (l *peerListener) track(conn net.Conn) net.Conn {
-	c := newFrameConn(conn, nil)
-	c.close = func() {
-		l.mu.Lock()
-		delete(l.conns, c)
-		l.mu.Unlock()
-		<-l.open
-	}
-	l.mu.Lock()
-	l.conns[c] = struct{}{}
-	l.mu.Unlock()
-	return c
-}
-
-// closeIdle closes the connections that have no message under way.
-func (l *peerListener) closeIdle() {
-	l.mu.Lock()
-	var idle []*frameConn
-	for c := range l.conns {
-		if !c.busy.Load() {
-			idle = append(idle, c)
-		}
-	}
-	l.mu.Unlock()
-	for _, c := range idle {
-		_ = c.Close()
-	}
-}
-
-func (l *peerListener) permitted(addr net.Addr) bool {
-	peers := l.spec.Load().peers
+// permitted says whether a peer may connect.
+func (s *socket) permitted(addr net.Addr) bool {
+	peers := s.spec.Load().peers
 	if len(peers) == 0 {
 		return true
 	}

@@ -72,7 +72,7 @@ func hasEightBit(b []byte) bool {
 
 // appendField appends the header field as it will be sent to dst: CRLF at the folds, whatever the MTA passed there, and CRLF at the
 // end. A value from an MTA that keeps the blank after the colon to itself (spaced is false) gets it back.
-func appendField(dst []byte, name, value string, spaced, allowLong bool) ([]byte, Reason) {
+func appendField(dst []byte, name, value []byte, spaced, allowLong bool) ([]byte, Reason) {
 	if !validFieldName(name) {
 		return dst, ReasonHeaderSyntax
 	}
@@ -108,8 +108,8 @@ func appendField(dst []byte, name, value string, spaced, allowLong bool) ([]byte
 }
 
 // validFieldName is RFC 5322 §3.6.8: printable US-ASCII without the colon.
-func validFieldName(name string) bool {
-	if name == "" {
+func validFieldName(name []byte) bool {
+	if len(name) == 0 {
 		return false
 	}
 	for i := range len(name) {

@@ -79,14 +79,13 @@ func TestFieldsAreMadeAsTheyWillBeSent(t *testing.T) {
 		{name: "colon in the name", field: "T:o", value: " a", reason: ReasonHeaderSyntax},
 		{name: "8-bit name", field: "Tö", value: " a", reason: ReasonHeaderSyntax},
 		{name: "line end in the name", field: "To\r\nBcc", value: " a", reason: ReasonHeaderSyntax},
-		{name: "replaced", field: oversizedField, value: "", reason: ReasonHeaderSyntax},
 	} {
-		got, reason := appendField(nil, c.field, c.value, !c.unspaced, false)
+		got, reason := appendField(nil, []byte(c.field), []byte(c.value), !c.unspaced, false)
 		if reason != c.reason || reason == signed && string(got) != c.want {
 			t.Errorf("%s: %q, %q; want %q, %q", c.name, got, reason, c.want, c.reason)
 		}
 	}
-	if _, reason := appendField(nil, "X", strings.Repeat("x", 5000), true, true); reason != signed {
+	if _, reason := appendField(nil, []byte("X"), []byte(strings.Repeat("x", 5000)), true, true); reason != signed {
 		t.Errorf("long lines allowed: %q", reason)
 	}
 }

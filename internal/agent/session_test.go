@@ -270,6 +270,10 @@ func TestBulkOversignsUnsubscribe(t *testing.T) {
 	}
 }
 
+func frame(code byte, payload string) []byte {
+	return append(binary.BigEndian.AppendUint32(nil, uint32(1+len(payload))), append([]byte{code}, payload...)...)
+}
+
 // A peer that tramples through the protocol harms nobody else.
 func TestBrokenSessions(t *testing.T) {
 	r := signingRig(t, nil)
@@ -465,7 +469,7 @@ func TestPanicsDoNoHarm(t *testing.T) {
 		t.Errorf("%q %s", o.status, o.raw)
 	}
 	r.wantReason(ReasonInternal, 1)
-	if log := r.log.String(); !strings.Contains(log, "panic in a milter session") || !strings.Contains(log, "message.go") {
+	if log := r.log.String(); !strings.Contains(log, "panic in a milter session") || !strings.Contains(log, "outgoing.go") {
 		t.Errorf("the log does not say where:\n%s", log)
 	}
 	if n := broken.inFlight.Load(); n != 0 {

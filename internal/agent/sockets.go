@@ -14,7 +14,7 @@ func (a *Agent) Addrs() []net.Addr {
 	defer a.mu.Unlock()
 	var out []net.Addr
 	for _, s := range a.sockets {
-		out = append(out, s.listener.Addr())
+		out = append(out, s.addr)
 	}
 	return out
 }
@@ -29,7 +29,7 @@ func (a *Agent) openSockets(ctx context.Context) error {
 			return err
 		}
 		a.sockets = append(a.sockets, s)
-		a.log.Info("listening", "address", s.listener.Addr().String(), "sign", spec.signWord())
+		a.log.Info("listening", "address", s.addr.String(), "sign", spec.signWord())
 	}
 	return nil
 }
@@ -44,7 +44,7 @@ func (a *Agent) closeSockets(grace time.Duration) {
 	defer cancel()
 	var wg sync.WaitGroup
 	for _, s := range sockets {
-		wg.Go(func() { s.shutdown(ctx) })
+		wg.Go(func() { s.server.Shutdown(ctx) })
 	}
 	wg.Wait()
 	a.leaving.Wait()
@@ -78,7 +78,7 @@ func (a *Agent) changeSockets(ctx context.Context, list []listenSpec) (opened in
 		s, err := a.listen(ctx, spec)
 		if err != nil {
 			for _, s := range fresh {
-				s.shutdown(ctx)
+				s.server.Shutdown(ctx)
 			}
 			return 0, nil, err
 		}
@@ -89,7 +89,7 @@ func (a *Agent) changeSockets(ctx context.Context, list []listenSpec) (opened in
 		if c.spec.network == "unix" {
 			if err := secure(c.spec); err != nil {
 				for _, s := range fresh {
-					s.shutdown(ctx)
+					s.server.Shutdown(ctx)
 				}
 				return 0, nil, err
 			}

@@ -93,7 +93,7 @@ func (a *Agent) Status() Status {
 	}
 	a.mu.Lock()
 	for _, sock := range a.sockets {
-		s.Listeners = append(s.Listeners, StatusListener{Address: sock.listener.Addr().String(), Sign: sock.spec.Load().signWord()})
+		s.Listeners = append(s.Listeners, StatusListener{Address: sock.addr.String(), Sign: sock.spec.Load().signWord()})
 	}
 	a.mu.Unlock()
 

@@ -31,6 +31,8 @@ resolver:
 	The only way to DNS, IDNA included. It answers questions and has no opinion about them.
 agentapi:
 	The contract between agent and control plane. Both sides import it, so it must belong to neither.
+milter:
+	The milter protocol and nothing of what a message means. Bytes of strangers come in here, so it stays small and is fuzzed alone.
 keystore:
 	Where private keys are held. Only the agent has them, so only the agent imports it.
 services:
@@ -92,7 +94,7 @@ intake: report
 
 floor 5 the two programs
 
-agent: dkim dmarc resolver agentapi keystore
+agent: dkim dmarc resolver agentapi milter keystore
 	Its import cone stays small enough to read in a day: it runs beside every mail server and holds the keys.
 server: BELOW -keystore
 	The only place that knows everyone. It never holds a private key of a domain, therefore not keystore.
@@ -119,7 +121,7 @@ archtest:
 
 // cones limits what a package may reach through any number of imports, inside the module.
 const cones = `
-agent: dkim dmarc resolver agentapi keystore fault
+agent: dkim dmarc resolver agentapi milter keystore fault
 	What runs on a mail server. Reading these packages is reading everything of ours that runs there.
 api/client: fault
 	Other programs link it.
