@@ -49,7 +49,7 @@ integration: ## all tests; a missing Debian program is a failure (.ci/run instal
 race: ## all tests with the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -timeout $(TIMEOUT) $(PKG)
 
-fuzz: ## every fuzz target for FUZZTIME (20s), one after the other
+fuzz: ## every fuzz target for FUZZTIME (20s), one per processor at a time
 	tools/fuzz $(FUZZTIME)
 
 bench: ## every benchmark, with allocations; then the comparison with other tools (docs/benchmarks.md)
