@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -125,6 +126,11 @@ func upgraded(t *testing.T, database string) {
 	state := get[inventory.State](t)(s.Inventory(ctx))
 	if state.Generation != 7 || len(state.Domains) != 1 || len(state.Assignments) != 1 || len(state.Signers) != 2 || state.Domains[0].Labels[0] != "eu" {
 		t.Errorf("inventory %+v", state)
+	}
+	// What that program did not know says nothing: signatures are made as they were.
+	d, a := state.Domains[0], state.Assignments[0]
+	if d.Subdomains || a.Subdomains != nil || a.NoKey != "" || !reflect.DeepEqual(a.SigningIn(d), inventory.Signing{}) || a.NoKeyIn(d) != d.NoKey {
+		t.Errorf("domain %+v, assignment %+v", d, a)
 	}
 	situation := get[lifecycle.Situation](t)(s.Situation(ctx, "example.org"))
 	if len(situation.Keys) != 1 || situation.Keys[0].State != lifecycle.Active || situation.Keys[0].Record.Written != "v=DKIM1; p=AAAA" ||
