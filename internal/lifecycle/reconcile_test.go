@@ -77,6 +77,44 @@ func TestRanksGrow(t *testing.T) {
 	}
 }
 
+// Two streams of one server are two assignments: each gets a key under a selector of its own, both sign at once, and they
+// rotate one after the other.
+func TestStreamsOfOneServer(t *testing.T) {
+	w := newTown(t)
+	w.m.assignments = append(w.m.assignments, inventory.Assignment{ID: "news", Domain: "example.com", SignerID: "mx1", Stream: "news",
+		Class: inventory.ClassManaged, Algorithms: []string{"rsa2048"}})
+	inForce := func() map[string]string {
+		by := map[string]string{}
+		for _, k := range w.in(Active) {
+			if !k.Signing.IsZero() && k.Holders[0].Signing {
+				by[k.AssignmentID] = k.Selector
+			}
+		}
+		return by
+	}
+	w.pass(6*time.Hour, func() bool { return len(inForce()) == 2 })
+	before := inForce()
+	if before["mx1"] == before["news"] {
+		t.Fatalf("both streams sign with %s", before["mx1"])
+	}
+	for i := range w.m.assignments {
+		w.m.assignments[i].RotateRequested = w.m.now
+	}
+	w.pass(12*time.Hour, func() bool {
+		switching := 0
+		for _, k := range w.in(Active) {
+			if k.Signing.IsZero() {
+				switching++
+			}
+		}
+		now := inForce()
+		if switching > 1 || len(now) != 2 {
+			t.Fatalf("%d streams exchange their keys at once, and %d sign", switching, len(now))
+		}
+		return now["mx1"] != before["mx1"] && now["news"] != before["news"]
+	})
+}
+
 func TestTakenName(t *testing.T) {
 	w := newTown(t)
 	w.obey()
