@@ -68,6 +68,10 @@ func TestParseExample(t *testing.T) {
 	if org.Mode != Observed || org.Signers[0].Class != ClassDelegated {
 		t.Errorf("example.org: %+v", org)
 	}
+	if fortnight := 14 * 24 * time.Hour; !com.Subdomains || com.Signers[1].NoKey != NoKeyTempfail || com.Signers[1].Signing.Expires() != fortnight {
+		t.Errorf("how example.com signs: %+v, %+v", com.Domain, com.Signers[1])
+	}
+	com.Signers[1].NoKey, com.Signers[1].Signing = "", Signing{}
 	want := []FleetSigner{
 		{Server: "mx1", Stream: "default", Class: ClassManaged, Algorithms: []string{"rsa2048"}},
 		{Server: "mx2", Stream: "transactional", Class: ClassManaged, Algorithms: []string{"rsa2048", "ed25519"}},

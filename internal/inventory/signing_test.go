@@ -1,9 +1,15 @@
 package inventory
 
 import (
+	"os"
 	"reflect"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/postseal/postseal/dkim"
 )
 
 // What an entry says counts instead of what its domain says, field by field; what neither says stays unsaid, so that the
@@ -39,5 +45,33 @@ func TestOverrides(t *testing.T) {
 	// Two streams of one server are two assignments, each with keys and selectors of its own.
 	if a, b := next.Assignments[1], next.Assignments[2]; a.ID == b.ID || a.SignerID != b.SignerID || a.Stream == b.Stream {
 		t.Errorf("%+v and %+v", a, b)
+	}
+}
+
+// The lists that the pages call the default are those of package dkim, and what the example shows in comments can be
+// written as it stands.
+func TestDocumentedSigningDefaults(t *testing.T) {
+	page, err := os.ReadFile("../../docs/fleet-yaml.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string][]string{"headers": dkim.DefaultHeaders(), "oversign": dkim.DefaultOversign()} {
+		row := regexp.MustCompile("(?m)^\\| `" + key + "` \\| ([^|]*) \\|").FindSubmatch(page)
+		if row == nil || string(row[1]) != strings.Join(want, ", ") {
+			t.Errorf("the default of %s is documented as %q", key, row)
+		}
+		if key == "oversign" && slices.ContainsFunc(shownFields(), func(name string) bool { return !slices.Contains(want, name) }) {
+			t.Errorf("the default of oversign lacks one of %v, and nothing warns of it", shownFields())
+		}
+	}
+	example, err := os.ReadFile("../../packaging/fleet.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := regexp.MustCompile(`(?m)^    # (signing:|  [a-z]+: )`).ReplaceAllString(string(example), "    $1")
+	f := fleetOf(t, text)
+	if s := f.Domains[0].Signing; len(f.Warnings) > 0 || !slices.Equal(s.Headers, dkim.DefaultHeaders()) || !slices.Equal(s.Oversign, dkim.DefaultOversign()) ||
+		s.Canonicalization != DefaultCanonicalization || s.Expires() != 14*24*time.Hour {
+		t.Errorf("the example's comments: %+v, warnings %v", s, f.Warnings)
 	}
 }
