@@ -115,6 +115,50 @@ func TestStreamsOfOneServer(t *testing.T) {
 	})
 }
 
+// A server that is assigned a stream itself and through its pool signs with one key of both. The other one stands by; it is
+// neither waited for nor complained about, and both are replaced when their time comes.
+func TestOwnKeyBesideThePools(t *testing.T) {
+	w := newTown(t)
+	pool := newScene().pool("web", "mx1")
+	w.m.signers["web"] = pool.Signers["web"]
+	w.m.assignments = append(w.m.assignments, pool.Assignments...)
+	settled := func() bool {
+		n := 0
+		for _, k := range w.in(Active) {
+			if k.Signing.IsZero() {
+				return false
+			}
+			n++
+		}
+		return n == 2 && len(w.in(Generated))+len(w.in(Published))+len(w.in(Propagated))+len(w.in(Proven)) == 0
+	}
+	w.pass(6*time.Hour, settled)
+	for range 2 {
+		before := map[string]bool{}
+		signing := 0
+		for _, k := range w.in(Active) {
+			before[k.ID] = true
+			if k.Holders[0].Signing {
+				signing++
+			}
+		}
+		if signing != 1 {
+			t.Fatalf("mail is signed with %d of the keys", signing)
+		}
+		for _, r := range Next(w.m.situation()).Reasons {
+			if r.Blocked {
+				t.Errorf("%s: %s", r.KeyID, r.Text)
+			}
+		}
+		for i := range w.m.assignments {
+			w.m.assignments[i].RotateRequested = w.m.now
+		}
+		w.pass(12*time.Hour, func() bool {
+			return settled() && !slices.ContainsFunc(w.in(Active), func(k *Key) bool { return before[k.ID] })
+		})
+	}
+}
+
 func TestTakenName(t *testing.T) {
 	w := newTown(t)
 	w.obey()
