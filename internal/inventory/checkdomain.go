@@ -70,11 +70,26 @@ func (c *checker) domain(d *FleetDomain, path string, publishers map[string]Publ
 			streams[who] = true
 		}
 		c.signer(d, s, at)
+		c.twice(d, s, at)
 		for j, r := range s.Records {
 			c.selector(taken, r, fmt.Sprintf("%s.records[%d].selector", at, j), d.Name)
 		}
 		for j, slot := range s.Slots {
 			c.selector(taken, ServiceRecord{Selector: slot, Type: "TXT"}, fmt.Sprintf("%s.slots[%d]", at, j), d.Name)
+		}
+	}
+}
+
+// twice warns of a server that signs the same mail itself and through its pool: that works, and is seldom meant.
+func (c *checker) twice(d *FleetDomain, s *FleetSigner, path string) {
+	i := slices.IndexFunc(c.f.Pools, func(p FleetPool) bool { return s.Pool != "" && p.Name == s.Pool })
+	if i < 0 {
+		return
+	}
+	for _, other := range d.Signers {
+		if other.Server != "" && other.Stream == s.Stream && slices.Contains(c.f.Pools[i].Members, other.Server) {
+			c.warn(path, "name it once, or give one of them another stream: NAME", "%s signs for %s itself and as a member of the pool %s: one of both keys is used, the other stands by",
+				other.Server, d.Name, s.Pool)
 		}
 	}
 }

@@ -404,6 +404,7 @@ func TestParseWarns(t *testing.T) {
 		"    signing: {oversign: [Subject, Date, To]}":                                 "10:25: Content-Type is not signed",
 		"    subdomains: true\n    dmarc: v=DMARC1; p=none; adkim = s":                 "10:17: adkim=s in the DMARC policy makes d=example.com count for example.com alone",
 		"    dmarc: v=DMARC1; adkim=s\n    signers: [{server: mx1, subdomains: true}]": "11:41: adkim=s in the DMARC policy",
+		"    signers: [{server: mx1}, {server: mx2, stream: news}, {pool: web}]":       "10:59: mx1 signs for example.com itself and as a member of the pool web",
 		"    publisher2: x":                "",
 		"    signers: []\npublishers2: {}": "",
 		"    signers: [{server: mx1}]\n  b.example:\n    publisher: hand": "11:3: nobody signs for b.example",

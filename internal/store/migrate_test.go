@@ -60,6 +60,27 @@ func TestUpgradeSQLite(t *testing.T) {
 	upgraded(t, dir)
 }
 
+// What an older program let stand as acknowledged although the wish had changed since is not acknowledged after the upgrade.
+func TestUpgradeDropsOlderAcknowledgements(t *testing.T) {
+	for what, tc := range map[string]struct {
+		facts string
+		want  lifecycle.Want
+	}{
+		"the wish in force":       {`want = 'stop', acked = 'stop', want_version = 2`, lifecycle.WantStop},
+		"another wish":            {`want = 'stop', acked = 'sign', want_version = 2`, ""},
+		"the same word, not seen": {`want = 'stop', acked = 'stop', want_version = 3`, ""},
+	} {
+		dir := t.TempDir()
+		load(t, "sqlite", filepath.Join(dir, SQLiteFile), version1+"UPDATE holdings SET "+tc.facts+";\n")
+		s, err := Open(t.Context(), Options{Database: dir})
+		must(t, err)
+		if got := heldNow(t, s, "key_1", "srv_1").Acked; got != tc.want {
+			t.Errorf("%s: acked %q, want %q", what, got, tc.want)
+		}
+		must(t, s.Close())
+	}
+}
+
 func TestUpgradePostgres(t *testing.T) {
 	server := startPostgres(t)
 	url := server.empty(t)
