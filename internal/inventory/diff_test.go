@@ -151,7 +151,7 @@ func TestApplyChanges(t *testing.T) {
 		{name: "what a domain's signatures are by default", edit: replace("    publisher: own\n", "    publisher: own\n    subdomains: false\n    signing: {canonicalization: relaxed/relaxed, expire: 0}\n"), want: nil},
 		{name: "how a signer's signatures are made", edit: replace("[{server: mx1}]", "[{server: mx1, no_key: tempfail, subdomains: false, signing: {oversign: [Subject, Date, To, Content-Type], expire: 0}}]"), want: []string{
 			"change assignment: mail of mx1 for example.net that cannot be signed is deferred: no_key tempfail instead of the domain's",
-			"change assignment: of the mail of mx1, mail of subdomains is no longer signed with d=example.net: subdomains false instead of the domain's",
+			"change assignment: mx1 does not sign mail of subdomains with d=example.net: subdomains false instead of the domain's",
 			"change assignment: signatures of mx1 for example.net are made in another way: oversign [Subject, Date, To, Content-Type] instead of the domain's, expire never instead of the domain's"}},
 		{name: "a signer's signatures as its domain's again", edit: replace(), current: func(s *State) {
 			on, week := true, 7*24*time.Hour

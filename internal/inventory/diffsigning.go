@@ -24,8 +24,10 @@ func (a *applier) overrides(as *Assignment, s FleetSigner, signer *Signer) {
 	}
 	if have, want := flagText(as.Subdomains), flagText(s.Subdomains); have != want {
 		becomes := "whether " + who(signer, as) + " signs for subdomains is as " + as.Domain + " says"
-		if s.Subdomains != nil {
-			becomes = "of the mail of " + who(signer, as) + ", " + subdomainsText(as.Domain, *s.Subdomains)
+		if s.Subdomains != nil && *s.Subdomains {
+			becomes = who(signer, as) + " signs mail of subdomains without signers of their own with d=" + as.Domain
+		} else if s.Subdomains != nil {
+			becomes = who(signer, as) + " does not sign mail of subdomains with d=" + as.Domain
 		}
 		alter("%s: subdomains %s instead of %s", becomes, want, have)
 		as.Subdomains = s.Subdomains
