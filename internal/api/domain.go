@@ -43,9 +43,14 @@ func domainOut(d inventory.Domain) client.Domain {
 	p := d.Policy
 	return client.Domain{
 		Name: d.Name, Mode: string(d.Mode), Labels: d.Labels, Publisher: d.Publisher, NoKey: string(d.NoKey), DMARC: d.DMARC,
+		Subdomains: d.Subdomains, Signing: signingOut(d.Signing),
 		Policy: client.Policy{RotateEvery: seconds(p.RotateEvery), Retention: seconds(p.Retention), Tombstone: seconds(p.Tombstone),
 			TTL: seconds(p.TTL), MinWait: seconds(p.MinWait), CheckEvery: seconds(p.CheckEvery), TestMode: p.TestMode},
 	}
+}
+
+func signingOut(s inventory.Signing) client.Signing {
+	return client.Signing{Headers: s.Headers, Oversign: s.Oversign, Canonicalization: s.Canonicalization, ExpireSeconds: int64(s.Expires() / time.Second)}
 }
 
 func domainShow(s lifecycle.Situation) client.DomainShow {
@@ -53,13 +58,17 @@ func domainShow(s lifecycle.Situation) client.DomainShow {
 		Findings: convert(lifecycle.Next(s).Findings, findingOut)}
 	for _, x := range sorted(s) {
 		signer := s.Signers[x.SignerID]
-		out.Assignments = append(out.Assignments, client.Assignment{
+		one := client.Assignment{
 			ID: x.ID, Signer: signer.Name, SignerKind: string(signer.Kind), Stream: x.Stream, Class: string(x.Class), Algorithms: x.Algorithms,
 			Bulk: x.Bulk, Slots: x.Slots, Ended: !x.Ended.IsZero(), EndedBy: x.EndedBy,
 			Records: convert(x.Records, func(r inventory.ServiceRecord) client.ServiceRecord {
 				return client.ServiceRecord{Selector: r.Selector, Type: r.Type, Value: r.Value}
 			}),
-		})
+		}
+		if x.Class == inventory.ClassManaged {
+			one.NoKey, one.Subdomains, one.Signing = string(x.NoKeyIn(s.Domain)), x.SubdomainsIn(s.Domain), signingOut(x.SigningIn(s.Domain))
+		}
+		out.Assignments = append(out.Assignments, one)
 	}
 	for _, w := range s.Controls.Waivers {
 		if w.Domain == s.Domain.Name {

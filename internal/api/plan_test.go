@@ -74,6 +74,64 @@ func TestRemovingASignerNeedsPrune(t *testing.T) {
 	}
 }
 
+// How signatures are made is planned with the old and the new value, applied, and shown as it counts for each signer.
+func TestSigningIsPlannedAppliedAndShown(t *testing.T) {
+	b := newBench(t, nil)
+	c := b.admin(t)
+	text := strings.Replace(fleetYAML, "    signers:\n      - server: mx1\n", `    subdomains: true
+    signing: {headers: [X-A], expire: 14d}
+    signers:
+      - {server: mx1, no_key: tempfail, subdomains: false, signing: {expire: 21d, canonicalization: relaxed/simple}}
+`, 1)
+	r := client.FleetRequest{Fleet: document(t, text), Generation: 1}
+	plan, err := c.PlanFleet(t.Context(), r)
+	must(t, err)
+	var whys []string
+	for _, x := range plan.Changes {
+		if x.Action != "change" || x.Domain != "example.org" || x.Destructive {
+			t.Errorf("%+v", x)
+		}
+		whys = append(whys, x.Why)
+	}
+	for i, want := range []string{"subdomains true instead of false", "headers [X-A] instead of the default, expire 14d instead of never", "no_key tempfail instead of the domain's",
+		"subdomains false instead of the domain's", "canonicalization relaxed/simple instead of the domain's, expire 21d instead of the domain's"} {
+		if i >= len(whys) || !strings.HasSuffix(whys[i], want) {
+			t.Errorf("change %d should end with %q: %q", i, want, whys)
+		}
+	}
+	done, err := c.Apply(t.Context(), r)
+	must(t, err)
+	if !slices.Equal(done.Changes, plan.Changes) {
+		t.Errorf("planned %+v, applied %+v", plan.Changes, done.Changes)
+	}
+	d, err := c.Domain(t.Context(), "example.org")
+	must(t, err)
+	const day = 24 * 3600
+	if !d.Subdomains || !slices.Equal(d.Signing.Headers, []string{"X-A"}) || d.Signing.ExpireSeconds != 14*day || d.NoKey != "pass" {
+		t.Errorf("the domain: %+v", d.Domain)
+	}
+	for _, a := range d.Assignments {
+		switch a.Signer {
+		case "mx1":
+			if a.NoKey != "tempfail" || a.Subdomains || !slices.Equal(a.Signing.Headers, []string{"X-A"}) || a.Signing.ExpireSeconds != 21*day || a.Signing.Canonicalization != "relaxed/simple" {
+				t.Errorf("mx1: %+v", a)
+			}
+		case "mx2":
+			if a.NoKey != "pass" || !a.Subdomains || a.Signing.ExpireSeconds != 14*day {
+				t.Errorf("mx2: %+v", a)
+			}
+		default:
+			if a.NoKey != "" || a.Subdomains || a.Signing.Headers != nil {
+				t.Errorf("a service: %+v", a)
+			}
+		}
+	}
+	r.Generation = done.Generation
+	if plan, err = c.PlanFleet(t.Context(), r); err != nil || len(plan.Changes) != 0 {
+		t.Errorf("applied twice: %+v, %v", plan.Changes, err)
+	}
+}
+
 func TestPlansNameSignersAndReasons(t *testing.T) {
 	b := newBench(t, nil)
 	c := b.admin(t)

@@ -64,7 +64,7 @@ type Conversation interface {
 	// ones are missing.
 	InstructionVersions(ctx context.Context, serverIDs []string) (map[string]int64, error)
 	// Instructions composes Version and Assignments for one server from the holdings, in one read transaction, sorted
-	// by domain, stream and selector. Keys that the holder has reported as destroyed are left out. The rest of the
+	// by domain, stream and selector, with one entry for each domain and stream. Keys that the holder has reported as destroyed are left out. The rest of the
 	// message is the fleet's. fault.NotFound when there is no such server.
 	Instructions(ctx context.Context, serverID string) (agentapi.Instructions, error)
 	// ReportedKeys says, of the keys that a report names, which exist and whether this server holds them. A key that

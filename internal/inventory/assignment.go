@@ -24,6 +24,11 @@ type Assignment struct {
 	// Algorithms of the keys wanted, one key each: rsa2048 by default, ed25519 as an optional second.
 	Algorithms []string `json:"algorithms,omitempty"`
 	Bulk       bool     `json:"bulk,omitempty"`
+	// NoKey, Subdomains and Signing, where they say something, count instead of what the domain says: see NoKeyIn,
+	// SubdomainsIn and SigningIn.
+	NoKey      NoKey   `json:"no_key,omitempty"`
+	Subdomains *bool   `json:"subdomains,omitempty"`
+	Signing    Signing `json:"signing,omitzero"`
 	// Records are what a service wants at its selectors (delegated, foreign).
 	Records []ServiceRecord `json:"records,omitempty"`
 	// Slots are declared selectors used in turn where a zone only allows fixed CNAMEs; empty = a new selector each time.

@@ -3,6 +3,7 @@ package inventory
 import (
 	"encoding/base64"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -38,8 +39,10 @@ func (c *checker) domain(d *FleetDomain, path string, publishers map[string]Publ
 	if modes := []string{string(Observed), string(Managed)}; !slices.Contains(modes, string(d.Mode)) {
 		c.wrong(path+".mode", suggestion(string(d.Mode), modes), "unknown mode %q", shorten(string(d.Mode)))
 	}
-	if words := []string{string(NoKeyPass), string(NoKeyTempfail)}; !slices.Contains(words, string(d.NoKey)) {
-		c.wrong(path+".no_key", suggestion(string(d.NoKey), words), "unknown word for no_key %q", shorten(string(d.NoKey)))
+	c.noKey(d.NoKey, path+".no_key")
+	c.signing(d.Signing, Signing{}, path+".signing")
+	if d.Subdomains {
+		c.aligns(d, path+".subdomains")
 	}
 	for i, l := range d.Labels {
 		if err := checkWord(l, false); err != nil {
@@ -67,11 +70,26 @@ func (c *checker) domain(d *FleetDomain, path string, publishers map[string]Publ
 			streams[who] = true
 		}
 		c.signer(d, s, at)
+		c.twice(d, s, at)
 		for j, r := range s.Records {
 			c.selector(taken, r, fmt.Sprintf("%s.records[%d].selector", at, j), d.Name)
 		}
 		for j, slot := range s.Slots {
 			c.selector(taken, ServiceRecord{Selector: slot, Type: "TXT"}, fmt.Sprintf("%s.slots[%d]", at, j), d.Name)
+		}
+	}
+}
+
+// twice warns of a server that signs the same mail itself and through its pool: that works, and is seldom meant.
+func (c *checker) twice(d *FleetDomain, s *FleetSigner, path string) {
+	i := slices.IndexFunc(c.f.Pools, func(p FleetPool) bool { return s.Pool != "" && p.Name == s.Pool })
+	if i < 0 {
+		return
+	}
+	for _, other := range d.Signers {
+		if other.Server != "" && other.Stream == s.Stream && slices.Contains(c.f.Pools[i].Members, other.Server) {
+			c.warn(path, "name it once, or give one of them another stream: NAME", "%s signs for %s itself and as a member of the pool %s: one of both keys is used, the other stands by",
+				other.Server, d.Name, s.Pool)
 		}
 	}
 }
@@ -173,19 +191,38 @@ func (c *checker) signer(d *FleetDomain, s *FleetSigner, path string) {
 	if len(s.Algorithms) == 0 {
 		c.wrong(path, "", "%s has no algorithm", s.Name())
 	}
-	for i, a := range s.Algorithms {
-		at := fmt.Sprintf("%s.algorithms[%d]", path, i)
-		if !slices.Contains(algorithms(), a) {
-			c.wrong(at, suggestion(a, algorithms()), "unknown algorithm %q", shorten(a))
-		} else if slices.Contains(s.Algorithms[:i], a) {
-			c.wrong(at, "", "%s is named twice", a)
-		}
+	c.algorithms(s, path)
+	if s.NoKey != "" {
+		c.noKey(s.NoKey, path+".no_key")
 	}
-	if len(s.Algorithms) == 1 && s.Algorithms[0] == "ed25519" {
+	if s.Subdomains != nil && *s.Subdomains && !d.Subdomains {
+		c.aligns(d, path+".subdomains")
+	}
+	c.signing(s.Signing, d.Signing, path+".signing")
+	if len(s.Algorithms) == 1 && s.Algorithms[0] == ed25519 {
 		c.warn(path+".algorithms[0]", "write algorithms: [rsa2048, ed25519]", "many receivers cannot verify ed25519 (RFC 8463 §5 asks for both)")
 	}
 	if n := len(s.Slots); n > 0 && n < minSlots*len(s.Algorithms) {
 		c.wrong(path+".slots[0]", "", "%d slots are not enough: each algorithm needs one in use and one for its successor", n)
+	}
+}
+
+// algorithms checks the kinds of keys of a signer. Its mail gets one signature of each signature algorithm, and RSA keys
+// of all sizes have the same.
+func (c *checker) algorithms(s *FleetSigner, path string) {
+	rsa := ""
+	for i, a := range s.Algorithms {
+		at := fmt.Sprintf("%s.algorithms[%d]", path, i)
+		switch {
+		case !slices.Contains(algorithms(), a):
+			c.wrong(at, suggestion(a, algorithms()), "unknown algorithm %q", shorten(a))
+		case slices.Contains(s.Algorithms[:i], a):
+			c.wrong(at, "", "%s is named twice", a)
+		case a != ed25519 && rsa != "":
+			c.wrong(at, "keep one of them; beside it only ed25519 makes sense", "%s and %s are both RSA, and a signer uses one RSA key", rsa, a)
+		case a != ed25519:
+			rsa = a
+		}
 	}
 }
 
@@ -199,6 +236,9 @@ func (c *checker) service(d *FleetDomain, s *FleetSigner, path string) {
 	}
 	if len(s.Algorithms) > 0 || len(s.Slots) > 0 {
 		c.wrong(path, "", "algorithms and slots are for servers and pools: %s makes its own keys", s.Service)
+	}
+	if s.NoKey != "" || s.Subdomains != nil || !reflect.ValueOf(s.Signing).IsZero() {
+		c.wrong(path, "", "no_key, subdomains and signing are for servers and pools: %s signs as it likes", s.Service)
 	}
 	want := map[Class]string{ClassForeign: "TXT", ClassDelegated: "CNAME"}[s.Class]
 	if want == "" || slices.ContainsFunc(s.Records, func(r ServiceRecord) bool { return r.Type != want }) {

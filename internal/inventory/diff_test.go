@@ -145,6 +145,21 @@ func TestApplyChanges(t *testing.T) {
 		{name: "no DMARC policy any more", edit: replace("    dmarc: v=DMARC1; p=none\n", ""), want: []string{"!end domain: the DMARC policy at _dmarc.example.com is no longer wanted"}},
 		{name: "an algorithm less", edit: replace("[rsa2048, ed25519]", "[rsa2048]"), want: []string{"change assignment: mx2 signs for example.com with keys of rsa2048 instead of rsa2048, ed25519"}},
 		{name: "bulk and slots", edit: replace("[{server: mx1}]", "[{server: mx1, bulk: true, slots: [a, b]}]"), want: []string{"change assignment: mail of mx1 for example.net counts as bulk", "change assignment: mx1 uses these selectors in turn for example.net: a, b"}},
+		{name: "how a domain's signatures are made", edit: replace("    publisher: own\n", "    publisher: own\n    subdomains: true\n    signing: {headers: [Sender, X-A], canonicalization: relaxed/simple, expire: 14d}\n"), want: []string{
+			"change domain: mail of subdomains without signers of their own is signed with d=example.net: subdomains true instead of false",
+			"change domain: signatures of example.net are made in another way: headers [Sender, X-A] instead of the default, canonicalization relaxed/simple instead of relaxed/relaxed, expire 14d instead of never"}},
+		{name: "what a domain's signatures are by default", edit: replace("    publisher: own\n", "    publisher: own\n    subdomains: false\n    signing: {canonicalization: relaxed/relaxed, expire: 0}\n"), want: nil},
+		{name: "how a signer's signatures are made", edit: replace("[{server: mx1}]", "[{server: mx1, no_key: tempfail, subdomains: false, signing: {oversign: [Subject, Date, To, Content-Type], expire: 0}}]"), want: []string{
+			"change assignment: mail of mx1 for example.net that cannot be signed is deferred: no_key tempfail instead of the domain's",
+			"change assignment: mx1 does not sign mail of subdomains with d=example.net: subdomains false instead of the domain's",
+			"change assignment: signatures of mx1 for example.net are made in another way: oversign [Subject, Date, To, Content-Type] instead of the domain's, expire never instead of the domain's"}},
+		{name: "a signer's signatures as its domain's again", edit: replace(), current: func(s *State) {
+			on, week := true, 7*24*time.Hour
+			s.Assignments[0].NoKey, s.Assignments[0].Subdomains, s.Assignments[0].Signing = NoKeyPass, &on, Signing{Headers: []string{"X-A"}, Canonicalization: "simple/simple", Expire: &week}
+		}, want: []string{
+			"change assignment: mail of mx1 for example.com that cannot be signed is treated as the domain says: no_key the domain's instead of pass",
+			"change assignment: whether mx1 signs for subdomains is as example.com says: subdomains the domain's instead of true",
+			"change assignment: signatures of mx1 for example.com are made in another way: headers the domain's instead of [X-A], canonicalization the domain's instead of simple/simple, expire the domain's instead of 7d"}},
 		{name: "another target", edit: replace("s1.domainkey.u1.", "s1.domainkey.u2."), want: []string{"change assignment: the record s1._domainkey.example.com of sendgrid gets another value (CNAME)"}},
 		{name: "a selector more", edit: replace("{s1: ", "{s3: s3.domainkey.u1.wl1.sendgrid.net, s1: "), want: []string{"change assignment: sendgrid gets the CNAME record s3._domainkey.example.com"}},
 		{name: "a selector less", edit: replace(", s2: s2.domainkey.u1.wl1.sendgrid.net", ""), want: []string{"!end assignment: sendgrid uses the record s2._domainkey.example.com today, and it is no longer wanted"}},

@@ -70,6 +70,12 @@ func (a *applier) domain(have *Domain, want Domain) {
 			alter("mail of %s that cannot be signed passes unsigned", have.Name)
 		}
 	}
+	if have.Subdomains != want.Subdomains {
+		alter("%s: subdomains %v instead of %v", subdomainsText(have.Name, want.Subdomains), want.Subdomains, have.Subdomains)
+	}
+	if text := signingText(have.Signing.Over(defaultSigning()), want.Signing.Over(defaultSigning()), "the default"); text != "" {
+		alter("signatures of %s are made in another way: %s", have.Name, text)
+	}
 	if text := policyText(have.Policy, want.Policy); text != "" {
 		alter("the policy of %s changes: %s", have.Name, text)
 	}
@@ -200,7 +206,7 @@ func (a *applier) signerOf(s FleetSigner) *Signer {
 func (a *applier) assign(domain string, s FleetSigner, signer *Signer, rows []int) {
 	as := Assignment{
 		ID: a.opts.NewID("asg"), Domain: domain, SignerID: signer.ID, Stream: s.Stream, Class: s.Class,
-		Algorithms: s.Algorithms, Bulk: s.Bulk, Records: s.Records, Slots: s.Slots,
+		Algorithms: s.Algorithms, Bulk: s.Bulk, NoKey: s.NoKey, Subdomains: s.Subdomains, Signing: s.Signing, Records: s.Records, Slots: s.Slots,
 	}
 	again := slices.ContainsFunc(rows, func(i int) bool {
 		old := a.next.Assignments[i]
@@ -232,6 +238,7 @@ func (a *applier) assignment(as *Assignment, s FleetSigner, signer *Signer) {
 		}
 		as.Bulk = s.Bulk
 	}
+	a.overrides(as, s, signer)
 	if !slices.Equal(as.Slots, s.Slots) {
 		alter("%s uses these selectors in turn for %s: %s", who(signer, as), as.Domain, orNone(s.Slots))
 		as.Slots = s.Slots

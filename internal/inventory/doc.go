@@ -4,11 +4,12 @@
 //
 // The package is pure: no storage, no network, and the present time is an argument.
 //
-// Files: domain.go, signer.go, assignment.go (the nouns), policy.go (every number, with its reason), controls.go (what
-// an operator says), window.go (does it hold a step back, and until when), state.go (all of it at one generation),
-// records.go (the DNS records that services and DMARC ask for).
+// Files: domain.go, signer.go, assignment.go (the nouns), signing.go (how signatures are made), policy.go (every number,
+// with its reason), controls.go (what an operator says), window.go (does it hold a step back, and until when), state.go
+// (all of it at one generation), records.go (the DNS records that services and DMARC ask for).
 //
 // From fleet.yaml to a new State: yaml.go (syntax and places), parse.go and parsesigner.go (keys and types), name.go,
-// duration.go and suggest.go (words in it), fleet.go (what was read, and problems with it), check.go and checkdomain.go
-// (what the values mean together), diff.go, diffsigner.go and diffdomain.go (what applying it changes).
+// duration.go and suggest.go (words in it), fleet.go (what was read, and problems with it), check.go, checkdomain.go
+// and checksigning.go (what the values mean together), diff.go, diffsigner.go, diffdomain.go and diffsigning.go (what
+// applying it changes).
 package inventory

@@ -28,8 +28,11 @@ type Domain struct {
 	Labels    []string `json:"labels,omitempty"` // access and listings can be limited to a label
 	Publisher string   `json:"publisher"`        // name of the publisher that writes its zone
 	NoKey     NoKey    `json:"no_key"`
-	DMARC     string   `json:"dmarc,omitempty"` // complete value wanted at _dmarc; "" = not ours
-	Policy    Policy   `json:"policy"`          // complete: defaults, organisation and domain merged
+	// Subdomains signs mail of author domains below Name that have no assignment of their own with d=Name (RFC 6376 §3.10).
+	Subdomains bool    `json:"subdomains,omitempty"`
+	Signing    Signing `json:"signing,omitzero"`
+	DMARC      string  `json:"dmarc,omitempty"` // complete value wanted at _dmarc; "" = not ours
+	Policy     Policy  `json:"policy"`          // complete: defaults, organisation and domain merged
 }
 
 // Publisher names a way for records to get into zones. Secrets are named by file, never held.

@@ -53,6 +53,9 @@ type FleetSigner struct {
 	Class      Class           `json:"class"`
 	Algorithms []string        `json:"algorithms,omitempty"`
 	Bulk       bool            `json:"bulk,omitempty"`
+	NoKey      NoKey           `json:"no_key,omitempty"`     // "" = as the domain says
+	Subdomains *bool           `json:"subdomains,omitempty"` // nil = as the domain says
+	Signing    Signing         `json:"signing,omitzero"`     // over the domain's, field by field
 	Slots      []string        `json:"slots,omitempty"`
 	Records    []ServiceRecord `json:"records,omitempty"`
 }

@@ -322,6 +322,11 @@ func (p *fleetParser) readDomains(n ast.Node) {
 			"publisher": word("publisher", func(s string) { out.Publisher = s }),
 			"no_key":    word("no_key", func(s string) { out.NoKey = NoKey(s) }),
 			"dmarc":     word("dmarc", func(s string) { out.DMARC = s }),
+			"subdomains": func(v ast.Node) {
+				p.mark(path+".subdomains", v)
+				out.Subdomains = p.boolean(v, "subdomains")
+			},
+			"signing": func(v ast.Node) { p.readSigning(v, path+".signing", &out.Signing) },
 			"labels": func(v ast.Node) {
 				p.texts(v, "labels", path+".labels", func(s string, _ ast.Node) { out.Labels = append(out.Labels, s) })
 			},

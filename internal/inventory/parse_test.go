@@ -3,6 +3,7 @@ package inventory
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"reflect"
 	"slices"
@@ -67,6 +68,10 @@ func TestParseExample(t *testing.T) {
 	if org.Mode != Observed || org.Signers[0].Class != ClassDelegated {
 		t.Errorf("example.org: %+v", org)
 	}
+	if fortnight := 14 * 24 * time.Hour; !com.Subdomains || com.Signers[1].NoKey != NoKeyTempfail || com.Signers[1].Signing.Expires() != fortnight {
+		t.Errorf("how example.com signs: %+v, %+v", com.Domain, com.Signers[1])
+	}
+	com.Signers[1].NoKey, com.Signers[1].Signing = "", Signing{}
 	want := []FleetSigner{
 		{Server: "mx1", Stream: "default", Class: ClassManaged, Algorithms: []string{"rsa2048"}},
 		{Server: "mx2", Stream: "transactional", Class: ClassManaged, Algorithms: []string{"rsa2048", "ed25519"}},
@@ -244,6 +249,29 @@ func TestParseProblems(t *testing.T) {
 		{"the same signer twice", base + "    signers: [{server: mx1}, {server: mx1}, {server: mx1, stream: bulk}]\n", []string{"10:30: mx1 signs for example.com twice on the stream default"}},
 		{"algorithms", base + "    signers: [{server: mx1, algorithms: [rsa1024, ed25519, ed25519]}]\n", []string{
 			`10:42: unknown algorithm "rsa1024": one of ed25519, rsa2048`, "10:60: ed25519 is named twice"}},
+		{"two RSA sizes", base + "    signers: [{server: mx1, algorithms: [rsa2048, ed25519, rsa4096]}]\n", []string{
+			"10:60: rsa2048 and rsa4096 are both RSA, and a signer uses one RSA key: keep one of them"}},
+		{"signing", base + "    signing:\n      headers: [Sender, \"X Y\", sender, 'Ä', \"a:b\", \"\", X-A]\n      oversign: [Received, ARC-Seal, dkim-signature, Return-Path, Authentication-Results, x-a]\n" +
+			"      canonicalization: relaxed/simpel\n      expire: 6d\n    subdomains: yes please\n", []string{
+			`11:25: "X Y" is not the name of a header field (RFC 5322 §2.2)`, "11:32: sender is named twice", `11:40: "Ä" is not the name`, `11:45: "a:b" is not`,
+			`11:52: "" is not`, "11:56: X-A is in oversign as well: name it in oversign only", "12:18: Received cannot be signed", "12:28: ARC-Seal cannot be signed",
+			"12:38: dkim-signature cannot be signed", "12:54: Return-Path cannot be signed", "12:67: Authentication-Results cannot be signed",
+			`13:25: unknown canonicalization "relaxed/simpel": did you mean "relaxed/simple"?`,
+			"14:15: expire is 6d, less than 7d: mail waits 5d in queues and is verified after that: write expire: 0", "15:17: subdomains must be true or false, not text"}},
+		{"signing of a signer", base + "    signing: {oversign: [From, Subject, Date, To, Content-Type, X-A], expire: 14d}\n    signers:\n" +
+			"      - {server: mx1, signing: {headers: [x-a], expire: 366d}, no_key: fail}\n" +
+			"      - {server: mx2, signing: {oversign: [Cc, x-b], headers: [X-B]}, subdomains: 1}\n", []string{
+			"12:43: x-a is in oversign as well", "12:57: expire is 366d, more than 365d", "12:72: unknown word for no_key \"fail\"",
+			"13:64: X-B is in oversign as well", "13:83: subdomains must be true or false, not a number"}},
+		{"signing with lists that say nothing", base + "    signing: {headers: [], oversign: }\n", []string{
+			"10:24: the list names no header field: leave it out for the default", "10:37: the list names no header field"}},
+		{"signing in words that are not there", base + "    signing: {body: relaxed, expire: 8, oversing: [To]}\n", []string{
+			`10:15: unknown key "body"`, `10:38: expire: "8" has no unit`, `10:41: unknown key "oversing": did you mean "oversign"?`}},
+		{"too many fields", base + "    signing: {headers: [" + manyFields(40) + "]}\n    signers: [{server: mx1, signing: {oversign: [" + strings.ReplaceAll(manyFields(25), "X-", "Y-") + "]}}]\n", []string{
+			"11:49: headers and oversign name 65 fields; at most 64 are taken"}},
+		{"a service signs as it likes", base + "    signers:\n      - {service: google, txt: {a: v=DKIM1}, no_key: pass}\n      - {service: sendgrid, txt: {b: v=DKIM1}, subdomains: false}\n" +
+			"      - {service: mailjet, txt: {c: v=DKIM1}, signing: {expire: 14d}}\n", []string{
+			"11:9: no_key, subdomains and signing are for servers and pools: google-workspace", "12:9: no_key, subdomains", "13:9: no_key, subdomains"}},
 		{"slots", base + "    signers: [{server: mx1, slots: [a]}, {server: mx2, slots: [b, B]}]\n", []string{
 			"10:37: 1 slots are not enough", "10:67: the selector b of example.com is used twice"}},
 		{"a server has no records", base + "    signers: [{server: mx1, selector: a, txt: x, cname: y}]\n", []string{
@@ -285,6 +313,15 @@ func TestParseProblems(t *testing.T) {
 			}
 		})
 	}
+}
+
+// manyFields is a list of so many names.
+func manyFields(n int) string {
+	var names []string
+	for i := range n {
+		names = append(names, fmt.Sprintf("X-%d", i))
+	}
+	return strings.Join(names, ", ")
 }
 
 func TestParseTakes(t *testing.T) {
@@ -330,6 +367,13 @@ func TestParseTakes(t *testing.T) {
 		{"windows by full names", "windows: [{days: [Saturday], from: 22:00, to: 24:00}]", func(f Fleet) bool {
 			return f.Windows[0].Days[0] == time.Saturday && f.Windows[0].From == "22:00"
 		}},
+		{"as many fields as may be, and From", base + "    signing: {headers: [From, " + manyFields(63) + "], expire: 7d}", func(f Fleet) bool {
+			return len(f.Domains[0].Signing.Headers) == 64 && f.Domains[0].Signing.Expires() == 7*24*time.Hour && len(f.Warnings) == 1
+		}},
+		{"signatures that do not expire", base + "    signing: {expire: 0}\n    subdomains: true\n    signers: [{server: mx1, subdomains: false, no_key: tempfail}, {pool: web, signing: {expire: 0, canonicalization: simple/relaxed}}]", func(f Fleet) bool {
+			mx1, web := f.Domains[0].Signers[0], f.Domains[0].Signers[1]
+			return f.Domains[0].Subdomains && !*mx1.Subdomains && mx1.NoKey == NoKeyTempfail && web.Subdomains == nil && *web.Signing.Expire == 0 && web.Signing.Canonicalization == "simple/relaxed"
+		}},
 		{"slots", base + "    signers: [{server: mx1, slots: [ps1, ps2]}]", func(f Fleet) bool { return len(f.Domains[0].Signers[0].Slots) == 2 }},
 		{"an observed domain without a publisher", "domains: {a.example: {mode: observed, signers: [{service: google}]}}", func(f Fleet) bool {
 			return len(f.Domains[0].Signers) == 1 && len(f.Warnings) == 1
@@ -349,15 +393,21 @@ func TestParseTakes(t *testing.T) {
 
 func TestParseWarns(t *testing.T) {
 	for text, want := range map[string]string{
-		"    signers: [{service: google, txt: {a: v=DKIM1; k=rsa}}]":                "10:42: the record of the selector a has no p= tag",
-		"    signers: [{service: google, txt: {a: v=DKIM1; p=}}]":                   "10:42: the record of the selector a has an empty p= tag",
-		"    signers: [{service: google, txt: {a: 'v=DKIM1; p=\"AAAA\"'}}]":         "10:42: the record of the selector a holds quotation marks",
-		"    signers: [{service: sendgrid, cname: {s1: s1.domainkey.example.net}}]": "10:47: Twilio SendGrid",
-		"    signers: [{server: mx1, algorithms: [ed25519]}]":                       "10:42: many receivers",
-		"    policy: {test_mode: true}":                                             "10:25: test_mode is on",
-		"    publisher2: x":                                                         "",
-		"    signers: []\npublishers2: {}":                                          "",
-		"    signers: [{server: mx1}]\n  b.example:\n    publisher: hand":           "11:3: nobody signs for b.example",
+		"    signers: [{service: google, txt: {a: v=DKIM1; k=rsa}}]":                   "10:42: the record of the selector a has no p= tag",
+		"    signers: [{service: google, txt: {a: v=DKIM1; p=}}]":                      "10:42: the record of the selector a has an empty p= tag",
+		"    signers: [{service: google, txt: {a: 'v=DKIM1; p=\"AAAA\"'}}]":            "10:42: the record of the selector a holds quotation marks",
+		"    signers: [{service: sendgrid, cname: {s1: s1.domainkey.example.net}}]":    "10:47: Twilio SendGrid",
+		"    signers: [{server: mx1, algorithms: [ed25519]}]":                          "10:42: many receivers",
+		"    policy: {test_mode: true}":                                                "10:25: test_mode is on",
+		"    signing: {canonicalization: simple/simple}":                               "10:33: simple for the header breaks the signature at every relay",
+		"    signing: {oversign: [From], headers: [subject, Date]}":                    "10:42: To and Content-Type are not signed: others can change what a reader sees: name them in oversign",
+		"    signing: {oversign: [Subject, Date, To]}":                                 "10:25: Content-Type is not signed",
+		"    subdomains: true\n    dmarc: v=DMARC1; p=none; adkim = s":                 "10:17: adkim=s in the DMARC policy makes d=example.com count for example.com alone",
+		"    dmarc: v=DMARC1; adkim=s\n    signers: [{server: mx1, subdomains: true}]": "11:41: adkim=s in the DMARC policy",
+		"    signers: [{server: mx1}, {server: mx2, stream: news}, {pool: web}]":       "10:59: mx1 signs for example.com itself and as a member of the pool web",
+		"    publisher2: x":                "",
+		"    signers: []\npublishers2: {}": "",
+		"    signers: [{server: mx1}]\n  b.example:\n    publisher: hand": "11:3: nobody signs for b.example",
 	} {
 		f, err := ParseFleet("f", []byte(base+text+"\n"), catalogue(t))
 		if want == "" {

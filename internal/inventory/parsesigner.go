@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml/ast"
 )
@@ -12,8 +13,11 @@ import (
 // DefaultAlgorithm is the key that every receiver can verify (RFC 8301 §3.2).
 const DefaultAlgorithm = "rsa2048"
 
+// ed25519 is the one kind of key that is not RSA (RFC 8463).
+const ed25519 = "ed25519"
+
 // algorithms are the kinds of keys that agents make, by the names that package dkim gives them.
-func algorithms() []string { return []string{DefaultAlgorithm, "rsa3072", "rsa4096", "ed25519"} }
+func algorithms() []string { return []string{DefaultAlgorithm, "rsa3072", "rsa4096", ed25519} }
 
 // readSigners reads the signers of a domain; path is the domain's.
 func (p *fleetParser) readSigners(n ast.Node, path string) []FleetSigner {
@@ -66,6 +70,13 @@ func (s *signerParser) read() bool {
 		"custom":  func(v ast.Node) { s.out.Custom = s.boolean(v, "custom") },
 		"stream":  word("stream", func(t string) { s.out.Stream = t }),
 		"bulk":    func(v ast.Node) { s.out.Bulk = s.boolean(v, "bulk") },
+		"no_key":  word("no_key", func(t string) { s.out.NoKey = NoKey(t) }),
+		"subdomains": func(v ast.Node) {
+			s.mark(s.path+".subdomains", v)
+			on := s.boolean(v, "subdomains")
+			s.out.Subdomains = &on
+		},
+		"signing": func(v ast.Node) { s.readSigning(v, s.path+".signing", &s.out.Signing) },
 		"algorithms": func(v ast.Node) {
 			s.texts(v, "algorithms", s.path+".algorithms", func(t string, _ ast.Node) { s.out.Algorithms = append(s.out.Algorithms, t) })
 		},
@@ -188,4 +199,32 @@ func (s *signerParser) likelySelectors() string {
 		}
 	}
 	return "write selector: NAME, or txt: {NAME: value}"
+}
+
+// readSigning reads how signatures are made, at a domain or at one of its signers.
+func (p *fleetParser) readSigning(n ast.Node, path string, into *Signing) {
+	names := func(key string, list *[]string) func(ast.Node) {
+		return func(v ast.Node) {
+			p.mark(path+"."+key, v)
+			*list = []string{} // written, be it with nothing in it
+			p.texts(v, key, path+"."+key, func(s string, _ ast.Node) { *list = append(*list, s) })
+		}
+	}
+	p.mark(path, n)
+	p.object(n, "signing", map[string]func(ast.Node){
+		"headers":  names("headers", &into.Headers),
+		"oversign": names("oversign", &into.Oversign),
+		"canonicalization": func(v ast.Node) {
+			p.mark(path+".canonicalization", v)
+			if s, ok := p.text(v, "canonicalization"); ok {
+				into.Canonicalization = s
+			}
+		},
+		"expire": func(v ast.Node) {
+			p.mark(path+".expire", v)
+			var d time.Duration
+			p.duration(v, "expire", &d)
+			into.Expire = &d
+		},
+	})
 }

@@ -71,9 +71,42 @@ func (l *line) needing(k, now *Key) string {
 			return false
 		}
 		return !slices.ContainsFunc(now.Holders, func(other Holding) bool {
-			return other.ServerID == h.ServerID && other.Want == WantSign && other.Acked == WantSign && other.Signing
+			return other.ServerID == h.ServerID && other.Want == WantSign && l.follows(now, other)
 		})
 	})
+}
+
+// follows reports whether a holder that is told to sign with a key says that it does, or that it would but for a key that it
+// prefers.
+func (l *line) follows(k *Key, h Holding) bool {
+	return h.Acked == WantSign && (h.Signing || l.prefersOther(k, h))
+}
+
+// prefersOther reports whether a holder signs the same mail with a key of another assignment instead: a server may be
+// assigned a stream itself and through its pool, and uses the key of the highest rank.
+func (l *line) prefersOther(k *Key, h Holding) bool {
+	for i := range l.s.Keys {
+		other := &l.s.Keys[i]
+		if other.AssignmentID == k.AssignmentID || familyOf(other.Algorithm) != l.family || l.streamOf(other) != l.a.Stream {
+			continue
+		}
+		if slices.ContainsFunc(other.Holders, func(o Holding) bool {
+			return o.ServerID == h.ServerID && o.Gone.IsZero() && o.Want == WantSign && o.Acked == WantSign && o.Signing && o.Rank > h.Rank
+		}) {
+			return true
+		}
+	}
+	return false
+}
+
+// streamOf is the stream whose mail a key signs.
+func (b *builder) streamOf(k *Key) string {
+	for i := range b.s.Assignments {
+		if b.s.Assignments[i].ID == k.AssignmentID {
+			return b.s.Assignments[i].Stream
+		}
+	}
+	return ""
 }
 
 // othersSign reports whether each algorithm that the assignment still wants has a key in use.
@@ -89,7 +122,7 @@ func (l *line) othersSign() bool {
 // acknowledged waits until every holder says that it signs with the key.
 func (l *line) acknowledged(k *Key) {
 	open := l.names(k, func(h Holding) bool {
-		return h.Gone.IsZero() && h.Want == WantSign && !(h.Acked == WantSign && h.Signing)
+		return h.Gone.IsZero() && h.Want == WantSign && !l.follows(k, h)
 	})
 	if open == "" {
 		l.urgent(StepSigning, k, "every holder signs with it")
@@ -121,7 +154,9 @@ func (l *line) outranked(k *Key) *Key {
 
 // inUse plans a key that signs and whose record nobody contradicts: it goes on until a newer one signs.
 func (l *line) inUse(k *Key) {
-	if idle := l.names(k, func(h Holding) bool { return h.Gone.IsZero() && h.Want == WantSign && !h.Signing }); idle != "" && l.current() == k {
+	if idle := l.names(k, func(h Holding) bool {
+		return h.Gone.IsZero() && h.Want == WantSign && !h.Signing && !l.prefersOther(k, h)
+	}); idle != "" && l.current() == k {
 		text := fmt.Sprintf("%s does not sign with it, although it should", idle)
 		if problem := l.holderProblem(k); problem != "" {
 			text += ": " + problem

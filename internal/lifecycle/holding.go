@@ -19,7 +19,7 @@ type Holding struct {
 	Want     Want   `json:"want"`
 	Rank     int    `json:"rank"` // of the keys it may sign with, the highest that works is used
 
-	// Acked is the newest Want that the holder acknowledged to have in force; "" = nothing yet.
+	// Acked is Want once the holder acknowledged to have it in force, Rank included; "" = not yet. A new wish clears it.
 	Acked Want `json:"acked"`
 	// Has is true when the private half is there and loads.
 	Has bool `json:"has"`

@@ -77,6 +77,88 @@ func TestRanksGrow(t *testing.T) {
 	}
 }
 
+// Two streams of one server are two assignments: each gets a key under a selector of its own, both sign at once, and they
+// rotate one after the other.
+func TestStreamsOfOneServer(t *testing.T) {
+	w := newTown(t)
+	w.m.assignments = append(w.m.assignments, inventory.Assignment{ID: "news", Domain: "example.com", SignerID: "mx1", Stream: "news",
+		Class: inventory.ClassManaged, Algorithms: []string{"rsa2048"}})
+	inForce := func() map[string]string {
+		by := map[string]string{}
+		for _, k := range w.in(Active) {
+			if !k.Signing.IsZero() && k.Holders[0].Signing {
+				by[k.AssignmentID] = k.Selector
+			}
+		}
+		return by
+	}
+	w.pass(6*time.Hour, func() bool { return len(inForce()) == 2 })
+	before := inForce()
+	if before["mx1"] == before["news"] {
+		t.Fatalf("both streams sign with %s", before["mx1"])
+	}
+	for i := range w.m.assignments {
+		w.m.assignments[i].RotateRequested = w.m.now
+	}
+	w.pass(12*time.Hour, func() bool {
+		switching := 0
+		for _, k := range w.in(Active) {
+			if k.Signing.IsZero() {
+				switching++
+			}
+		}
+		now := inForce()
+		if switching > 1 || len(now) != 2 {
+			t.Fatalf("%d streams exchange their keys at once, and %d sign", switching, len(now))
+		}
+		return now["mx1"] != before["mx1"] && now["news"] != before["news"]
+	})
+}
+
+// A server that is assigned a stream itself and through its pool signs with one key of both. The other one stands by; it is
+// neither waited for nor complained about, and both are replaced when their time comes.
+func TestOwnKeyBesideThePools(t *testing.T) {
+	w := newTown(t)
+	pool := newScene().pool("web", "mx1")
+	w.m.signers["web"] = pool.Signers["web"]
+	w.m.assignments = append(w.m.assignments, pool.Assignments...)
+	settled := func() bool {
+		n := 0
+		for _, k := range w.in(Active) {
+			if k.Signing.IsZero() {
+				return false
+			}
+			n++
+		}
+		return n == 2 && len(w.in(Generated))+len(w.in(Published))+len(w.in(Propagated))+len(w.in(Proven)) == 0
+	}
+	w.pass(6*time.Hour, settled)
+	for range 2 {
+		before := map[string]bool{}
+		signing := 0
+		for _, k := range w.in(Active) {
+			before[k.ID] = true
+			if k.Holders[0].Signing {
+				signing++
+			}
+		}
+		if signing != 1 {
+			t.Fatalf("mail is signed with %d of the keys", signing)
+		}
+		for _, r := range Next(w.m.situation()).Reasons {
+			if r.Blocked {
+				t.Errorf("%s: %s", r.KeyID, r.Text)
+			}
+		}
+		for i := range w.m.assignments {
+			w.m.assignments[i].RotateRequested = w.m.now
+		}
+		w.pass(12*time.Hour, func() bool {
+			return settled() && !slices.ContainsFunc(w.in(Active), func(k *Key) bool { return before[k.ID] })
+		})
+	}
+}
+
 func TestTakenName(t *testing.T) {
 	w := newTown(t)
 	w.obey()

@@ -21,7 +21,7 @@ type Commit struct {
 	Outcome journal.Entry
 	// Keys are written by compare and swap on Revision: all planner-owned fields, the record and the holders' Want and Rank. A key with
 	// Revision 0 is new; its (domain, selector) must never have been bound before (fault.Conflict) unless the selector is a declared slot. Facts
-	// that agents reported are never written from here. Agents whose wishes changed get a new instruction version in the same transaction.
+	// that agents reported are never written from here, but that a new wish is not acknowledged. Agents whose wishes changed get a new instruction version in the same transaction.
 	Keys []Key
 	// Records that are not of managed keys, likewise.
 	Records  []Record

@@ -94,12 +94,15 @@ func (w *town) obey() {
 	if w.idle {
 		return
 	}
-	best := map[string]int{} // by assignment and algorithm
+	best := map[string]int{} // by stream and algorithm
+	of := func(k Key) string {
+		at := slices.IndexFunc(w.m.assignments, func(a inventory.Assignment) bool { return a.ID == k.AssignmentID })
+		return w.m.assignments[at].Stream + " " + familyOf(k.Algorithm)
+	}
 	for _, k := range w.m.keys {
 		for _, h := range k.Holders {
 			if h.Gone.IsZero() && h.Want == WantSign && h.Has {
-				at := k.AssignmentID + familyOf(k.Algorithm)
-				best[at] = max(best[at], h.Rank)
+				best[of(k)] = max(best[of(k)], h.Rank)
 			}
 		}
 	}
@@ -112,7 +115,7 @@ func (w *town) obey() {
 			if k.Value == "" {
 				k.Value = h.Value
 			}
-			if h.Signing = h.Want == WantSign && h.Rank == best[k.AssignmentID+familyOf(k.Algorithm)]; h.Signing {
+			if h.Signing = h.Want == WantSign && h.Rank == best[of(*k)]; h.Signing {
 				h.LastSigned = w.m.now
 			}
 			if k.Canary != "" && h.CanaryNonce != k.Canary {

@@ -30,7 +30,7 @@ func (s *Store) SaveInventory(ctx context.Context, by string, expect int64, next
 		if err != nil {
 			return err
 		}
-		a := &applying{tx: t, by: by, domains: map[string]bool{}, servers: map[string]bool{}}
+		a := &applying{tx: t, by: by, domains: map[string]bool{}, servers: map[string]bool{}, moved: map[string]bool{}, rewired: map[string]bool{}}
 		return a.apply(ctx, now, next)
 	})
 }
@@ -43,6 +43,8 @@ type applying struct {
 	everything bool              // every domain is touched
 	domains    map[string]bool   // touched ones
 	servers    map[string]bool   // whose instructions change
+	moved      map[string]bool   // domains that are written through another publisher than before
+	rewired    map[string]bool   // publishers that write in another way than before
 }
 
 // apply writes additions and changes from publishers to assignments, then what goes in the other direction, so that no row
@@ -107,8 +109,32 @@ func (a *applying) wake(ctx context.Context) error {
 	} else if err := a.touch(ctx, slices.Collect(maps.Keys(a.domains))...); err != nil {
 		return err
 	}
+	if err := a.askOthers(ctx); err != nil {
+		return err
+	}
 	_, err := a.bump(ctx, slices.Sorted(maps.Keys(a.servers)))
 	return err
+}
+
+// askOthers takes open changes back from whoever was asked to carry them out, where somebody else is to be asked now: the
+// planner asks at once. Every key and record gets a new revision, so that a planner that is asking just now starts over.
+func (a *applying) askOthers(ctx context.Context) error {
+	for _, where := range []struct {
+		which string
+		names map[string]bool
+	}{{`domain IN (SELECT name FROM domains WHERE publisher = $1)`, a.rewired}, {`domain = $1`, a.moved}} {
+		for _, name := range slices.Sorted(maps.Keys(where.names)) {
+			for _, statement := range []string{
+				`UPDATE keys SET revision = revision + 1 WHERE state <> 'removed' AND `,
+				`UPDATE records SET pending = 0, revision = revision + 1 WHERE gone = 0 AND `,
+			} {
+				if _, err := a.exec(ctx, statement+where.which, name); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // change is one noun that is added (Before is the zero value) or changed.

@@ -51,6 +51,12 @@ func (a *applying) publisher(ctx context.Context, c change[inventory.Publisher],
 			a.domains[d.Name] = true
 		}
 	}
+	// What it does with changes of others is no matter of who carries changes out, nor is where its secret lies.
+	before := c.before
+	before.Repair, before.KeyFile = p.Repair, p.KeyFile
+	if !c.added && before != p {
+		a.rewired[p.Name] = true
+	}
 	return a.saidOf("", "publisher", p.Name, c.added, c.before, c.after)
 }
 
@@ -118,7 +124,11 @@ func (a *applying) domain(ctx context.Context, c change[inventory.Domain]) error
 		return err
 	}
 	a.domains[c.name] = true
-	if !c.added && (c.before.NoKey != c.after.NoKey || c.before.Mode != c.after.Mode) {
+	if !c.added && c.before.Publisher != c.after.Publisher {
+		a.moved[c.name] = true
+	}
+	if !c.added && (c.before.NoKey != c.after.NoKey || c.before.Mode != c.after.Mode || c.before.Subdomains != c.after.Subdomains ||
+		written(c.before.Signing) != written(c.after.Signing)) {
 		if err := a.tellSigners(ctx, `SELECT signer_id FROM assignments WHERE domain = $1`, c.name); err != nil {
 			return err
 		}
@@ -141,7 +151,8 @@ func (a *applying) assignment(ctx context.Context, c change[inventory.Assignment
 		return err
 	}
 	a.domains[c.after.Domain] = true
-	if c.added || c.before.Stream != c.after.Stream || c.before.Bulk != c.after.Bulk || c.before.Ended.IsZero() != c.after.Ended.IsZero() {
+	if c.added || c.before.Stream != c.after.Stream || c.before.Bulk != c.after.Bulk || c.before.NoKey != c.after.NoKey ||
+		written(c.before.Subdomains) != written(c.after.Subdomains) || written(c.before.Signing) != written(c.after.Signing) || c.before.Ended.IsZero() != c.after.Ended.IsZero() {
 		if err := a.tellSigners(ctx, `SELECT id FROM signers WHERE id = $1`, c.after.SignerID); err != nil {
 			return err
 		}

@@ -59,9 +59,9 @@ func (s *Store) Domain(ctx context.Context, name string) (d inventory.Domain, er
 
 // domains reads the domains that a query's rest selects, by name.
 func (t *tx) domains(ctx context.Context, rest string, args ...any) ([]inventory.Domain, error) {
-	all, err := list(ctx, t, `SELECT d.name, d.mode, COALESCE(d.publisher, ''), d.no_key, d.dmarc, d.policy FROM domains d `+rest+` ORDER BY d.name`, args,
+	all, err := list(ctx, t, `SELECT d.name, d.mode, COALESCE(d.publisher, ''), d.no_key, d.subdomains, d.signing, d.dmarc, d.policy FROM domains d `+rest+` ORDER BY d.name`, args,
 		func(s scanner, d *inventory.Domain) error {
-			return s(&d.Name, &d.Mode, &d.Publisher, &d.NoKey, &d.DMARC, fromJSON(&d.Policy))
+			return s(&d.Name, &d.Mode, &d.Publisher, &d.NoKey, truth(&d.Subdomains), fromJSON(&d.Signing), &d.DMARC, fromJSON(&d.Policy))
 		})
 	if err != nil {
 		return nil, err
@@ -89,9 +89,14 @@ func (t *tx) saveDomain(ctx context.Context, d inventory.Domain) error {
 	if err != nil {
 		return err
 	}
-	if _, err := t.exec(ctx, `INSERT INTO domains (name, mode, publisher, no_key, dmarc, policy) VALUES ($1, $2, NULLIF($3, ''), $4, $5, $6)
-		ON CONFLICT (name) DO UPDATE SET mode = excluded.mode, publisher = excluded.publisher, no_key = excluded.no_key, dmarc = excluded.dmarc, policy = excluded.policy`,
-		d.Name, d.Mode, d.Publisher, d.NoKey, d.DMARC, policy); err != nil {
+	signing, err := toJSON(d.Signing)
+	if err != nil {
+		return err
+	}
+	if _, err := t.exec(ctx, `INSERT INTO domains (name, mode, publisher, no_key, subdomains, signing, dmarc, policy) VALUES ($1, $2, NULLIF($3, ''), `+marks(4, 5)+`)
+		ON CONFLICT (name) DO UPDATE SET mode = excluded.mode, publisher = excluded.publisher, no_key = excluded.no_key, subdomains = excluded.subdomains,
+		signing = excluded.signing, dmarc = excluded.dmarc, policy = excluded.policy`,
+		d.Name, d.Mode, d.Publisher, d.NoKey, d.Subdomains, signing, d.DMARC, policy); err != nil {
 		return err
 	}
 	if _, err := t.exec(ctx, `DELETE FROM domain_labels WHERE domain = $1`, d.Name); err != nil {

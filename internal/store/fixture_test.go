@@ -17,6 +17,7 @@ const (
 // smallFleet is two servers, a pool of both, a service and two domains.
 func smallFleet() inventory.State {
 	policy := inventory.DefaultPolicy()
+	fortnight, never, not := 14*24*time.Hour, time.Duration(0), false
 	return inventory.State{
 		Publishers: []inventory.Publisher{
 			{Name: "bind", Kind: inventory.PublisherRFC2136, Server: "192.0.2.1:53", KeyFile: "/etc/postseal/tsig.key", Repair: true},
@@ -30,14 +31,16 @@ func smallFleet() inventory.State {
 		},
 		Domains: []inventory.Domain{
 			{Name: testDomain, Mode: inventory.Managed, Labels: []string{"customers", "eu"}, Publisher: "bind", NoKey: inventory.NoKeyPass, Policy: policy},
-			{Name: "example.net", Mode: inventory.Managed, Publisher: "own", NoKey: inventory.NoKeyTempfail, DMARC: "v=DMARC1; p=none", Policy: policy},
+			{Name: "example.net", Mode: inventory.Managed, Publisher: "own", NoKey: inventory.NoKeyTempfail, DMARC: "v=DMARC1; p=none", Policy: policy,
+				Subdomains: true, Signing: inventory.Signing{Headers: []string{"X-A"}, Canonicalization: "relaxed/simple", Expire: &fortnight}},
 		},
 		Assignments: []inventory.Assignment{
 			{ID: "as_1", Domain: testDomain, SignerID: "srv_1", Stream: "default", Class: inventory.ClassManaged, Algorithms: []string{"rsa2048"}},
 			{ID: "as_2", Domain: testDomain, SignerID: "srv_2", Stream: "default", Class: inventory.ClassManaged, Algorithms: []string{"rsa2048"}, Slots: []string{"slot1", "slot2"}},
 			{ID: "as_3", Domain: testDomain, SignerID: "svc_1", Stream: "default", Class: inventory.ClassDelegated,
 				Records: []inventory.ServiceRecord{{Selector: "s1", Type: "CNAME", Value: "s1.domainkey.u1.wl.sendgrid.net"}}},
-			{ID: "as_4", Domain: "example.net", SignerID: "pool_1", Stream: "bulk", Class: inventory.ClassManaged, Algorithms: []string{"rsa2048"}, Bulk: true},
+			{ID: "as_4", Domain: "example.net", SignerID: "pool_1", Stream: "bulk", Class: inventory.ClassManaged, Algorithms: []string{"rsa2048"}, Bulk: true,
+				NoKey: inventory.NoKeyPass, Subdomains: &not, Signing: inventory.Signing{Oversign: []string{"Subject", "X-B"}, Expire: &never}},
 		},
 		Windows:      []inventory.Window{{Days: []time.Weekday{time.Saturday}, From: "22:00", To: "04:00", Zone: "Europe/Berlin"}},
 		NeedApproval: []string{"remove"},

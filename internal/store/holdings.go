@@ -37,7 +37,8 @@ type wish struct {
 }
 
 // tell writes the wishes of a key's holders where they changed, and gives those a new version of their instructions. all = every
-// holder gets one, whether its wishes changed or not. Facts are not touched; a holder that the key does not name any more stays.
+// holder gets one, whether its wishes changed or not. Facts are not touched, but for the acknowledgement of the former wish,
+// which says nothing about the new one (invariant 2); a holder that the key does not name any more stays.
 func (t *tx) tell(ctx context.Context, k lifecycle.Key, all bool) error {
 	have := map[string]wish{}
 	var told []string
@@ -74,7 +75,7 @@ func (t *tx) tell(ctx context.Context, k lifecycle.Key, all bool) error {
 		n, err := t.exec(ctx, `INSERT INTO holdings (key_id, server_id, want, rank, want_version, acked, has, value, signing, signed, last_signed,
 			canary_verified, canary_nonce, canary_problem, error, spoken, reported, skew, destroyed, gone)
 			SELECT $1, s.id, $3, CAST($4 AS BIGINT), CAST($5 AS BIGINT), '', 0, '', 0, 0, 0, 0, '', '', '', 0, 0, 0, 0, s.decommissioned FROM signers s WHERE s.id = $2
-			ON CONFLICT (key_id, server_id) DO UPDATE SET want = excluded.want, rank = excluded.rank, want_version = excluded.want_version`,
+			ON CONFLICT (key_id, server_id) DO UPDATE SET want = excluded.want, rank = excluded.rank, want_version = excluded.want_version, acked = ''`,
 			k.ID, w.server, w.want, w.rank, versions[w.server])
 		if err != nil {
 			return err

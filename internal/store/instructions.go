@@ -7,7 +7,6 @@ import (
 	"github.com/postseal/postseal/internal/agentapi"
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/fleet"
-	"github.com/postseal/postseal/internal/inventory"
 )
 
 // InstructionVersions returns the present instruction version of each of these servers; unknown ones are missing.
@@ -25,10 +24,10 @@ func (s *Store) InstructionVersions(ctx context.Context, serverIDs []string) (ma
 	return versions, err
 }
 
-// Instructions composes Version and Assignments for one server from the holdings, sorted by domain, stream and selector.
-// Keys that the holder has reported as destroyed are left out, and an assignment that has ended is left out with its last
-// key. Only an assignment that stands, of a domain that is managed, asks for deferring mail without a key.
-// fault.NotFound when there is no such server.
+// Instructions composes Version and Assignments for one server from the holdings, sorted by domain, stream and selector,
+// one entry for each domain and stream. Keys that the holder has reported as destroyed are left out, and an assignment that
+// has ended is left out with its last key. Only an assignment that stands, of a domain that is managed, asks for deferring
+// mail without a key. fault.NotFound when there is no such server.
 func (s *Store) Instructions(ctx context.Context, serverID string) (told agentapi.Instructions, err error) {
 	err = s.read(ctx, "compose instructions", func(t *tx) error {
 		told, err = t.instructionsFor(ctx, serverID)
@@ -47,7 +46,7 @@ func (t *tx) instructionsFor(ctx context.Context, serverID string) (told agentap
 	}
 	keys := map[string][]agentapi.Key{}
 	err = t.rows(ctx, `SELECT k.assignment_id, k.id, k.selector, k.algorithm, h.want, h.rank, k.value, k.canary
-		FROM holdings h JOIN keys k ON k.id = h.key_id WHERE h.server_id = $1 AND h.gone = 0 AND h.destroyed = 0 ORDER BY k.selector, k.id`,
+		FROM holdings h JOIN keys k ON k.id = h.key_id WHERE h.server_id = $1 AND h.gone = 0 AND h.destroyed = 0`,
 		[]any{serverID}, func(s scanner) error {
 			var assignment string
 			var k agentapi.Key
@@ -58,27 +57,21 @@ func (t *tx) instructionsFor(ctx context.Context, serverID string) (told agentap
 	if err != nil {
 		return told, err
 	}
-	err = t.rows(ctx, `SELECT a.id, a.domain, a.stream, a.bulk, a.ended, d.no_key, d.mode FROM assignments a JOIN domains d ON d.name = a.domain
+	all, err := list(ctx, t, `SELECT a.id, a.domain, a.stream, a.bulk, a.no_key, a.subdomains, a.signing, a.ended, d.mode, d.no_key, d.subdomains, d.signing,
+		CASE WHEN a.signer_id = $1 THEN 1 ELSE 0 END,
+		CASE WHEN EXISTS (SELECT 1 FROM signer_members m WHERE m.pool_id = a.signer_id AND m.server_id = $1) THEN 1 ELSE 0 END
+		FROM assignments a JOIN domains d ON d.name = a.domain
 		WHERE a.class = 'managed' AND a.id IN (SELECT id FROM assignments WHERE signer_id = $1
 		UNION SELECT p.id FROM assignments p JOIN signer_members m ON m.pool_id = p.signer_id WHERE m.server_id = $1
-		UNION SELECT k.assignment_id FROM holdings h JOIN keys k ON k.id = h.key_id WHERE h.server_id = $1 AND h.gone = 0 AND h.destroyed = 0)
-		ORDER BY a.domain, a.stream, a.id`, []any{serverID}, func(s scanner) error {
-		var a agentapi.Assignment
-		var ended time.Time
-		var mode inventory.Mode
-		if err := s(&a.ID, &a.Domain, &a.Stream, truth(&a.Bulk), at(&ended), &a.NoKey, &mode); err != nil {
+		UNION SELECT k.assignment_id FROM holdings h JOIN keys k ON k.id = h.key_id WHERE h.server_id = $1 AND h.gone = 0 AND h.destroyed = 0)`,
+		[]any{serverID}, func(s scanner, p *permission) error {
+			d := &p.domain
+			err := s(&p.ID, &p.Domain, &p.Stream, truth(&p.Bulk), &p.NoKey, fromJSON(&p.Subdomains), fromJSON(&p.Signing), at(&p.Ended),
+				&d.Mode, &d.NoKey, truth(&d.Subdomains), fromJSON(&d.Signing), truth(&p.own), truth(&p.member))
+			p.keys = keys[p.ID]
 			return err
-		}
-		a.Keys = keys[a.ID]
-		stands := ended.IsZero() && mode == inventory.Managed
-		if !stands {
-			a.NoKey = agentapi.NoKeyPass
-		}
-		if stands || len(a.Keys) > 0 {
-			told.Assignments = append(told.Assignments, a)
-		}
-		return nil
-	})
+		})
+	told.Assignments = compose(all)
 	return told, err
 }
 

@@ -26,6 +26,7 @@ var inventoryCases = map[string]func(*testing.T, *database){
 	"a server may be declared gone by an apply":  testGoneByApply,
 	"domains by page":                            testDomainPages,
 	"a situation has everything":                 testSituation,
+	"another publisher is asked at once":         testOtherPublisher,
 }
 
 // sorted is a state in the order in which it is read.
@@ -356,5 +357,82 @@ func testSituation(t *testing.T, db *database) {
 	if !got.Repair || !slices.Equal(ids, []string{"as_1", "as_3"}) || len(got.Keys) != 1 || len(got.Records) != 1 ||
 		!slices.Equal(got.Controls.NeedApproval, []string{"activate", "remove"}) {
 		t.Errorf("%+v", got)
+	}
+}
+
+// An open change that a person was asked for is taken back when the domain gets another publisher, or the publisher another
+// way to write: the planner asks the new one at once, and not when it would have asked the old one again.
+func testOtherPublisher(t *testing.T, db *database) {
+	s := db.filled(t)
+	ctx := t.Context()
+	save := func(f func(*inventory.State)) {
+		t.Helper()
+		state := get[inventory.State](t)(s.Inventory(ctx))
+		f(&state)
+		must(t, s.SaveInventory(ctx, "ann", state.Generation, state))
+	}
+	save(func(v *inventory.State) {
+		v.Windows = nil
+		v.Publishers = append(v.Publishers, inventory.Publisher{Name: "hand", Kind: inventory.PublisherManual, Contact: "dns@example.org"})
+		v.Domains[1].Publisher = "hand"
+	})
+	w := withKey(t, s, newKey("key_1", "as_1", "a", "srv_1"))
+	get[int64](t)(s.SaveReport(ctx, "srv_1", report(100, said("key_1", func(k *keyReport) { k.Has, k.Record = true, "v=DKIM1; p=AAAA" }))))
+	service := lifecycle.Record{ID: "rec_9", Domain: testDomain, Purpose: lifecycle.ForDelegated, AssignmentID: "as_3", Name: "s1._domainkey." + testDomain, Type: "CNAME",
+		Want: "s1.domainkey.u1.wl.sendgrid.net", Pending: true}
+	must(t, s.Commit(ctx, w, lifecycle.Commit{Records: []lifecycle.Record{service}}))
+	open := func() (n int) {
+		t.Helper()
+		return len(get[[]lifecycle.Record](t)(s.Records(ctx, RecordFilter{Domain: testDomain, Pending: true, Limit: 10})))
+	}
+	ask := func() lifecycle.Key {
+		t.Helper()
+		got := get[lifecycle.Situation](t)(s.Situation(ctx, testDomain))
+		k := got.Keys[0]
+		k.Record.Want, k.Record.Pending, k.Record.WrittenAt = k.Value, true, got.Now
+		got.Records[0].Pending = true
+		must(t, s.Commit(ctx, w, lifecycle.Commit{Keys: []lifecycle.Key{k}, Records: got.Records}))
+		if n := open(); n != 2 {
+			t.Fatalf("%d changes are open", n)
+		}
+		return keyNow(t, s, "key_1")
+	}
+	publishes := func() bool {
+		t.Helper()
+		return slices.ContainsFunc(lifecycle.Next(get[lifecycle.Situation](t)(s.Situation(ctx, testDomain))).Steps, func(step lifecycle.Step) bool {
+			return step.Kind == lifecycle.StepPublish && step.KeyID == "key_1"
+		})
+	}
+	domain := func(v *inventory.State) *inventory.Domain {
+		return &v.Domains[slices.IndexFunc(v.Domains, func(d inventory.Domain) bool { return d.Name == testDomain })]
+	}
+	hand := func(v *inventory.State) *inventory.Publisher {
+		return &v.Publishers[slices.IndexFunc(v.Publishers, func(p inventory.Publisher) bool { return p.Name == "hand" })]
+	}
+	for _, tc := range []struct {
+		what   string
+		change func(*inventory.State)
+		taken  bool // back
+	}{
+		{"a policy", func(v *inventory.State) { domain(v).Policy.TTL = 2 * time.Hour }, false},
+		{"what it does with changes of others", func(v *inventory.State) { hand(v).Repair = true }, false},
+		{"another person", func(v *inventory.State) { hand(v).Contact = "ops@example.org" }, true},
+		{"another kind", func(v *inventory.State) {
+			*hand(v) = inventory.Publisher{Name: "hand", Kind: inventory.PublisherRFC2136, Server: "192.0.2.1:53"}
+		}, true},
+		{"another publisher", func(v *inventory.State) { domain(v).Publisher = "bind" }, true},
+	} {
+		asked := ask()
+		if publishes() {
+			t.Fatalf("%s: it is asked again without a reason", tc.what)
+		}
+		save(tc.change)
+		if n := open(); (n == 0) != tc.taken || n == 1 || publishes() != tc.taken {
+			t.Errorf("%s: %d changes are open, asked at once: %v", tc.what, n, publishes())
+		}
+		// A planner that has just asked the old one writes nothing of that down.
+		if err := s.Commit(ctx, w, lifecycle.Commit{Keys: []lifecycle.Key{asked}}); (fault.CodeOf(err) == fault.Conflict) != tc.taken {
+			t.Errorf("%s: the planner that was asking: %v", tc.what, err)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"reflect"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -242,6 +243,22 @@ func testInstructionVersions(t *testing.T, db *database) {
 	change("nothing", false, false, saved(func(*inventory.State) {}))
 	change("a domain's DMARC policy", false, false, saved(func(v *inventory.State) { v.Domains[1].DMARC = "v=DMARC1; p=reject" }))
 	change("what becomes of mail without a key, pool's domain", true, true, saved(func(v *inventory.State) { v.Domains[0].NoKey = inventory.NoKeyPass }))
+	week := 7 * 24 * time.Hour
+	change("how a domain signs", true, true, saved(func(v *inventory.State) { v.Domains[1].Signing.Expire = &week }))
+	change("the same again", false, false, saved(func(v *inventory.State) { again := week; v.Domains[1].Signing.Expire = &again }))
+	change("subdomains of a domain", true, true, saved(func(v *inventory.State) { v.Domains[1].Subdomains = true }))
+	for what, f := range map[string]func(*inventory.Assignment){
+		"an assignment's no_key":    func(a *inventory.Assignment) { a.NoKey = inventory.NoKeyTempfail },
+		"an assignment's signing":   func(a *inventory.Assignment) { a.Signing.Headers = []string{"X-C"} },
+		"an assignment's subdomain": func(a *inventory.Assignment) { a.Subdomains = new(bool) },
+	} {
+		change(what, true, false, saved(func(v *inventory.State) {
+			f(&v.Assignments[slices.IndexFunc(v.Assignments, func(a inventory.Assignment) bool { return a.ID == "as_1" })])
+		}))
+	}
+	if k := keyNow(t, s, "key_1"); k.State != lifecycle.Published || k.Holders[0].Want != lifecycle.WantSign || k.Holders[0].Rank != 3 {
+		t.Errorf("a policy touched a key: %+v", k)
+	}
 	change("a bulk assignment", true, false, saved(func(v *inventory.State) {
 		for i := range v.Assignments {
 			if v.Assignments[i].ID == "as_1" {

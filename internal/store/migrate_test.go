@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -57,6 +58,27 @@ func TestUpgradeSQLite(t *testing.T) {
 	dir := t.TempDir()
 	load(t, "sqlite", filepath.Join(dir, SQLiteFile), version1)
 	upgraded(t, dir)
+}
+
+// What an older program let stand as acknowledged although the wish had changed since is not acknowledged after the upgrade.
+func TestUpgradeDropsOlderAcknowledgements(t *testing.T) {
+	for what, tc := range map[string]struct {
+		facts string
+		want  lifecycle.Want
+	}{
+		"the wish in force":       {`want = 'stop', acked = 'stop', want_version = 2`, lifecycle.WantStop},
+		"another wish":            {`want = 'stop', acked = 'sign', want_version = 2`, ""},
+		"the same word, not seen": {`want = 'stop', acked = 'stop', want_version = 3`, ""},
+	} {
+		dir := t.TempDir()
+		load(t, "sqlite", filepath.Join(dir, SQLiteFile), version1+"UPDATE holdings SET "+tc.facts+";\n")
+		s, err := Open(t.Context(), Options{Database: dir})
+		must(t, err)
+		if got := heldNow(t, s, "key_1", "srv_1").Acked; got != tc.want {
+			t.Errorf("%s: acked %q, want %q", what, got, tc.want)
+		}
+		must(t, s.Close())
+	}
 }
 
 func TestUpgradePostgres(t *testing.T) {
@@ -125,6 +147,11 @@ func upgraded(t *testing.T, database string) {
 	state := get[inventory.State](t)(s.Inventory(ctx))
 	if state.Generation != 7 || len(state.Domains) != 1 || len(state.Assignments) != 1 || len(state.Signers) != 2 || state.Domains[0].Labels[0] != "eu" {
 		t.Errorf("inventory %+v", state)
+	}
+	// What that program did not know says nothing: signatures are made as they were.
+	d, a := state.Domains[0], state.Assignments[0]
+	if d.Subdomains || a.Subdomains != nil || a.NoKey != "" || !reflect.DeepEqual(a.SigningIn(d), inventory.Signing{}) || a.NoKeyIn(d) != d.NoKey {
+		t.Errorf("domain %+v, assignment %+v", d, a)
 	}
 	situation := get[lifecycle.Situation](t)(s.Situation(ctx, "example.org"))
 	if len(situation.Keys) != 1 || situation.Keys[0].State != lifecycle.Active || situation.Keys[0].Record.Written != "v=DKIM1; p=AAAA" ||

@@ -215,9 +215,10 @@ func (t *tx) saveValues(ctx context.Context, values map[string]string) error {
 // saveFact writes the columns that belong to reports. reported and skew are written only when a report no longer speaks
 // of the key: until then the agent's own count.
 func (t *tx) saveFact(ctx context.Context, serverID string, h held) error {
-	_, err := t.exec(ctx, `UPDATE holdings SET acked = $1, has = $2, value = $3, signing = $4, signed = $5, last_signed = $6, canary_verified = $7,
+	// A wish that changed since the report was compared with it is not acknowledged by it.
+	_, err := t.exec(ctx, `UPDATE holdings SET acked = CASE WHEN want_version = $14 THEN $1 ELSE acked END, has = $2, value = $3, signing = $4, signed = $5, last_signed = $6, canary_verified = $7,
 		canary_nonce = $8, canary_problem = $9, error = $10, spoken = 1, destroyed = $11 WHERE key_id = $12 AND server_id = $13`,
-		h.Acked, h.Has, h.Value, h.Signing, h.Signed, h.LastSigned, h.CanaryVerified, h.CanaryNonce, h.CanaryProblem, h.Error, h.destroyed, h.ServerID, serverID)
+		h.Acked, h.Has, h.Value, h.Signing, h.Signed, h.LastSigned, h.CanaryVerified, h.CanaryNonce, h.CanaryProblem, h.Error, h.destroyed, h.ServerID, serverID, h.wantVersion)
 	return err
 }
 

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +25,8 @@ var reportCases = map[string]func(*testing.T, *database){
 	"what a report says is known":              testReportFacts,
 	"the first public half stays":              testFirstValue,
 	"a wish counts as taken when applied":      testAcked,
+	"an older acknowledgement does not count":  testAckedAgain,
+	"one entry for each domain and stream":     testOneEntry,
 	"a canary counts for its nonce only":       testCanaryFacts,
 	"retention starts with the last signature": testLastSigned,
 	"only facts make a domain due":             testReportDue,
@@ -146,7 +150,7 @@ func testAcked(t *testing.T, db *database) {
 	k := keyNow(t, s, "key_1")
 	k.Holders[0].Want = lifecycle.WantSign
 	must(t, s.Commit(ctx, w, lifecycle.Commit{Keys: []lifecycle.Key{k}}))
-	applied(told, lifecycle.WantHold)
+	applied(told, "") // the acknowledgement of the former wish went with it
 	sign := version()
 	// Something else changes: the wish still counts from the version that brought it.
 	k = keyNow(t, s, "key_1")
@@ -157,6 +161,64 @@ func testAcked(t *testing.T, db *database) {
 	}
 	applied(sign, lifecycle.WantSign)
 	applied(0, lifecycle.WantSign) // an agent that lost its memory has acknowledged it all the same
+}
+
+// An acknowledgement belongs to the wish in force: a holder that stopped once and was told to sign meanwhile has not stopped
+// again before it says so, whatever it said of the older wish (invariant 2).
+func testAckedAgain(t *testing.T, db *database) {
+	s := db.filled(t)
+	ctx := t.Context()
+	w := withKey(t, s, newKey("key_1", "as_1", "a", "srv_1"))
+	version := func() int64 { return get[map[string]int64](t)(s.InstructionVersions(ctx, []string{"srv_1"}))["srv_1"] }
+	wish := func(want lifecycle.Want, rank int) int64 {
+		t.Helper()
+		k := keyNow(t, s, "key_1")
+		k.Holders[0].Want, k.Holders[0].Rank = want, rank
+		must(t, s.Commit(ctx, w, lifecycle.Commit{Keys: []lifecycle.Key{k}}))
+		return version()
+	}
+	says := func(applied int64, signing bool) {
+		t.Helper()
+		get[int64](t)(s.SaveReport(ctx, "srv_1", report(applied, said("key_1", func(k *keyReport) { k.Has, k.Signing = true, signing }))))
+	}
+	stopped := func(when string, want bool) {
+		t.Helper()
+		if _, is := heldNow(t, s, "key_1", "srv_1").StoppedSigning(); is != want {
+			t.Errorf("%s: stopped is %v", when, is)
+		}
+	}
+	first := wish(lifecycle.WantStop, 0)
+	stopped("told to stop", false)
+	says(first, false)
+	stopped("acknowledged", true)
+	between := wish(lifecycle.WantSign, 2)
+	stopped("told to sign", false)
+	second := wish(lifecycle.WantStop, 0)
+	stopped("told to stop again", false)
+	says(between, false) // it did not sign at that moment, and may have begun since
+	stopped("a report of the wish before", false)
+	says(second, true)
+	stopped("it still signs", false)
+	says(second, false)
+	stopped("acknowledged again", true)
+
+	// A rank is part of the wish: who has acknowledged to sign with a key below others has not yet put it above them.
+	says(wish(lifecycle.WantSign, 3), true)
+	if acked := heldNow(t, s, "key_1", "srv_1").Acked; acked != lifecycle.WantSign {
+		t.Errorf("acked %q", acked)
+	}
+	wish(lifecycle.WantSign, 4)
+	if acked := heldNow(t, s, "key_1", "srv_1").Acked; acked != "" {
+		t.Errorf("acked %q of an older rank", acked)
+	}
+
+	// A wish that changes between reading what is known and writing what a report says is not acknowledged by the report.
+	must(t, s.write(ctx, "be late", func(t *tx) error {
+		return t.saveFact(ctx, "srv_1", held{Holding: lifecycle.Holding{ServerID: "key_1", Acked: lifecycle.WantStop, Has: true}, wantVersion: second})
+	}))
+	if h := heldNow(t, s, "key_1", "srv_1"); h.Acked != "" || h.Signing {
+		t.Errorf("a report that was overtaken left %+v", h)
+	}
 }
 
 func testCanaryFacts(t *testing.T, db *database) {
@@ -299,8 +361,14 @@ func testInstructions(t *testing.T, db *database) {
 		t.Fatalf("assignments: %+v", told.Assignments)
 	}
 	pool, own := told.Assignments[0], told.Assignments[1]
-	if pool.NoKey != agentapi.NoKeyTempfail || !pool.Bulk || pool.Stream != "bulk" || len(pool.Keys) != 0 || own.NoKey != agentapi.NoKeyPass || len(own.Keys) != 2 {
+	if pool.NoKey != agentapi.NoKeyPass || !pool.Bulk || pool.Stream != "bulk" || len(pool.Keys) != 0 || own.NoKey != agentapi.NoKeyPass || len(own.Keys) != 2 {
 		t.Errorf("assignments: %+v", told.Assignments)
+	}
+	if want := (agentapi.Signing{Headers: []string{"X-A"}, Oversign: []string{"Subject", "X-B"}, Canonicalization: "relaxed/simple"}); !reflect.DeepEqual(pool.Signing, want) || pool.Subdomains {
+		t.Errorf("what the pool's assignment says over its domain's: %+v, subdomains %v", pool.Signing, pool.Subdomains)
+	}
+	if !reflect.DeepEqual(own.Signing, agentapi.Signing{}) || own.Subdomains {
+		t.Errorf("where nobody says anything: %+v, subdomains %v", own.Signing, own.Subdomains)
 	}
 	want := agentapi.Key{ID: "key_1", Selector: "b", Algorithm: "rsa2048", Want: agentapi.WantSign, Rank: 4, Record: "v=DKIM1; p=AAAA", Canary: "canary_1"}
 	if own.Keys[0].Selector != "a" || own.Keys[1] != want {
@@ -321,6 +389,105 @@ func testInstructions(t *testing.T, db *database) {
 	}
 	if _, err := s.Instructions(ctx, "srv_9"); fault.CodeOf(err) != fault.NotFound {
 		t.Errorf("an unknown server: %v", err)
+	}
+}
+
+// A server may have several assignments for one domain and stream: one that ended and came back, and that of a pool. It is
+// told one entry, with the keys of all and the policy of the one that lives.
+func testOneEntry(t *testing.T, db *database) {
+	s := db.filled(t)
+	ctx := t.Context()
+	old := newKey("key_old", "as_1", "d", "srv_1")
+	old.Holders[0].Want, old.Holders[0].Rank = lifecycle.WantSign, 1
+	w := withKey(t, s, old)
+	change := func(f func(*inventory.State)) {
+		t.Helper()
+		state := get[inventory.State](t)(s.Inventory(ctx))
+		f(&state)
+		must(t, s.SaveInventory(ctx, "ann", state.Generation, state))
+	}
+	assignment := func(v *inventory.State, id string) *inventory.Assignment {
+		return &v.Assignments[slices.IndexFunc(v.Assignments, func(a inventory.Assignment) bool { return a.ID == id })]
+	}
+	entry := func(server string) agentapi.Assignment {
+		t.Helper()
+		var found []agentapi.Assignment
+		for _, a := range get[instructions](t)(s.Instructions(ctx, server)).Assignments {
+			if a.Domain == testDomain {
+				found = append(found, a)
+			}
+		}
+		if len(found) != 1 {
+			t.Fatalf("%d entries for one domain and stream: %+v", len(found), found)
+		}
+		return found[0]
+	}
+	keys := func(a agentapi.Assignment) (line string) {
+		for _, k := range a.Keys {
+			line += k.Selector + " " + string(k.Want) + ", "
+		}
+		return line
+	}
+	week := 7 * 24 * time.Hour
+	change(func(v *inventory.State) {
+		v.Domains[1].NoKey, v.Domains[1].Subdomains, v.Domains[1].Signing = inventory.NoKeyTempfail, true, inventory.Signing{Expire: &week}
+		gone := assignment(v, "as_1")
+		gone.Ended, gone.EndedBy, gone.Bulk = time.Now(), "ann", true
+	})
+	// While its key still signs mail the domain's word counts; when it has stopped nothing is done for the domain any more.
+	if e := entry("srv_1"); e.ID != "as_1" || e.NoKey != agentapi.NoKeyPass || !e.Subdomains || !e.Bulk {
+		t.Errorf("ended and still signing: %+v", e)
+	}
+	old = keyNow(t, s, "key_old")
+	old.Holders[0].Want, old.Holders[0].Rank = lifecycle.WantStop, 0
+	must(t, s.Commit(ctx, w, lifecycle.Commit{Keys: []lifecycle.Key{old}}))
+	if e := entry("srv_1"); e.NoKey != agentapi.NoKeyPass || e.Subdomains || keys(e) != "d stop, " {
+		t.Errorf("ended and stopped: %+v", e)
+	}
+
+	// It comes back, with an id that sorts before the ended one's.
+	change(func(v *inventory.State) {
+		v.Assignments = append(v.Assignments, inventory.Assignment{ID: "as_0", Domain: testDomain, SignerID: "srv_1", Stream: "default", Class: inventory.ClassManaged,
+			Algorithms: []string{"rsa2048"}, Signing: inventory.Signing{Canonicalization: "simple/simple"}})
+	})
+	fresh := newKey("key_new", "as_0", "b", "srv_1")
+	must(t, s.Commit(ctx, w, lifecycle.Commit{Keys: []lifecycle.Key{fresh}}))
+	want := agentapi.Signing{Canonicalization: "simple/simple", ExpireSeconds: 7 * 24 * 3600}
+	if e := entry("srv_1"); e.ID != "as_0" || e.NoKey != agentapi.NoKeyTempfail || !e.Subdomains || e.Bulk || keys(e) != "b hold, d stop, " || !reflect.DeepEqual(e.Signing, want) {
+		t.Errorf("it came back: %+v", e)
+	}
+	if k := keyNow(t, s, "key_old"); k.AssignmentID != "as_1" {
+		t.Errorf("the old key is in the books of %s", k.AssignmentID)
+	}
+
+	// The pool signs for the domain as well: what is said of the server itself counts, whatever the ids.
+	change(func(v *inventory.State) {
+		v.Assignments = append(v.Assignments, inventory.Assignment{ID: "as_00", Domain: testDomain, SignerID: "pool_1", Stream: "default", Class: inventory.ClassManaged,
+			Algorithms: []string{"rsa2048"}, NoKey: inventory.NoKeyPass, Bulk: true})
+	})
+	must(t, s.Commit(ctx, w, lifecycle.Commit{Keys: []lifecycle.Key{newKey("key_pool", "as_00", "c", "srv_1", "srv_2")}}))
+	if e := entry("srv_1"); e.ID != "as_0" || e.Bulk || e.NoKey != agentapi.NoKeyTempfail || keys(e) != "b hold, c hold, d stop, " {
+		t.Errorf("with a pool: %+v", e)
+	}
+	if e := entry("srv_2"); e.ID != "as_2" || keys(e) != "c hold, " {
+		t.Errorf("another member: %+v", e)
+	}
+	// Once its own is over, the pool's assignment has the word, although it is the older one's key that is left.
+	change(func(v *inventory.State) { assignment(v, "as_0").Ended = time.Now() })
+	if e := entry("srv_1"); e.ID != "as_00" || !e.Bulk || e.NoKey != agentapi.NoKeyPass || keys(e) != "b hold, c hold, d stop, " {
+		t.Errorf("the pool alone: %+v", e)
+	}
+	// Who leaves the pool defers no mail because of it.
+	change(func(v *inventory.State) {
+		assignment(v, "as_00").NoKey = inventory.NoKeyTempfail
+		for i := range v.Signers {
+			if v.Signers[i].ID == "pool_1" {
+				v.Signers[i].Members = []string{"srv_2"}
+			}
+		}
+	})
+	if e := entry("srv_1"); e.NoKey != agentapi.NoKeyPass || keys(e) != "b hold, c hold, d stop, " {
+		t.Errorf("after leaving the pool: %+v", e)
 	}
 }
 

@@ -14,6 +14,17 @@ type Domain struct {
 	NoKey     string   `json:"no_key" doc:"pass or tempfail: what becomes of mail that should be signed and cannot be"`
 	DMARC     string   `json:"dmarc,omitempty" doc:"complete value wanted at _dmarc"`
 	Policy    Policy   `json:"policy"`
+	// Subdomains and Signing are what the domain says; an assignment may say otherwise.
+	Subdomains bool    `json:"subdomains,omitempty" doc:"mail of subdomains without signers of their own is signed with d= of this domain"`
+	Signing    Signing `json:"signing,omitzero"`
+}
+
+// Signing is how signatures are made. What is left out is the default.
+type Signing struct {
+	Headers          []string `json:"headers,omitempty" doc:"header fields signed as often as they are present"`
+	Oversign         []string `json:"oversign,omitempty" doc:"header fields listed once more than they are present"`
+	Canonicalization string   `json:"canonicalization,omitempty" doc:"of header and body, such as relaxed/relaxed"`
+	ExpireSeconds    int64    `json:"expire_seconds,omitempty" doc:"how long a signature counts; 0 = for ever"`
 }
 
 // Policy is a domain's numbers, in seconds.
@@ -51,6 +62,9 @@ type Assignment struct {
 	Class      string          `json:"class"`
 	Algorithms []string        `json:"algorithms,omitempty"`
 	Bulk       bool            `json:"bulk,omitempty"`
+	NoKey      string          `json:"no_key,omitempty" doc:"as it counts: of the assignment, or else of its domain; empty for services"`
+	Subdomains bool            `json:"subdomains,omitempty" doc:"as it counts"`
+	Signing    Signing         `json:"signing,omitzero" doc:"as it counts"`
 	Records    []ServiceRecord `json:"records,omitempty"`
 	Slots      []string        `json:"slots,omitempty"`
 	Ended      bool            `json:"ended,omitempty"`
