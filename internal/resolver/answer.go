@@ -36,6 +36,7 @@ const (
 	DetailBudget      = "too many questions needed"    // the call's bound is used up
 	DetailTooLarge    = "too many records"             // at one name
 	DetailDisagree    = "servers of the target differ" // the zone behind a CNAME is not of one mind
+	DetailOversize    = "answer too large"             // in octets; only a Cache refuses for it
 )
 
 // Answer is what one server says about one name and type.
@@ -53,6 +54,7 @@ type Answer struct {
 
 	TTL               uint32 // seconds; the largest positive TTL seen along the chain
 	NegativeTTL       uint32 // seconds; min(SOA TTL, SOA MINIMUM), RFC 2308 §5, the largest along the chain; 0 when no SOA was seen
+	Keep              uint32 // seconds; recursive only: how long the answer may be kept, the smallest TTL along the chain (negative: RFC 2308 §5); 0 without a SOA
 	AuthenticatedData bool   // the AD bit; worth as much as the path to the recursive server
 	Bogus             bool   // recursive only: SERVFAIL, but an answer when validation is switched off
 	Truncated         bool   // UDP was too small, TCP was needed

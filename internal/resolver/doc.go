@@ -7,12 +7,13 @@
 //
 // What it promises:
 //
-//   - Zones are found again in each call; nothing is kept between calls. A recursive server is asked about the registered name
+//   - Zones are found again in each call; nothing is kept between calls, except by a Cache, which is for verifying mail only. A recursive server is asked about the registered name
 //     and about the addresses of name servers, never about the name in question, so that asking before a record is published
 //     does not plant a negative answer in the very cache that a receiver may use (RFC 2308, RFC 8020).
 //   - Replies are input from strangers. Every count and time has a bound in limits.go, names are checked before they are used,
 //     a reply must repeat id and question, only IN records at the asked name are read.
-//   - Asking changes nothing and keeps no goroutine: when a method returns, all that it started has ended.
+//   - Asking changes nothing and keeps no goroutine: when a method returns, all that it started has ended. A Cache is the exception: a
+//     question that others wait for outlives the caller that began it, by its own timeout at most.
 //
 // Names go in as people write them (internationalised, mixed case, trailing dot or not) and come out as lower-case A-labels without
 // trailing dot; the root is ".".
@@ -30,5 +31,8 @@
 //	authoritative.go  all servers of a zone, and the chain of CNAMEs behind the name
 //	recursive.go      recursive servers, and the client for one of them
 //	lookup.go         TXT, MX, address and PTR look-ups with the errors of package net
+//	cache.go          the cache in front of recursive servers: its bounds and what it holds
+//	cacheflight.go    one question for many callers
+//	cachelookup.go    the cached look-ups, and what is kept of an answer
 //	file.go           a resolver that answers from a JSON file
 package resolver

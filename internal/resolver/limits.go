@@ -58,3 +58,47 @@ const (
 	maxName  = 253
 	maxLabel = 63
 )
+
+// The bounds of a Cache.
+const (
+	// DefaultCacheEntries is how many answers are kept. A message asks some ten names, most of them shared with its sender's other mail:
+	// this holds the correspondents of a busy server for an hour.
+	DefaultCacheEntries = 16384
+
+	// DefaultCacheOctets is what the kept answers may take together, names and a fixed amount for each included: twice what that
+	// many typical answers need.
+	DefaultCacheOctets = 32 << 20
+
+	// DefaultCacheQuestions is how many questions are under way at once. Each has a socket and at most one reply of 64 KiB; a thousand
+	// questions a second with answers that take half a second stay below it.
+	DefaultCacheQuestions = 512
+
+	// DefaultCacheTimeout is the time for one question, whoever waits for it: two servers with two tries of two seconds, and the question
+	// that tells bogus from dead.
+	DefaultCacheTimeout = 10 * time.Second
+
+	// maxAnswerOctets is the longest answer that is used, counted in the text of its records. The longest key record of sense has 760 octets,
+	// the apex of a large company some 10 kB of verification tokens.
+	maxAnswerOctets = 16 << 10
+
+	// entryOctets is counted for each kept answer beside its text: the structures around it.
+	entryOctets = 320
+
+	// minPositive keeps records with TTL 0 from being asked for each of the signatures of one message.
+	minPositive = 5 * time.Second
+
+	// maxPositive is the longest that a record is kept, whatever its TTL says: a revoked key must not verify for weeks (RFC 2181
+	// §8 allows years).
+	maxPositive = 24 * time.Hour
+
+	// minNegative is for denials without SOA or with a TTL of zero, which RFC 2308 §5 wants asked again soon.
+	minNegative = 5 * time.Second
+
+	// maxNegative is the longest that a denial is kept: a fleet that is about to publish a key must not stay hidden longer than
+	// it waits itself before it signs.
+	maxNegative = 15 * time.Minute
+
+	// keepTrouble is how long a failure is kept: long enough that a dead server is not asked for each message, short enough
+	// that the next try of the sender finds it back (RFC 9520 §3.2 wants one second at least).
+	keepTrouble = 5 * time.Second
+)

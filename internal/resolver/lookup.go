@@ -86,15 +86,11 @@ func (r *Recursive) LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr
 
 // LookupAddr returns the names of the PTR records, with a trailing dot as in package net.
 func (r *Recursive) LookupAddr(ctx context.Context, addr string) ([]string, error) {
-	ip, err := netip.ParseAddr(addr)
+	arpa, err := reverse(addr)
 	if err != nil {
-		return nil, &net.DNSError{Err: "not an address", Name: addr, IsNotFound: true}
+		return nil, err
 	}
-	arpa, err := dns.ReverseAddr(ip.WithZone("").Unmap().String())
-	if err != nil {
-		return nil, &net.DNSError{Err: "not an address", Name: addr, IsNotFound: true}
-	}
-	rrs, err := r.lookup(ctx, strings.TrimSuffix(arpa, "."), dns.TypePTR)
+	rrs, err := r.lookup(ctx, arpa, dns.TypePTR)
 	if err != nil {
 		return nil, err
 	}
@@ -105,6 +101,19 @@ func (r *Recursive) LookupAddr(ctx context.Context, addr string) ([]string, erro
 		}
 	}
 	return names, nil
+}
+
+// reverse is the name under which an address points back.
+func reverse(addr string) (string, error) {
+	ip, err := netip.ParseAddr(addr)
+	if err != nil {
+		return "", &net.DNSError{Err: "not an address", Name: addr, IsNotFound: true}
+	}
+	arpa, err := dns.ReverseAddr(ip.WithZone("").Unmap().String())
+	if err != nil {
+		return "", &net.DNSError{Err: "not an address", Name: addr, IsNotFound: true}
+	}
+	return strings.TrimSuffix(arpa, "."), nil
 }
 
 // lookup returns the records that the first server with a usable answer has.
@@ -130,7 +139,7 @@ func (r *Recursive) lookup(ctx context.Context, name string, qtype uint16) ([]dn
 }
 
 // lookupError says an answer in the terms of package net.
-func lookupError(name string, a Answer) error {
+func lookupError(name string, a Answer) *net.DNSError {
 	e := &net.DNSError{Name: name, Server: a.Server}
 	switch a.Status {
 	case StatusNXDomain, StatusNoData:
@@ -139,7 +148,11 @@ func lookupError(name string, a Answer) error {
 		e.Err = a.Detail
 		e.IsTimeout = strings.HasSuffix(a.Detail, DetailTimeout)
 		// What stands in the zone does not go away by asking again.
-		e.IsTemporary = a.Detail != DetailLoop && a.Detail != DetailLong && a.Detail != DetailBadName && a.Detail != DetailConflict
+		e.IsTemporary = a.Detail != DetailLoop && a.Detail != DetailLong && a.Detail != DetailBadName && a.Detail != DetailConflict &&
+			a.Detail != DetailOversize
+		if a.Bogus {
+			e.Err = "bogus: the answer does not pass DNSSEC validation"
+		}
 	}
 	return e
 }

@@ -3,6 +3,7 @@ package resolver
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -43,12 +44,8 @@ func (r *Resolver) Recursive(ctx context.Context, name, rrtype string) ([]Answer
 	c := r.newCheck()
 	answers := make([]Answer, len(r.stub.servers))
 	each(len(answers), func(i int) {
-		a, _ := followAt(limited, c.ask, r.stub.servers[i], ascii, qtype)
-		if a.Rcode == dns.RcodeServerFailure && a.Status == StatusError {
-			unchecked, err := c.ask(limited, a.Server, question{name: ascii, qtype: qtype, recurse: true, noCheck: true})
-			a.Bogus = err == nil && (unchecked.msg.Rcode == dns.RcodeSuccess || unchecked.msg.Rcode == dns.RcodeNameError)
-		}
-		answers[i] = a
+		answers[i], _ = followAt(limited, c.ask, r.stub.servers[i], ascii, qtype)
+		answers[i].Bogus = answers[i].bogus(limited, c.ask, ascii, qtype)
 	})
 	if stop := interrupted(ctx, ascii); stop != nil {
 		return nil, stop
@@ -56,11 +53,47 @@ func (r *Resolver) Recursive(ctx context.Context, name, rrtype string) ([]Answer
 	return answers, nil
 }
 
+// First asks the configured recursive servers in order and returns the first answer that is evidence, or what the last one's trouble was. A
+// bogus answer (DNSSEC) ends it too: another server might not validate and would let through what this one refused. It is
+// StatusError when name or rrtype cannot be asked and when ctx ends.
+func (r *Resolver) First(ctx context.Context, name, rrtype string) Answer {
+	return r.stub.First(ctx, name, rrtype)
+}
+
+// First is Resolver.First.
+func (r *Recursive) First(ctx context.Context, name, rrtype string) Answer {
+	ascii, qtype, err := checked(name, rrtype)
+	if err != nil {
+		return Answer{Status: StatusError, Detail: DetailBadName}
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.total)
+	defer cancel()
+	var last Answer
+	for _, server := range r.servers {
+		last, _ = followAt(ctx, r.exchange.do, server, ascii, qtype)
+		last.Bogus = last.bogus(ctx, r.exchange.do, ascii, qtype)
+		if last.Status != StatusError || last.Bogus || ctx.Err() != nil {
+			break
+		}
+	}
+	return last
+}
+
+// bogus tells a SERVFAIL for wrong signatures from others: the same server has an answer when it shall not validate.
+func (a Answer) bogus(ctx context.Context, ask asker, name string, qtype uint16) bool {
+	if a.Status != StatusError || a.Rcode != dns.RcodeServerFailure {
+		return false
+	}
+	unchecked, err := ask(ctx, a.Server, question{name: name, qtype: qtype, recurse: true, noCheck: true})
+	return err == nil && (unchecked.msg.Rcode == dns.RcodeSuccess || unchecked.msg.Rcode == dns.RcodeNameError)
+}
+
 // followAt asks one recursive server and follows CNAMEs, first within its reply, else by asking it again. It returns the
 // records at the end of the chain too.
 func followAt(ctx context.Context, ask asker, server, name string, qtype uint16) (Answer, []dns.RR) {
 	a := Answer{Server: server, Status: StatusError}
 	seen := []string{name}
+	keep := uint32(math.MaxUint32)
 	for {
 		r, err := ask(ctx, server, question{name: name, qtype: qtype, recurse: true})
 		a.Truncated, a.Size = a.Truncated || r.truncated, max(a.Size, r.size)
@@ -71,7 +104,7 @@ func followAt(ctx context.Context, ask asker, server, name string, qtype uint16)
 		s := read(r.msg, name, qtype)
 		a.AuthenticatedData = s.ad && (a.AuthenticatedData || len(seen) == 1)
 		for s.kind == kindCNAME {
-			a.TTL = max(a.TTL, s.ttl)
+			a.TTL, keep = max(a.TTL, s.ttl), min(keep, s.keep)
 			if len(seen) == 1 {
 				a.Own = s.target
 			}
@@ -89,6 +122,12 @@ func followAt(ctx context.Context, ask asker, server, name string, qtype uint16)
 			continue
 		}
 		s.conclude(&a, qtype)
+		switch a.Status {
+		case StatusOK:
+			a.Keep = min(keep, s.keep)
+		case StatusNoData, StatusNXDomain:
+			a.Keep = min(keep, a.NegativeTTL)
+		}
 		return a, s.rrs
 	}
 }

@@ -31,6 +31,7 @@ type said struct {
 	rrs    []dns.RR // the records of the asked name and type
 	target string   // of the CNAME at the name, also beside records
 	ttl    uint32   // largest of the records or the CNAME
+	keep   uint32   // smallest of the records and the CNAME
 
 	soa *soa // of a negative reply, or the record itself when SOA was asked
 
@@ -53,7 +54,7 @@ func read(m *dns.Msg, name string, qtype uint16) said {
 		s.detail = rcodeName(m.Rcode)
 		return s
 	}
-	foreign := false
+	foreign, first := false, true
 	for _, rr := range m.Answer {
 		h := rr.Header()
 		if h.Class != dns.ClassINET || canonical(h.Name) != name {
@@ -75,7 +76,10 @@ func read(m *dns.Msg, name string, qtype uint16) said {
 		if h.Rrtype == qtype {
 			s.rrs = append(s.rrs, rr)
 		}
-		s.ttl = max(s.ttl, ttl(h))
+		if s.ttl = max(s.ttl, ttl(h)); first {
+			s.keep, first = ttl(h), false
+		}
+		s.keep = min(s.keep, ttl(h))
 	}
 	if len(s.rrs) > maxTXT {
 		return said{rcode: m.Rcode, detail: DetailTooLarge}
