@@ -2,6 +2,7 @@ package agent
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/postseal/postseal/internal/agentapi"
 )
@@ -145,4 +146,10 @@ func (c *choice) also(s *settings, t *Table, m *subject, first *assigned, list [
 		// A slice of its own: what it began as is the table's.
 		c.signing = append(c.signing[:len(c.signing):len(c.signing)], as.signing...)
 	}
+}
+
+// leaveOut takes a further key out that turned out not to be usable.
+func (c *choice) leaveOut(k *activeKey) {
+	c.alsoMissing++
+	c.signing = slices.DeleteFunc(slices.Clone(c.signing), func(other *activeKey) bool { return other == k })
 }

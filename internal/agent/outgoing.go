@@ -142,24 +142,21 @@ func (m *outgoing) start() error {
 	}
 	now := a.now()
 	var signings []dkim.Signing
-	used := m.choice.signing[:0:0]
 	for i, k := range m.choice.signing {
 		key, err := a.keys.Signer(k.id)
 		if err != nil {
 			a.keyFailed(k.id, err)
 			if i >= m.choice.primary {
-				m.choice.alsoMissing++
+				m.choice.leaveOut(k)
 				continue
 			}
 			m.fail(ReasonKeyUnavailable)
 			return fmt.Errorf("key %s: %w", k.id, err)
 		}
-		used = append(used, k)
 		how := k.how
 		how.Key, how.Time = key, now
 		signings = append(signings, how)
 	}
-	m.choice.signing = used
 	signer, err := dkim.NewSigner(signings...)
 	if err != nil {
 		m.fail(ReasonSignFailed)
@@ -299,6 +296,9 @@ func (m *outgoing) settle() {
 		level = slog.LevelInfo // forwarded mail, bounces: nothing to mend
 	case ReasonLoginMismatch, ReasonLoginNotAllowed:
 		attributes = append(attributes, slog.String("login", m.envelope.login))
+	}
+	if m.choice.reject && m.reason == m.choice.reason {
+		attributes = append(attributes, slog.Bool("refused", true))
 	}
 	m.log.LogAttrs(context.Background(), level, "not signed", append(attributes, slog.String("reason", string(m.reason)), slog.Bool("deferred", m.deferred()))...)
 }

@@ -337,6 +337,8 @@ func TestMistakesInRulesAreNamed(t *testing.T) {
 		{name: "network", text: "rules: [{match: {network: mx1}, sign: false}]", want: "match.network: \"mx1\""},
 		{name: "domain", text: "rules: [{domain: \"*.example.org\"}]", want: "rules[0].domain: \"*.example.org\" is not a domain to sign for"},
 		{name: "also", text: "rules: [{also: [a.example, {stream: x}]}]", want: "rules[0].also: \"\" is not a domain to sign for"},
+		{name: "unknown key of also", text: "rules:\n  - also:\n      - {domain: a.example, strem: x}\n", want: "unknown field \"strem\""},
+		{name: "no list of patterns", text: "rules:\n  - {match: {from: {a: b}}, sign: false}\n", want: "[2:"},
 		{name: "many also", text: "rules: [{also: [" + many(4, "a.example") + "]}]", want: "more than 4 signing domains"},
 		{name: "many rules", text: "rules: [" + many(maxRules+1, "{sign: true}") + "]", want: "rules: more than 1000"},
 		{name: "mismatch", text: "mismatch: {envelope: refuse}", want: "mismatch.envelope: \"refuse\" is none of sign, skip, reject", hint: "550 5.7.1"},
@@ -372,5 +374,36 @@ func TestMistakesInRulesAreNamed(t *testing.T) {
 	}
 	if _, err := ParseConfig([]byte("rules: [{match: {header: {" + fields.String() + "}}, sign: false}]")); err == nil || !strings.Contains(err.Error(), "more than 50 fields") {
 		t.Errorf("many fields: %v", err)
+	}
+}
+
+// BenchmarkRules is what as many rules as there may be cost a message that none of them matches.
+func BenchmarkRules(b *testing.B) {
+	var text strings.Builder
+	text.WriteString("rules:\n")
+	for i := range maxRules {
+		switch i % 4 {
+		case 0:
+			fmt.Fprintf(&text, "  - {match: {from: \"*@news%d.example.org\"}, stream: marketing}\n", i)
+		case 1:
+			fmt.Fprintf(&text, "  - {match: {header: {List-Id: \"*<*.lists%d.example.org>*\"}}, domain: lists.example.org}\n", i)
+		case 2:
+			fmt.Fprintf(&text, "  - {match: {login: \"user%d*@example.org\"}, sign: false}\n", i)
+		case 3:
+			fmt.Fprintf(&text, "  - {match: {from: \"/^no-?reply%d@/\"}, sign: false}\n", i)
+		}
+	}
+	s := settingsOf(b, text.String())
+	table := tableOf("example.org")
+	for name, value := range map[string]string{"plain": "Talk <talk.example.org>", "hostile": strings.Repeat("<.lists", maxRuleValue/7)} {
+		m := messageCase{e: envelope{login: "ann@example.org", from: "ann@example.org"}, header: []string{"List-Id: " + value}}.subject(s)
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if c := choose(s, table, m); c.reason != signed || c.rule != 0 {
+					b.Fatal(c)
+				}
+			}
+		})
 	}
 }
