@@ -119,7 +119,7 @@ func ParseConfig(content []byte) (Config, error) {
 		}
 	}
 	if _, err := compile(cfg); err != nil {
-		return Config{}, err
+		return Config{}, ruleLine(content, err)
 	}
 	return cfg, nil
 }

@@ -1,10 +1,13 @@
 package agent
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/goccy/go-yaml"
 
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/resolver"
@@ -146,6 +149,24 @@ func compileRules(list []Rule) (ruleset, error) {
 		set.rules = append(set.rules, r)
 	}
 	return set, nil
+}
+
+// ruleLine adds the line of a rule to what is wrong with it, because nobody counts to the four hundredth.
+func ruleLine(content []byte, err error) error {
+	message, hint := fault.Show(err)
+	var n int
+	if _, scanErr := fmt.Sscanf(message, "rules[%d].", &n); scanErr != nil {
+		return err
+	}
+	path, pathErr := yaml.PathString(fmt.Sprintf("$.rules[%d]", n))
+	if pathErr != nil {
+		return err
+	}
+	node, pathErr := path.ReadNode(bytes.NewReader(content))
+	if pathErr != nil {
+		return err
+	}
+	return fault.New(fault.Invalid, "line %d: %s", node.GetToken().Position.Line, message).WithHint("%s", hint)
 }
 
 func (set *ruleset) compile(in Rule) (rule, error) {

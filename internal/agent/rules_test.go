@@ -324,6 +324,7 @@ func TestMistakesInRulesAreNamed(t *testing.T) {
 		{name: "unknown condition", text: "rules:\n  - match: {form: a}\n", want: "[2:13] unknown field \"form\""},
 		{name: "unknown effect", text: "rules:\n  - {match: {from: a}, sing: false}\n", want: "[2:24] unknown field \"sing\""},
 		{name: "nothing changes", text: "rules: [{match: {from: a}}]", want: "rules[0].match: the rule changes nothing", hint: "sign: true"},
+		{name: "line of the rule", text: "domains: [a.example]\n\nrules:\n  # one\n  - sign: true\n  - match:\n      from: a\n      network: b\n    sign: false\n", want: "line 6: rules[1].match.network"},
 		{name: "contradiction", text: "rules: [{sign: true}, {sign: false, domain: a.example}]", want: "rules[1].sign: false goes with no other effect"},
 		{name: "empty pattern", text: "rules: [{match: {from: \"\"}, sign: false}]", want: "rules[0].match.from: an empty pattern", hint: "leave the condition out"},
 		{name: "not RE2", text: "rules: [{match: {from: \"/(?=a)/\"}, sign: false}]", want: "not a regular expression", hint: "RE2"},
