@@ -29,7 +29,7 @@ func newAgent() *cobra.Command {
 milter, and keeps in step with the control plane. Signing goes on when the control plane is away.`,
 	}
 	cmd.PersistentFlags().StringVar(&config, "config", defaultAgentConfig, "the agent's configuration `FILE`")
-	cmd.AddCommand(newAgentJoin(&config), newAgentRun(&config), newAgentStatus(&config))
+	cmd.AddCommand(newAgentJoin(&config), newAgentRun(&config), newAgentStatus(&config), newAgentExplain(&config))
 	return cmd
 }
 

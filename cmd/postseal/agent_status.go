@@ -70,16 +70,24 @@ func printAgentStatus(out io.Writer, s agent.Status) error {
 	}
 	row("control plane", s.ControlPlane.URL, contact)
 	for _, l := range s.Listeners {
-		row("listener", l.Address, "sign: "+l.Sign)
+		note := ""
+		if l.EightBit {
+			note = "8-bit mail signed: see disable_mime_output_conversion"
+		}
+		row("listener", l.Address, "sign: "+l.Sign, note)
 	}
 	row()
 	row("DOMAIN", "SELECTOR", "ALGORITHM", "STATE", "SIGNED", "LAST", "")
 	for _, a := range s.Assignments {
+		domain := a.Domain
+		if a.Stream != "" && a.Stream != "default" {
+			domain += " (" + a.Stream + ")"
+		}
 		if len(a.Keys) == 0 {
-			row(a.Domain, "-", "-", "no key", "", "", "")
+			row(domain, "-", "-", "no key", "", "", a.Problem)
 		}
 		for _, k := range a.Keys {
-			row(a.Domain, k.Selector, k.Algorithm, keyState(k), fmt.Sprint(k.Signed), ago(k.SignedAgeSeconds), k.Problem)
+			row(domain, k.Selector, k.Algorithm, keyState(k), fmt.Sprint(k.Signed), ago(k.SignedAgeSeconds), k.Problem)
 		}
 	}
 	for _, k := range s.Stored {
@@ -90,6 +98,13 @@ func printAgentStatus(out io.Writer, s agent.Status) error {
 		row("NOT SIGNED", "MESSAGES")
 		for _, reason := range slices.Sorted(maps.Keys(s.Unsigned)) {
 			row(reason, fmt.Sprint(s.Unsigned[reason]))
+		}
+	}
+	if len(s.Notes) > 0 {
+		row()
+		row("SIGNED, BUT", "MESSAGES")
+		for _, note := range slices.Sorted(maps.Keys(s.Notes)) {
+			row(note, fmt.Sprint(s.Notes[note]))
 		}
 	}
 	if len(s.Conditions) > 0 {

@@ -181,6 +181,28 @@ func TestAgentJoinRunStatus(t *testing.T) {
 		}
 	}
 
+	explain := func(message string, args ...string) (string, int) {
+		var out syncBuffer
+		root := newRoot()
+		root.SetOut(&out)
+		root.SetErr(&out)
+		root.SetIn(strings.NewReader(message))
+		code := run(t.Context(), root, append([]string{"agent", "explain", "--config", config}, args...))
+		return out.String(), code
+	}
+	if out, code := explain("From: ann@example.org\n\n", "--login", "ann", "--from", "<ann@example.org>", "--macro", "app=x"); code != 0 || !strings.Contains(out, "d=example.org s=s1") {
+		t.Errorf("explain: %d\n%s", code, out)
+	}
+	if out, code := explain("From: ann@example.net\n\n", "--outbound", "-"); code != 1 || !strings.Contains(out, "not signed, passed: not_assigned") {
+		t.Errorf("explain a foreign author: %d\n%s", code, out)
+	}
+	if out, code := explain("From: ann@example.org\n\n", "--client", "127.0.0.1"); code != 1 || !strings.Contains(out, "passes untouched") {
+		t.Errorf("explain mail of others: %d\n%s", code, out)
+	}
+	if out, code := explain("From: ann@example.org\n\n", "--client", "mx1"); code != 2 || !strings.Contains(out, "--client") {
+		t.Errorf("explain a wrong flag: %d\n%s", code, out)
+	}
+
 	// A broken file on SIGHUP changes nothing and is complained about; a good one is taken.
 	write(config, base+"listeners: [{adress: x}]\n")
 	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {

@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/postseal/postseal/dkim"
 	"github.com/postseal/postseal/internal/agentapi"
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/keystore"
@@ -43,9 +42,6 @@ type Agent struct {
 	controlPlane agentapi.ControlPlane
 	resolver     Resolver
 
-	// canonicalization is relaxed. Tests sign under simple too, where every octet that the MTA changes would show.
-	canonicalization dkim.Canonicalization
-
 	tables   *tables
 	counters *counters
 	slots    atomic.Int64 // messages under way
@@ -70,6 +66,9 @@ type Agent struct {
 // Errors are faults with a hint: a sealing key that is missing, a state directory that cannot be used, no identity.
 func New(cfg Config, deps Deps) (*Agent, error) {
 	set, err := compile(cfg)
+	if err == nil {
+		err = set.openLogins()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -223,6 +222,9 @@ func (a *Agent) Ready() <-chan struct{} { return a.ready }
 // resolver are those of the start.
 func (a *Agent) Reload(ctx context.Context, cfg Config) error {
 	set, err := compile(cfg)
+	if err == nil {
+		err = set.openLogins()
+	}
 	if err != nil {
 		return err
 	}

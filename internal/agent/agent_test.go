@@ -88,7 +88,6 @@ func (r *rig) start() *Agent {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	a.canonicalization = r.canon
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()
@@ -114,7 +113,11 @@ func (r *rig) start() *Agent {
 // assign adds an assignment with keys that are to be held.
 func (r *rig) assign(domain string, keys ...agentapi.Key) {
 	r.plane.want(func(in *agentapi.Instructions) {
-		in.Assignments = append(in.Assignments, agentapi.Assignment{ID: "as-" + domain, Domain: domain, Stream: "default", NoKey: agentapi.NoKeyPass, Keys: keys})
+		as := agentapi.Assignment{ID: "as-" + domain, Domain: domain, Stream: "default", NoKey: agentapi.NoKeyPass, Keys: keys}
+		if r.canon == dkim.Simple {
+			as.Signing.Canonicalization = "simple/simple"
+		}
+		in.Assignments = append(in.Assignments, as)
 	})
 }
 

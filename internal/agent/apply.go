@@ -85,7 +85,16 @@ func (f *fleetState) want(in agentapi.Instructions) (gone []string) {
 }
 
 func validAssignment(as *agentapi.Assignment) string {
-	if name, err := resolver.ToASCII(as.Domain); err != nil || name != as.Domain || strings.ContainsAny(name, "*/_") || name == "." {
+	if trouble := validDestination(as); trouble != "" {
+		return trouble
+	}
+	_, trouble := signingOf(as)
+	return trouble
+}
+
+// validDestination checks what says for whom an assignment is and what becomes of mail that it cannot sign.
+func validDestination(as *agentapi.Assignment) string {
+	if name, ok := signingDomain(as.Domain); !ok || name != as.Domain {
 		return fmt.Sprintf("%.100q is not a domain to sign for", as.Domain)
 	}
 	if as.NoKey != agentapi.NoKeyPass && as.NoKey != agentapi.NoKeyTempfail {

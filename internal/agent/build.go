@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"slices"
+
 	"github.com/postseal/postseal/dkim"
 	"github.com/postseal/postseal/internal/agentapi"
 )
@@ -34,36 +36,49 @@ func (a *Agent) rebuild() {
 }
 
 func (f *fleetState) table(checkRecord bool, c *counters) *Table {
-	t := &Table{version: f.wanted.Version, assigned: map[tableKey]*assigned{}, active: map[string]bool{}}
+	t := &Table{version: f.wanted.Version, active: map[string]bool{}}
 	for i := range f.wanted.Assignments {
 		as := &f.wanted.Assignments[i]
-		at := tableKey{as.Domain, as.Stream}
-		if validAssignment(as) != "" || t.assigned[at] != nil {
+		if validDestination(as) != "" || t.assigned[tableKey{as.Domain, as.Stream}] != nil {
 			continue
 		}
-		best := map[string]*keyState{}
-		for _, key := range as.Keys {
-			k := f.keys[key.ID]
-			if k == nil || k.assignment != as || k.refused != "" || k.key.Want != agentapi.WantSign || !k.usable(f, checkRecord) {
-				continue
-			}
-			fam := family(k.key.Algorithm)
-			if b := best[fam]; b == nil || k.key.Rank > b.key.Rank || k.key.Rank == b.key.Rank && k.id < b.id {
-				best[fam] = k
-			}
+		entry := &assigned{domain: as.Domain, noKey: as.NoKey, subdomains: as.Subdomains}
+		// An assignment whose way of signing is refused stays in the table without a key: its mail goes the way of no_key, and not
+		// that of an assignment above it.
+		how, trouble := signingOf(as)
+		if trouble == "" {
+			entry.signing = f.signing(as, how, checkRecord, c)
 		}
-		entry := &assigned{noKey: as.NoKey, bulk: as.Bulk}
-		for _, fam := range families {
-			k := best[fam]
-			if k == nil {
-				continue
-			}
+		for _, k := range entry.signing {
 			t.active[k.id] = true
-			entry.signing = append(entry.signing, &activeKey{id: k.id, domain: as.Domain, selector: k.key.Selector, count: c.key(k.id)})
 		}
-		t.assigned[at] = entry
+		t.add(as.Stream, entry)
 	}
 	return t
+}
+
+// signing picks the keys that sign for an assignment.
+func (f *fleetState) signing(as *agentapi.Assignment, how dkim.Signing, checkRecord bool, c *counters) (signing []*activeKey) {
+	best := [len(families)]*keyState{}
+	for _, key := range as.Keys {
+		k := f.keys[key.ID]
+		if k == nil || k.assignment != as || k.refused != "" || k.key.Want != agentapi.WantSign || !k.usable(f, checkRecord) {
+			continue
+		}
+		b := &best[slices.Index(families[:], family(k.key.Algorithm))]
+		if *b == nil || k.key.Rank > (*b).key.Rank || k.key.Rank == (*b).key.Rank && k.id < (*b).id {
+			*b = k
+		}
+	}
+	for _, k := range best {
+		if k == nil {
+			continue
+		}
+		how := how
+		how.Selector = k.key.Selector
+		signing = append(signing, &activeKey{id: k.id, domain: as.Domain, selector: k.key.Selector, how: how, count: c.key(k.id)})
+	}
+	return signing
 }
 
 // usable reports whether the key can sign, and its record was seen by ourselves.

@@ -43,7 +43,7 @@ func (a *Agent) canary(k *keyState, key crypto.Signer) ([]byte, error) {
 	fmt.Fprintf(&b, "From: Postseal canary <postmaster@%s>\r\nTo: postmaster@%s\r\nSubject: Postseal canary\r\nDate: %s\r\nMessage-ID: <%s@%s>\r\n%s: %s\r\n\r\n",
 		domain, domain, now.Format(time.RFC1123Z), strings.ToLower(rand.Text()), domain, agentapi.CanaryNonceHeader, nonce)
 	fmt.Fprintf(&b, "This message was never sent. It shows that selector %s signs for %s.\r\n", k.key.Selector, domain)
-	fields, err := dkim.SignMessage(bytes.NewReader(b.Bytes()), a.signing(domain, k.key.Selector, key, now, []string{agentapi.CanaryNonceHeader}))
+	fields, err := dkim.SignMessage(bytes.NewReader(b.Bytes()), canarySigning(domain, k.key.Selector, key, now, agentapi.CanaryNonceHeader))
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/postseal/postseal/internal/agentapi"
 )
@@ -12,73 +13,143 @@ const defaultStream = "default"
 // envelope is what is known of a message beside its content.
 type envelope struct {
 	outboundListener bool       // it came in where everything is ours
-	authenticated    bool       // {auth_authen} is not empty
+	login            string     // {auth_authen}; "" when nobody has logged in
 	daemonName       string     // {daemon_name}
 	client           netip.Addr // invalid when unknown or not an IP address
+	from             string     // envelope sender; "" for none
+	ourMacro         bool       // a macro has a value of outbound.macros
 }
 
 // ours says whether a message is one of the organisation's own. Loopback is never implied: content filters hand inbound mail back
 // over it.
 func ours(s *settings, e envelope) bool {
-	if e.outboundListener || e.authenticated || s.daemons[e.daemonName] {
-		return true
-	}
-	if !e.client.IsValid() || e.client.IsLoopback() {
-		return false
-	}
-	for _, n := range s.networks {
-		if n.Contains(e.client) {
+	return e.outboundListener || e.login != "" || e.ourMacro || s.daemons[e.daemonName] || !e.client.IsLoopback() && within(s.networks, e.client)
+}
+
+// ourMacro reports whether a macro has one of the values that make a message ours.
+func (s *settings) ourMacro(value func(string) string) bool {
+	for name, values := range s.Outbound.Macros {
+		if contains(values, value(name)) {
 			return true
 		}
 	}
 	return false
 }
 
-// author is what end of headers tells of the author: the values of the From fields, and the stream that a local rule named.
+// author is what end of headers tells of the author: the values of the From fields.
 type author struct {
-	from   []string // at most two are kept; more is not different from two
-	stream string   // "" = default
+	from []string // at most two are kept; more is not different from two
 }
 
 // choice is what is to be done with a message of ours.
 type choice struct {
-	domain  string
+	domain  string         // of the author, or what a rule says instead
 	noKey   agentapi.NoKey // what becomes of it when it cannot be signed
-	signing []*activeKey   // at least one when reason is signed
-	bulk    bool
+	signing []*activeKey   // from the top; at least one when reason is signed
+	primary int            // how many of them are the first domain's; without one of the others the message is signed all the same
+	rule    int            // number of the rule that matched, 0 for none
+	reject  bool           // refuse it for good, for this reason
 	reason  Reason
+
+	streamUnknown bool
+	alsoMissing   int // further signatures that are left out
 }
 
-// choose is the whole decision which keys sign a message. It depends on its arguments only. The domain must be assigned itself: an
-// assignment of a parent domain does not sign for the names below it.
-func choose(t *Table, allowed map[string]bool, a author) choice {
-	pass := choice{noKey: agentapi.NoKeyPass}
+// choose is the whole decision which keys sign a message. It depends on its arguments only. In this order: who is the author; what does
+// the first rule that matches say; is there an assignment, and does agent.yaml allow it; does the author fit envelope and login; is there
+// a key; which further signatures are there.
+func choose(s *settings, t *Table, m *subject) choice {
+	c := choice{noKey: agentapi.NoKeyPass}
 	switch {
-	case len(a.from) > 1:
-		pass.reason = ReasonFromMultipleFields
-		return pass
-	case len(a.from) == 0:
-		pass.reason = ReasonFromMissing
-		return pass
+	case len(m.author.from) > 1:
+		c.reason = ReasonFromMultipleFields
+		return c
+	case len(m.author.from) == 0:
+		c.reason = ReasonFromMissing
+		return c
 	}
-	if pass.domain, pass.reason = authorDomain(a.from[0]); pass.reason != signed {
-		return pass
+	from, reason := authorAddress(m.author.from[0])
+	c.domain, c.reason = from.domain, reason
+	if c.reason != signed {
+		return c
 	}
-	if a.stream == "" {
-		a.stream = defaultStream
+	r := s.rules.first(m, from)
+	own := true // sign for the author's domain
+	if r != nil {
+		c.rule = r.number
+		if r.unsigned {
+			c.reason = ReasonRule
+			return c
+		}
+		if r.domain != "" {
+			own, c.domain = false, r.domain
+		}
 	}
-	assigned := t.lookup(pass.domain, a.stream)
-	if assigned == nil {
-		pass.reason = ReasonNotAssigned
-		return pass
+	as, unknown := t.find(c.domain, m.stream(r), own)
+	if as == nil {
+		c.reason = ReasonNotAssigned
+		return c
 	}
-	if allowed != nil && !allowed[pass.domain] {
-		pass.reason = ReasonNotAllowed
-		return pass
+	if s.allowed != nil && !s.allowed[as.domain] {
+		c.reason = ReasonNotAllowed
+		return c
 	}
-	c := choice{domain: pass.domain, noKey: assigned.noKey, signing: assigned.signing, bulk: assigned.bulk}
-	if len(c.signing) == 0 {
+	if c.reason, c.reject = s.permit(m, as, c.domain, own); c.reason != signed {
+		return c
+	}
+	c.noKey, c.signing, c.primary, c.streamUnknown = as.noKey, as.signing, len(as.signing), unknown
+	if c.primary == 0 {
 		c.reason = ReasonNoKey
+		return c
+	}
+	if r != nil {
+		c.also(s, t, m, as, r.also)
 	}
 	return c
+}
+
+// permit says why the sender must not have a signature for an assignment, and whether that is the end of the message.
+func (s *settings) permit(m *subject, as *assigned, domain string, own bool) (why Reason, reject bool) {
+	if own {
+		if why, what := s.mismatch(&m.envelope, domain); why != signed {
+			return why, what == mismatchReject
+		}
+	}
+	// Below an assignment both names count: what the signature says, and what From says.
+	if !s.loginMay(m, as.domain) || domain != as.domain && !s.loginMay(m, domain) {
+		return ReasonLoginNotAllowed, s.logins.reject
+	}
+	return signed, false
+}
+
+// loginMay reports whether the map of logins lets the sender sign for a domain. It has no say over senders without a login.
+func (s *settings) loginMay(m *subject, domain string) bool {
+	return s.logins == nil || m.envelope.login == "" || s.logins.may(m.envelope.login, domain)
+}
+
+// also adds the further signatures.
+func (c *choice) also(s *settings, t *Table, m *subject, first *assigned, list []Also) {
+	done := [maxSigningDomains]*assigned{first}
+	n := 1
+	for _, also := range list {
+		as, unknown := t.find(also.Domain, also.Stream, false)
+		if as == nil || len(as.signing) == 0 || s.allowed != nil && !s.allowed[as.domain] || !s.loginMay(m, as.domain) {
+			c.alsoMissing++
+			continue
+		}
+		c.streamUnknown = c.streamUnknown || unknown
+		if again := done[0] == as || done[1] == as || done[2] == as; again {
+			continue
+		}
+		done[n] = as
+		n++
+		// A slice of its own: what it began as is the table's.
+		c.signing = append(c.signing[:len(c.signing):len(c.signing)], as.signing...)
+	}
+}
+
+// leaveOut takes a further key out that turned out not to be usable.
+func (c *choice) leaveOut(k *activeKey) {
+	c.alsoMissing++
+	c.signing = slices.DeleteFunc(slices.Clone(c.signing), func(other *activeKey) bool { return other == k })
 }

@@ -34,6 +34,10 @@ type Config struct {
 	SealingKey     SealingKey `yaml:"sealing_key"`
 	Listeners      []Listener `yaml:"listeners"`
 	Outbound       Outbound   `yaml:"outbound"`
+	Rules          []Rule     `yaml:"rules"`        // exceptions; the first that matches counts
+	Stream         Stream     `yaml:"stream"`       // what names a message's stream
+	Mismatch       Mismatch   `yaml:"mismatch"`     // authors that fit neither envelope nor login
+	Logins         Logins     `yaml:"logins"`       // which login may sign for which domain
 	Domains        []string   `yaml:"domains"`      // the only domains that may be signed for; empty = all that are assigned
 	Resolver       []string   `yaml:"resolver"`     // recursive servers, ADDR:PORT; empty = the system's
 	CheckRecord    string     `yaml:"check_record"` // before_first_use (default) or off
@@ -59,8 +63,9 @@ type Listener struct {
 
 // Outbound says which mail on listeners with sign: auto is ours, beside that of authenticated senders.
 type Outbound struct {
-	Listeners []string `yaml:"listeners"` // values of the macro {daemon_name}
-	Networks  []string `yaml:"networks"`  // client addresses; never loopback
+	Listeners []string         `yaml:"listeners"` // values of the macro {daemon_name}
+	Networks  []string         `yaml:"networks"`  // client addresses; never loopback
+	Macros    map[string]Words `yaml:"macros"`    // other macros, at MAIL, and the values that make a message ours
 }
 
 // Log says how the agent logs to standard error.
@@ -114,7 +119,7 @@ func ParseConfig(content []byte) (Config, error) {
 		}
 	}
 	if _, err := compile(cfg); err != nil {
-		return Config{}, err
+		return Config{}, ruleLine(content, err)
 	}
 	return cfg, nil
 }
@@ -128,6 +133,12 @@ type settings struct {
 	allowed     map[string]bool // nil = all
 	checkRecord bool
 	signLong    bool
+
+	rules               ruleset
+	stream              streamSource
+	onEnvelope, onLogin onMismatch
+	logins              *loginMap // nil = every login may sign for every domain
+	macros              []string  // what an MTA is asked for beside the usual
 }
 
 // statusPath is the status socket, "" when there is none.
@@ -163,6 +174,9 @@ func compile(cfg Config) (*settings, error) {
 		return nil, err
 	}
 	if err := s.compileOutbound(); err != nil {
+		return nil, err
+	}
+	if err := s.compileSigning(); err != nil {
 		return nil, err
 	}
 	for _, d := range cfg.Domains {

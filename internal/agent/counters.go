@@ -24,15 +24,19 @@ type counters struct {
 	dirty  atomic.Bool
 	reason map[Reason]*atomic.Uint64 // never changed after newCounters
 	warned atomic.Uint64             // signed messages with 8-bit content
+	notes  map[Note]*atomic.Uint64   // never changed after newCounters
 
 	mu   sync.Mutex
 	keys map[string]*keyCount
 }
 
 func newCounters(now func() time.Time) *counters {
-	c := &counters{watch: stopwatch{now: now, start: now()}, reason: map[Reason]*atomic.Uint64{}, keys: map[string]*keyCount{}}
+	c := &counters{watch: stopwatch{now: now, start: now()}, reason: map[Reason]*atomic.Uint64{}, notes: map[Note]*atomic.Uint64{}, keys: map[string]*keyCount{}}
 	for _, r := range reasons {
 		c.reason[r] = new(atomic.Uint64)
+	}
+	for _, n := range notes {
+		c.notes[n] = new(atomic.Uint64)
 	}
 	return c
 }
@@ -74,6 +78,24 @@ func (c *counters) unsigned(r Reason) {
 	}
 }
 
+// note counts one message that was signed, and something about it.
+func (c *counters) note(n Note) {
+	if at := c.notes[n]; at != nil {
+		at.Add(1)
+		c.dirty.Store(true)
+	}
+}
+
+func (c *counters) noteTotals() map[string]uint64 {
+	out := map[string]uint64{}
+	for n, at := range c.notes {
+		if v := at.Load(); v > 0 {
+			out[string(n)] = v
+		}
+	}
+	return out
+}
+
 // age is how long ago the key last signed; ok is false when it never did.
 func (c *counters) age(k *keyCount) (age time.Duration, ok bool) {
 	last := k.last.Load()
@@ -101,6 +123,7 @@ type savedCounters struct {
 	Keys     map[string]savedKey `json:"keys"`
 	Unsigned map[string]uint64   `json:"unsigned"`
 	EightBit uint64              `json:"eight_bit"`
+	Notes    map[string]uint64   `json:"notes,omitempty"`
 }
 
 type savedKey struct {
@@ -109,7 +132,7 @@ type savedKey struct {
 }
 
 func (c *counters) snapshot() savedCounters {
-	s := savedCounters{Unix: c.watch.now().UnixMilli(), Keys: map[string]savedKey{}, Unsigned: c.reasonTotals(), EightBit: c.warned.Load()}
+	s := savedCounters{Unix: c.watch.now().UnixMilli(), Keys: map[string]savedKey{}, Unsigned: c.reasonTotals(), Notes: c.noteTotals(), EightBit: c.warned.Load()}
 	s.Boot, s.Uptime = bootClock()
 	c.mu.Lock()
 	keys := maps.Clone(c.keys)
@@ -145,6 +168,11 @@ func (c *counters) restore(s savedCounters) {
 	for r, n := range s.Unsigned {
 		if at := c.reason[Reason(r)]; at != nil {
 			at.Store(n)
+		}
+	}
+	for n, v := range s.Notes {
+		if at := c.notes[Note(n)]; at != nil {
+			at.Store(v)
 		}
 	}
 	c.warned.Store(s.EightBit)

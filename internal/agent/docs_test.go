@@ -30,6 +30,11 @@ func TestThePageNamesEveryReasonAndSetting(t *testing.T) {
 			t.Errorf("the reason %s is missing", r)
 		}
 	}
+	for _, n := range notes {
+		if !strings.Contains(page, "`"+string(n)+"`") {
+			t.Errorf("the note %s is missing", n)
+		}
+	}
 	var settings func(prefix string, of reflect.Type)
 	settings = func(prefix string, of reflect.Type) {
 		for i := range of.NumField() {

@@ -13,47 +13,53 @@ const maxFrom = 8 << 10
 // maxCommentDepth bounds nested comments.
 const maxCommentDepth = 16
 
-// authorDomain returns the domain of the one address in the value of a From field, as lower-case A-labels.
+// authorDomain returns the domain of authorAddress.
+func authorDomain(value string) (string, Reason) {
+	a, reason := authorAddress(value)
+	return a.domain, reason
+}
+
+// authorAddress returns the one address in the value of a From field, its domain as lower-case A-labels.
 //
 // It is strict, because readers of mail differ where the text is odd, and a signature on something that a reader takes for another
 // author is worse than none (reference/standards.md A3): RFC 5322 §3.4 without the obsolete forms, one mailbox, no group, no
 // route, no domain literal, and UTF-8 as RFC 6532 allows it. The address may stand alone or in angle brackets after a phrase. A
 // phrase that itself looks like an address is allowed only in quotes or encoded words, as every mail program writes it.
-func authorDomain(value string) (string, Reason) {
+func authorAddress(value string) (address, Reason) {
 	if len(value) > maxFrom || !utf8.ValidString(value) {
-		return "", ReasonFromUnparsable
+		return address{}, ReasonFromUnparsable
 	}
 	l := fromLexer{rest: value}
 	tokens, ok := l.all()
 	if !ok {
-		return "", ReasonFromUnparsable
+		return address{}, ReasonFromUnparsable
 	}
 	if reason := manyMailboxes(tokens); reason != signed {
-		return "", reason
+		return address{}, reason
 	}
 	if len(tokens) == 0 {
-		return "", ReasonFromUnparsable
+		return address{}, ReasonFromUnparsable
 	}
 	spec := tokens
 	if i := indexSpecial(tokens, '<'); i >= 0 {
 		if !phrase(tokens[:i]) {
-			return "", ReasonFromUnparsable
+			return address{}, ReasonFromUnparsable
 		}
 		last := len(tokens) - 1
 		if tokens[last].special != '>' {
-			return "", ReasonFromUnparsable
+			return address{}, ReasonFromUnparsable
 		}
 		spec = tokens[i+1 : last]
 	}
-	domain, ok := addrSpec(spec)
+	local, domain, ok := addrSpec(spec)
 	if !ok {
-		return "", ReasonFromUnparsable
+		return address{}, ReasonFromUnparsable
 	}
 	ascii, err := resolver.ToASCII(domain)
 	if err != nil || strings.ContainsAny(ascii, "*/_") || ascii == "." {
-		return "", ReasonFromUnparsable
+		return address{}, ReasonFromUnparsable
 	}
-	return ascii, signed
+	return address{local, ascii}, signed
 }
 
 // manyMailboxes names what goes beyond one mailbox.
@@ -77,27 +83,35 @@ func phrase(tokens []fromToken) bool {
 	return true
 }
 
-// addrSpec takes local-part "@" domain and returns the domain. White space and comments between the parts are an obsolete form
+// addrSpec takes local-part "@" domain and returns both as written. White space and comments between the parts are an obsolete form
 // that readers treat differently.
-func addrSpec(tokens []fromToken) (domain string, ok bool) {
+func addrSpec(tokens []fromToken) (localPart, domain string, ok bool) {
 	for i, t := range tokens {
 		if i > 0 && t.spaced {
-			return "", false
+			return "", "", false
 		}
 	}
 	at := indexSpecial(tokens, '@')
 	if at < 1 || indexSpecial(tokens[at+1:], '@') >= 0 {
-		return "", false
+		return "", "", false
 	}
 	local, host := tokens[:at], tokens[at+1:]
 	if !(len(local) == 1 && local[0].special == 0) && !dotAtom(local) || !dotAtom(host) {
-		return "", false
+		return "", "", false
+	}
+	return textOf(local), textOf(host), true
+}
+
+// textOf puts tokens together again that stand side by side.
+func textOf(tokens []fromToken) string {
+	if len(tokens) == 1 {
+		return tokens[0].text
 	}
 	var b strings.Builder
-	for _, t := range host {
+	for _, t := range tokens {
 		b.WriteString(t.text)
 	}
-	return b.String(), true
+	return b.String()
 }
 
 // dotAtom is atoms with one dot between each two.
@@ -124,7 +138,7 @@ func indexSpecial(tokens []fromToken, special byte) int {
 
 // fromToken is an atom, a quoted string, or one special.
 type fromToken struct {
-	text    string // as written, for atoms and specials
+	text    string // as written
 	special byte   // 0 for atoms and quoted strings
 	quoted  bool
 	spaced  bool // white space or a comment stands before it
@@ -204,8 +218,9 @@ func (l *fromLexer) quotedString() (fromToken, bool) {
 	for i := 1; i < len(l.rest); i++ {
 		switch c := l.rest[i]; {
 		case c == '"':
+			t := fromToken{text: l.rest[:i+1], quoted: true}
 			l.rest = l.rest[i+1:]
-			return fromToken{quoted: true}, true
+			return t, true
 		case c == '\\':
 			i++
 			if i == len(l.rest) || l.rest[i] < ' ' && l.rest[i] != '\t' {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -22,6 +23,15 @@ type socket struct {
 	spec   atomic.Pointer[listenSpec]
 	addr   net.Addr
 	server milter.Server
+
+	eightBit atomic.Bool // 8-bit mail was signed
+}
+
+// warnEightBit says once what breaks the signatures of 8-bit mail.
+func (s *socket) warnEightBit(log *slog.Logger, queueID string) {
+	if s.eightBit.CompareAndSwap(false, true) {
+		log.Warn("signed mail with 8-bit content: the signature breaks if this MTA converts it for receivers without 8BITMIME; Postfix leaves it alone with disable_mime_output_conversion = yes (said once for each listener)", "queue_id", queueID)
+	}
 }
 
 // listen opens the socket and serves it until shutdown.

@@ -29,6 +29,7 @@ func simpleMail(from, text string) mail {
 // mta is the MTA's end of one milter connection; it speaks as Postfix does.
 type mta struct {
 	t       testing.TB
+	sender  string // of the messages to come; "" for none
 	client  *milter.Client
 	session *milter.ClientSession
 	macros  *milter.MacroBag
@@ -36,6 +37,7 @@ type mta struct {
 
 type mtaOptions struct {
 	daemon, auth, client string
+	macros               map[string]string // others
 	options              []milter.Option
 }
 
@@ -50,12 +52,15 @@ func dialMTA(t testing.TB, a *Agent, listener int, o mtaOptions) *mta {
 	if o.auth != "" {
 		macros.Set(milter.MacroAuthAuthen, o.auth)
 	}
+	for name, value := range o.macros {
+		macros.Set(milter.MacroName(name), value)
+	}
 	c := milter.NewClient(addr.Network(), addr.String(), append([]milter.Option{milter.WithOfferedMaxData(milter.DataSize64K)}, o.options...)...)
 	s, err := c.Session(macros)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &mta{t: t, client: c, session: s, macros: macros}
+	m := &mta{t: t, sender: "sender@example.org", client: c, session: s, macros: macros}
 	t.Cleanup(func() { _ = s.Close() })
 	if o.client == "" {
 		o.client = "192.0.2.7"
@@ -91,7 +96,7 @@ func (m *mta) send(msg mail, chunk int) outcome {
 }
 
 func (m *mta) trySend(msg mail, chunk int) (outcome, error) {
-	act, err := m.session.Mail("<sender@example.org>", "")
+	act, err := m.session.Mail(m.sender, "")
 	if err != nil {
 		return outcome{}, fmt.Errorf("MAIL: %w", err)
 	}
@@ -145,6 +150,10 @@ func (m *mta) trySend(msg mail, chunk int) (outcome, error) {
 	var top bytes.Buffer
 	header := msg.header
 	for _, c := range changes {
+		if c.Type == milter.ActionChangeHeader && c.HeaderValue == "" {
+			header = withoutField(header, c.HeaderName, int(c.HeaderIndex))
+			continue
+		}
 		if c.Type != milter.ActionInsertHeader || c.HeaderIndex != 0 {
 			return outcome{}, fmt.Errorf("the milter wants %v", c)
 		}
@@ -157,6 +166,19 @@ func (m *mta) trySend(msg mail, chunk int) (outcome, error) {
 	top.WriteString(mail{header, msg.body}.raw())
 	o.raw = top.String()
 	return o, nil
+}
+
+// withoutField takes the index-th field of a name out, counted from 1, as Postfix does.
+func withoutField(header []string, name string, index int) (out []string) {
+	for _, f := range header {
+		if n, _, _ := strings.Cut(f, ":"); strings.EqualFold(n, name) {
+			if index--; index == 0 {
+				continue
+			}
+		}
+		out = append(out, f)
+	}
+	return out
 }
 
 // tryDial connects and hangs up.

@@ -21,15 +21,18 @@ const (
 type outgoing struct {
 	agent  *Agent
 	log    *slog.Logger
+	socket *socket
 	set    *settings
 	spaced bool // header values come with the blank after the colon
 	light  bool // over the limit of messages: only From is kept
 
-	block  []byte // header fields as they will be sent, one after the other
-	ends   []int  // end of each field in block
-	author author
+	block []byte // header fields as they will be sent, one after the other
+	ends  []int  // end of each field in block
+	subject
 	lost   bool   // a field could not be looked at, and may have been the From field
 	reason Reason // why it will not be signed; the first reason stands
+
+	settled bool // it passes unsigned, and waits for its end to be rid of the field that names its stream
 
 	queueID string
 	table   *Table // held until done
@@ -38,9 +41,12 @@ type outgoing struct {
 	octets  bodyScan
 }
 
-// newOutgoing begins a message; spaced says whether header values come with the blank after the colon.
-func newOutgoing(a *Agent, log *slog.Logger, set *settings, spaced bool) *outgoing {
-	return &outgoing{agent: a, log: log, set: set, spaced: spaced, light: a.slots.Add(1) > int64(set.MaxMessages)}
+// newOutgoing begins a message.
+func newOutgoing(a *Agent, log *slog.Logger, on *socket, set *settings, e envelope, s *milter.Session) *outgoing {
+	m := &outgoing{agent: a, log: log, socket: on, set: set, spaced: s.SpaceKept(), light: a.slots.Add(1) > int64(set.MaxMessages)}
+	m.envelope = e
+	m.kept.strip = set.stream.remove && s.Actions()&milter.ActChangeHeader != 0
+	return m
 }
 
 // header takes one field as the MTA passed it.
@@ -49,7 +55,7 @@ func (m *outgoing) header(name, value []byte) {
 		// One octet too many makes it unparsable, which it is.
 		m.author.from = append(m.author.from, string(value[:min(len(value), maxFrom+1)]))
 	}
-	if m.reason != signed || m.light {
+	if m.kept.field(m.set, name, value) || m.reason != signed || m.light {
 		return
 	}
 	switch {
@@ -93,6 +99,7 @@ func (m *outgoing) fail(r Reason) {
 // endOfHeaders chooses the keys and starts to sign.
 func (m *outgoing) endOfHeaders(s *milter.Session) milter.Reply {
 	m.queueID = s.Macro(macroQueueID)
+	m.kept.atEnd(m.set, s)
 	err := m.start()
 	if m.reason == signed && s.Actions()&milter.ActAddHeader == 0 {
 		m.fail(ReasonMTARefused)
@@ -100,7 +107,12 @@ func (m *outgoing) endOfHeaders(s *milter.Session) milter.Reply {
 	if m.reason == signed {
 		return milter.Continue
 	}
-	return m.unsigned(err)
+	reply := m.unsigned(err)
+	if reply == milter.Accept && m.kept.removed > 0 { // changes are for the end of the message only
+		m.settled = true
+		return milter.Continue
+	}
+	return reply
 }
 
 // start chooses the keys and starts to sign. It returns the cause for the log where there is one.
@@ -110,7 +122,7 @@ func (m *outgoing) start() error {
 		m.fail(ReasonOverload)
 	}
 	m.table = a.tables.acquire()
-	m.choice = choose(m.table, m.set.allowed, m.author)
+	m.choice = choose(m.set, m.table, &m.subject)
 	switch m.choice.reason {
 	case signed:
 	case ReasonNoKey:
@@ -130,18 +142,20 @@ func (m *outgoing) start() error {
 	}
 	now := a.now()
 	var signings []dkim.Signing
-	var oversign []string
-	if m.choice.bulk {
-		oversign = bulkOversign
-	}
-	for _, k := range m.choice.signing {
+	for i, k := range m.choice.signing {
 		key, err := a.keys.Signer(k.id)
 		if err != nil {
-			m.fail(ReasonKeyUnavailable)
 			a.keyFailed(k.id, err)
+			if i >= m.choice.primary {
+				m.choice.leaveOut(k)
+				continue
+			}
+			m.fail(ReasonKeyUnavailable)
 			return fmt.Errorf("key %s: %w", k.id, err)
 		}
-		signings = append(signings, a.signing(k.domain, k.selector, key, now, oversign))
+		how := k.how
+		how.Key, how.Time = key, now
+		signings = append(signings, how)
 	}
 	signer, err := dkim.NewSigner(signings...)
 	if err != nil {
@@ -184,7 +198,14 @@ func (m *outgoing) endOfMessage(s *milter.Session) milter.Reply {
 			return r
 		}
 	}
+	if m.settled {
+		m.removeStream(s)
+		return milter.Accept
+	}
 	fields, err := m.finish()
+	if !m.deferred() {
+		m.removeStream(s)
+	}
 	if m.reason != signed {
 		return m.unsigned(err)
 	}
@@ -235,6 +256,9 @@ func (m *outgoing) unsigned(cause error) milter.Reply {
 		m.log.Error("cannot sign", "queue_id", m.queueID, "domain", m.choice.domain, "error", cause)
 	}
 	m.settle()
+	if m.choice.reject && m.reason == m.choice.reason {
+		return milter.Refuse(550, m.refusal())
+	}
 	if m.deferred() {
 		return milter.Refuse(451, deferText)
 	}
@@ -243,8 +267,14 @@ func (m *outgoing) unsigned(cause error) milter.Reply {
 
 // settle counts and logs what became of the message.
 func (m *outgoing) settle() {
+	if m.settled {
+		return
+	}
 	c := m.agent.counters
 	attributes := []slog.Attr{slog.String("queue_id", m.queueID), slog.String("domain", m.choice.domain)}
+	if m.choice.rule > 0 {
+		attributes = append(attributes, slog.Int("rule", m.choice.rule))
+	}
 	if m.reason == signed {
 		var selectors []string
 		for _, k := range m.choice.signing {
@@ -253,14 +283,22 @@ func (m *outgoing) settle() {
 		}
 		if m.octets.eightBit {
 			c.warned.Add(1)
+			m.socket.warnEightBit(m.log, m.queueID)
 		}
+		m.note()
 		m.log.LogAttrs(context.Background(), slog.LevelInfo, "signed", append(attributes, slog.Any("selectors", selectors))...)
 		return
 	}
 	c.unsigned(m.reason)
 	level := slog.LevelWarn
-	if m.reason == ReasonNotAssigned {
+	switch m.reason {
+	case ReasonNotAssigned, ReasonRule:
 		level = slog.LevelInfo // forwarded mail, bounces: nothing to mend
+	case ReasonLoginMismatch, ReasonLoginNotAllowed:
+		attributes = append(attributes, slog.String("login", m.envelope.login))
+	}
+	if m.choice.reject && m.reason == m.choice.reason {
+		attributes = append(attributes, slog.Bool("refused", true))
 	}
 	m.log.LogAttrs(context.Background(), level, "not signed", append(attributes, slog.String("reason", string(m.reason)), slog.Bool("deferred", m.deferred()))...)
 }

@@ -114,7 +114,7 @@ func (s *sink) await(t testing.TB, name string) string {
 	return raw
 }
 
-// startAuth speaks the server's side of Dovecot's authentication protocol well enough for Postfix: everyone is ann.
+// startAuth speaks the server's side of Dovecot's authentication protocol well enough for Postfix: everyone is who they say.
 func startAuth(t *testing.T, path string, uid int) {
 	t.Helper()
 	ln, err := net.Listen("unix", path)
@@ -140,7 +140,8 @@ func startAuth(t *testing.T, path string, uid int) {
 				fmt.Fprint(conn, "VERSION\t1\t1\nMECH\tPLAIN\tplaintext\nSPID\t1\nCUID\t1\nCOOKIE\t0123456789abcdef0123456789abcdef\nDONE\n")
 				for lines := bufio.NewScanner(conn); lines.Scan(); {
 					if f := strings.Split(lines.Text(), "\t"); f[0] == "AUTH" && len(f) > 1 {
-						fmt.Fprintf(conn, "OK\t%s\tuser=ann\n", f[1])
+						response, _ := base64.StdEncoding.DecodeString(strings.TrimPrefix(f[len(f)-1], "resp="))
+						fmt.Fprintf(conn, "OK\t%s\tuser=%s\n", f[1], bytes.Split(append(response, 0, 0), []byte{0})[1])
 					}
 				}
 			})
@@ -293,6 +294,16 @@ func run(t *testing.T, name string, args ...string) {
 // smtpSend speaks SMTP octet by octet, so that nothing is repaired on the way; dots are stuffed at line starts.
 func smtpSend(t *testing.T, addr string, login bool, content string) (reply string) {
 	t.Helper()
+	user := ""
+	if login {
+		user = "ann"
+	}
+	return smtpSendAs(t, addr, user, "ann@example.org", content)
+}
+
+// smtpSendAs is smtpSend with a login, if there is one, and an envelope sender.
+func smtpSendAs(t *testing.T, addr, user, sender, content string) (reply string) {
+	t.Helper()
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
@@ -315,10 +326,10 @@ func smtpSend(t *testing.T, addr string, login bool, content string) (reply stri
 	}
 	expect(220)
 	say(250, "EHLO client.example")
-	if login {
-		say(235, "AUTH PLAIN "+base64.StdEncoding.EncodeToString([]byte("\x00ann\x00secret")))
+	if user != "" {
+		say(235, "AUTH PLAIN "+base64.StdEncoding.EncodeToString([]byte("\x00"+user+"\x00secret")))
 	}
-	say(250, "MAIL FROM:<ann@example.org> BODY=8BITMIME")
+	say(250, "MAIL FROM:<"+sender+"> BODY=8BITMIME")
 	say(250, "RCPT TO:<someone@example.net>")
 	say(354, "DATA")
 	stuffed := strings.ReplaceAll("\r\n"+content, "\r\n.", "\r\n..")[2:]

@@ -18,9 +18,15 @@ const (
 	// There is nothing to sign with.
 	ReasonNotAssigned    Reason = "not_assigned"    // no assignment for this domain
 	ReasonNotAllowed     Reason = "not_allowed"     // assigned, but the local list of domains forbids it
+	ReasonRule           Reason = "rule"            // a rule of agent.yaml says so
 	ReasonNoKey          Reason = "no_key"          // assigned, no key that may and can sign
 	ReasonKeyUnavailable Reason = "key_unavailable" // the key did not load
 	ReasonSignFailed     Reason = "sign_failed"     // the key loaded and did not sign
+
+	// The author is not the sender's.
+	ReasonEnvelopeMismatch Reason = "envelope_mismatch" // the domain in From is not the envelope sender's
+	ReasonLoginMismatch    Reason = "login_mismatch"    // the domain in From is not the login's
+	ReasonLoginNotAllowed  Reason = "login_not_allowed" // the login may not use this domain
 
 	// The octets that will arrive cannot be predicted.
 	ReasonBareCR         Reason = "bare_cr"          // a CR without LF
@@ -40,7 +46,8 @@ const (
 // reasons are all that are counted, in the order in which people see them.
 var reasons = [...]Reason{
 	ReasonFromMissing, ReasonFromMultipleFields, ReasonFromMultiple, ReasonFromGroup, ReasonFromUnparsable,
-	ReasonNotAssigned, ReasonNotAllowed, ReasonNoKey, ReasonKeyUnavailable, ReasonSignFailed,
+	ReasonNotAssigned, ReasonNotAllowed, ReasonRule, ReasonNoKey, ReasonKeyUnavailable, ReasonSignFailed,
+	ReasonEnvelopeMismatch, ReasonLoginMismatch, ReasonLoginNotAllowed,
 	ReasonBareCR, ReasonBareLF, ReasonNUL, ReasonHeaderSyntax, ReasonLongLine, ReasonHeaderTooLarge, ReasonTooManyFields,
 	ReasonOverload, ReasonMTARefused, ReasonInternal,
 }

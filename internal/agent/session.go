@@ -22,14 +22,18 @@ const (
 // options are what is asked of the MTAs that connect to a listener. Without replies to fields and pieces of the body an MTA sends
 // them in one go.
 func (s *settings) options(_ *listenSpec) milter.Options {
+	actions := milter.ActAddHeader
+	if s.stream.remove {
+		actions |= milter.ActChangeHeader
+	}
 	return milter.Options{
-		Actions: milter.ActAddHeader,
+		Actions: actions,
 		Protocol: milter.NoHelo | milter.NoRcpt | milter.NoUnknown | milter.NoData | milter.NoConnectReply |
 			milter.NoHeaderReply | milter.NoBodyReply | milter.LeadingSpace | milter.Skip,
 		Macros: map[milter.Stage][]string{
 			milter.StageConnect: {macroDaemon},
-			milter.StageMail:    {macroLogin, macroQueueID},
-			milter.StageEOH:     {macroQueueID},
+			milter.StageMail:    append([]string{macroLogin, macroQueueID}, s.macros...),
+			milter.StageEOH:     append([]string{macroQueueID}, s.macros...),
 			milter.StageEOM:     {macroQueueID},
 		},
 	}
@@ -92,18 +96,21 @@ func (s *session) Connect(m *milter.Session, _ string, client netip.Addr) milter
 func (s *session) Helo(*milter.Session, string) milter.Reply { return milter.Continue }
 
 // Mail decides whether the message is ours. That of others is waved through without seeing it.
-func (s *session) Mail(m *milter.Session, _ string) milter.Reply {
+func (s *session) Mail(m *milter.Session, from string) milter.Reply {
 	return s.guarded(func() milter.Reply {
 		s.done()
 		if s.daemon == "" {
 			s.daemon = m.Macro(macroDaemon)
 		}
 		set := s.agent.settings.Load()
-		e := envelope{outboundListener: s.socket.spec.Load().outbound, authenticated: m.Macro(macroLogin) != "", daemonName: s.daemon, client: s.client}
+		e := envelope{outboundListener: s.socket.spec.Load().outbound, login: m.Macro(macroLogin), daemonName: s.daemon, client: s.client, from: from}
+		if len(set.Outbound.Macros) > 0 {
+			e.ourMacro = set.ourMacro(m.Macro)
+		}
 		if !ours(set, e) {
 			return milter.Accept
 		}
-		s.now = newOutgoing(s.agent, s.log, set, m.SpaceKept())
+		s.now = newOutgoing(s.agent, s.log, s.socket, set, e, m)
 		return milter.Continue
 	})
 }

@@ -12,12 +12,9 @@ import (
 // (RFC 8058 §4).
 var bulkOversign = []string{"List-Unsubscribe", "List-Unsubscribe-Post"}
 
-// signing is one signature as Postseal makes them: no l=, no x=.
-func (a *Agent) signing(domain, selector string, key crypto.Signer, now time.Time, oversign []string) dkim.Signing {
-	return dkim.Signing{
-		Domain: domain, Selector: selector, Key: key, Time: now, Oversign: append(dkim.DefaultOversign(), oversign...),
-		HeaderCanonicalization: a.canonicalization, BodyCanonicalization: a.canonicalization,
-	}
+// canarySigning is the signature of a canary, whatever its assignment says of mail: relaxed, no l=, no x=.
+func canarySigning(domain, selector string, key crypto.Signer, now time.Time, oversign string) dkim.Signing {
+	return dkim.Signing{Domain: domain, Selector: selector, Key: key, Time: now, Oversign: append(dkim.DefaultOversign(), oversign)}
 }
 
 // headerOf splits a complete field into the name and value that the milter protocol wants: no final line end, LF at the folds is

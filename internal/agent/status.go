@@ -26,6 +26,7 @@ type Status struct {
 	Stored     []StatusKey       `json:"stored"`
 	Unsigned   map[string]uint64 `json:"unsigned"`
 	EightBit   uint64            `json:"eight_bit"` // signed messages that a conversion to 7 bits would break
+	Notes      map[string]uint64 `json:"notes"`     // signed messages about which there is something to know
 	InFlight   int64             `json:"in_flight"`
 	Conditions []StatusCondition `json:"conditions"`
 }
@@ -51,17 +52,20 @@ type StatusControlPlane struct {
 
 // StatusListener is one milter socket.
 type StatusListener struct {
-	Address string `json:"address"`
-	Sign    string `json:"sign"`
+	Address  string `json:"address"`
+	Sign     string `json:"sign"`
+	EightBit bool   `json:"eight_bit"` // 8-bit mail was signed here since the start
 }
 
 // StatusAssignment is one domain that may be signed for.
 type StatusAssignment struct {
-	Domain string      `json:"domain"`
-	Stream string      `json:"stream"`
-	NoKey  string      `json:"no_key"`
-	Signs  bool        `json:"signs"` // at least one key signs its mail
-	Keys   []StatusKey `json:"keys"`
+	Domain string `json:"domain"`
+	Stream string `json:"stream"`
+	NoKey  string `json:"no_key"`
+	Signs  bool   `json:"signs"` // at least one key signs its mail
+	// Problem is why the assignment itself is refused; "" when it is not.
+	Problem string      `json:"problem"`
+	Keys    []StatusKey `json:"keys"`
 }
 
 // StatusKey is one key.
@@ -85,7 +89,7 @@ type StatusCondition struct {
 
 // Status returns the state as of now.
 func (a *Agent) Status() Status {
-	s := Status{Unsigned: a.counters.reasonTotals(), EightBit: a.counters.warned.Load(), InFlight: a.slots.Load()}
+	s := Status{Unsigned: a.counters.reasonTotals(), Notes: a.counters.noteTotals(), EightBit: a.counters.warned.Load(), InFlight: a.slots.Load()}
 	s.Server.Software = software()
 	if a.identities != nil {
 		id := a.identities.current()
@@ -93,7 +97,7 @@ func (a *Agent) Status() Status {
 	}
 	a.mu.Lock()
 	for _, sock := range a.sockets {
-		s.Listeners = append(s.Listeners, StatusListener{Address: sock.addr.String(), Sign: sock.spec.Load().signWord()})
+		s.Listeners = append(s.Listeners, StatusListener{Address: sock.addr.String(), Sign: sock.spec.Load().signWord(), EightBit: sock.eightBit.Load()})
 	}
 	a.mu.Unlock()
 
@@ -109,7 +113,7 @@ func (a *Agent) Status() Status {
 	inUse := a.tables.inUse()
 	for i := range f.wanted.Assignments {
 		as := &f.wanted.Assignments[i]
-		row := StatusAssignment{Domain: as.Domain, Stream: as.Stream, NoKey: string(as.NoKey)}
+		row := StatusAssignment{Domain: as.Domain, Stream: as.Stream, NoKey: string(as.NoKey), Problem: validAssignment(as)}
 		for _, key := range as.Keys {
 			if k := f.keys[key.ID]; k != nil && k.assignment == as {
 				row.Keys = append(row.Keys, a.statusKey(k, inUse[k.id]))

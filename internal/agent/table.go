@@ -1,9 +1,11 @@
 package agent
 
 import (
+	"strings"
 	"sync"
 	"sync/atomic"
 
+	"github.com/postseal/postseal/dkim"
 	"github.com/postseal/postseal/internal/agentapi"
 )
 
@@ -11,6 +13,8 @@ import (
 type Table struct {
 	version  int64 // agentapi.Instructions.Version it was made from
 	assigned map[tableKey]*assigned
+	owned    map[string]bool // domains with an assignment of their own, on whatever stream
+	parents  bool            // some assignment signs for the domains below it
 	active   map[string]bool // ids of all keys in it
 	inFlight atomic.Int64    // messages that chose from it and are not done
 }
@@ -19,18 +23,60 @@ type tableKey struct{ domain, stream string }
 
 // assigned is one assignment with the keys that are used for it, one per algorithm family.
 type assigned struct {
-	noKey   agentapi.NoKey
-	bulk    bool
-	signing []*activeKey
+	domain     string
+	noKey      agentapi.NoKey
+	subdomains bool
+	signing    []*activeKey
 }
 
 // activeKey is a key that signs mail.
 type activeKey struct {
 	id, domain, selector string
+	how                  dkim.Signing // everything but key and time, ready for use
 	count                *keyCount
 }
 
-func (t *Table) lookup(domain, stream string) *assigned { return t.assigned[tableKey{domain, stream}] }
+// add puts an assignment into a table under construction.
+func (t *Table) add(stream string, a *assigned) {
+	if t.assigned == nil {
+		t.assigned, t.owned = map[tableKey]*assigned{}, map[string]bool{}
+	}
+	t.assigned[tableKey{a.domain, stream}] = a
+	t.owned[a.domain] = true
+	t.parents = t.parents || a.subdomains
+}
+
+// find returns the assignment that signs for a domain and stream, nil if there is none: the domain's own, on the default stream
+// where it has none for this one (unknown); else, if below says so and the domain has none at all, that of the nearest domain above it
+// which signs for the names below. Nothing is ever signed for a parent that was not assigned.
+func (t *Table) find(domain, stream string, below bool) (a *assigned, unknown bool) {
+	a, unknown = t.own(domain, stream, false)
+	if a != nil || !below || !t.parents || t.owned[domain] {
+		return a, unknown
+	}
+	for a == nil {
+		var ok bool
+		if _, domain, ok = strings.Cut(domain, "."); !ok {
+			return nil, false
+		}
+		a, unknown = t.own(domain, stream, true)
+	}
+	return a, unknown
+}
+
+// own returns a domain's own assignment, if it signs for the names below where that is asked for.
+func (t *Table) own(domain, stream string, parent bool) (a *assigned, unknown bool) {
+	if stream != "" && stream != defaultStream {
+		if a := t.assigned[tableKey{domain, stream}]; a != nil && (a.subdomains || !parent) {
+			return a, false
+		}
+		unknown = true
+	}
+	if a := t.assigned[tableKey{domain, defaultStream}]; a != nil && (a.subdomains || !parent) {
+		return a, unknown
+	}
+	return nil, false
+}
 
 // tables holds the table in force and those that messages in flight still use.
 type tables struct {
