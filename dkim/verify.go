@@ -51,6 +51,9 @@ type Result struct {
 	// and does not know which names are public suffixes; package dmarc decides for real.
 	Aligned bool
 
+	// Headers are the field names that do not occur as often as h= leads to expect; only for ReasonSignatureMismatch.
+	Headers []HeaderDifference
+
 	Err error // *Error with Reason and what a person wants to know; nil for pass
 }
 
@@ -194,6 +197,9 @@ func (v *Verifier) Finish(ctx context.Context) []Result {
 			cause = v.check(ctx, s, r)
 		}
 		r.Reason, r.Result = s.reason, s.reason.Result()
+		if s.reason == ReasonSignatureMismatch {
+			r.Headers = v.block.headerDifferences(s)
+		}
 		if s.reason != "" {
 			r.Err = &Error{Reason: s.reason, Detail: s.detail, Err: cause}
 		}
