@@ -21,7 +21,9 @@
 //	signfield.go   how a DKIM-Signature field is laid out and folded
 //	signature.go   a DKIM-Signature field parsed and checked
 //	verify.go      Verifier: header fields and body in, results out
+//	headerdiff.go  field names that do not occur as often as h= leads to expect
 //	verifykey.go   from a signature to its key: lookup, record, suitability
+//	report.go      reporting records of RFC 6651, read only
 //	align.go       the author's domain and whether it is the signature's
 //	keyrecord.go   key records parsed and written
 //	keyder.go      the public key inside a record

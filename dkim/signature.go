@@ -23,6 +23,7 @@ type signature struct {
 	selector     string
 	identity     string
 	strictDomain bool // the domain of i= equals d=
+	report       bool // r=y (RFC 6651 §3.1)
 	names        []byte
 	sum          [sha256.Size]byte // bh=
 	limit        int64             // l=, noLimit when absent
@@ -53,6 +54,7 @@ func (s *signature) parse(v *Verifier, i int) {
 	case string(version) != "1":
 		s.fail(ReasonVersionUnsupported, fmt.Sprintf("v=%q", excerpt(version)))
 	}
+	s.report = string(l.get("r")) == "y" // any other value has no meaning yet and is ignored
 	s.parseNames(v)
 	s.parseAlgorithm(l.get("a"))
 	s.parseCanonicalization(l.get("c"))

@@ -13,9 +13,17 @@ type Resolver interface {
 	LookupTXT(ctx context.Context, name string) ([]string, error)
 }
 
+// SecureResolver is a Resolver that also knows whether an answer was validated with DNSSEC. A Verifier asks LookupTXTSecure
+// alone where there is one; authentic means that the records, and every alias on the way to them, were validated by a resolver
+// that the caller trusts over a path that it trusts (RFC 6376 §8.5, RFC 4035 §4.9.3).
+type SecureResolver interface {
+	Resolver
+	LookupTXTSecure(ctx context.Context, name string) (records []string, authentic bool, err error)
+}
+
 // VerifyOptions says how to verify. The zero value is good for live mail.
 type VerifyOptions struct {
-	Resolver Resolver         // nil = the system's, asked for the full name without search domains
+	Resolver Resolver         // nil = the system's, asked for the full name without search domains; may be a SecureResolver
 	Now      func() time.Time // nil = time.Now; compared with x=
 
 	MaxSignatures int           // signatures evaluated per message; 0 = MaxSignatures
@@ -35,11 +43,16 @@ type Result struct {
 	Reason           Reason // "" for pass
 	KeyBits          int    // 0 when no key was read; 256 for Ed25519
 	Testing          bool   // the key record says t=y: treat the message as if unsigned (RFC 6376 §3.6.1)
+	Authentic        bool   // the key record was validated with DNSSEC (RFC 6376 §8.5); only a SecureResolver can say so
+	ReportRequested  bool   // r=y: the signer asks for reports of failures (RFC 6651 §3.1); nothing here sends any
 
 	// Aligned: the domain of the only From address is Domain, or above or below it where the upper one has at least two
 	// labels. This finds every relaxed alignment of RFC 9989 §4.4.1 but that of siblings (a.example.org, b.example.org)
 	// and does not know which names are public suffixes; package dmarc decides for real.
 	Aligned bool
+
+	// Headers are the field names that do not occur as often as h= leads to expect; only for ReasonSignatureMismatch.
+	Headers []HeaderDifference
 
 	Err error // *Error with Reason and what a person wants to know; nil for pass
 }
@@ -51,6 +64,7 @@ type Result struct {
 // Finish. A Verifier is not safe for concurrent use; one that is kept and Reset allocates little per message.
 type Verifier struct {
 	opts   VerifyOptions
+	secure SecureResolver // opts.Resolver if it is one, else nil
 	block  fieldBlock
 	sigs   []signature
 	bodies [2]bodyHash // by Canonicalization
@@ -89,6 +103,7 @@ func NewVerifier(opts VerifyOptions) *Verifier {
 		opts.LookupTimeout = LookupTimeout
 	}
 	v := &Verifier{opts: opts, header: newSHA256()}
+	v.secure, _ = opts.Resolver.(SecureResolver)
 	v.Reset()
 	return v
 }
@@ -172,7 +187,7 @@ func (v *Verifier) Finish(ctx context.Context) []Result {
 		s, r := &v.sigs[i], &results[i]
 		*r = Result{
 			Index: i, Domain: s.domain, Selector: s.selector, Algorithm: s.algorithm, Identity: s.identity,
-			Aligned: aligned(from, s.domain),
+			Aligned: aligned(from, s.domain), ReportRequested: s.report,
 		}
 		if s.canonical {
 			r.Canonicalization = canonicalizationName(s.header, s.body)
@@ -182,6 +197,9 @@ func (v *Verifier) Finish(ctx context.Context) []Result {
 			cause = v.check(ctx, s, r)
 		}
 		r.Reason, r.Result = s.reason, s.reason.Result()
+		if s.reason == ReasonSignatureMismatch {
+			r.Headers = v.block.headerDifferences(s)
+		}
 		if s.reason != "" {
 			r.Err = &Error{Reason: s.reason, Detail: s.detail, Err: cause}
 		}

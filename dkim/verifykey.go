@@ -19,10 +19,11 @@ func (systemResolver) LookupTXT(ctx context.Context, name string) ([]string, err
 
 // lookup is the answer for one name, kept while the message lasts: signatures may share a key.
 type lookup struct {
-	name    string
-	records []string
-	err     error
-	done    bool
+	name      string
+	records   []string
+	authentic bool // validated with DNSSEC
+	err       error
+	done      bool
 }
 
 // keyName gives the string for a name, the same one for the same name of this message. A few names of former messages are
@@ -49,17 +50,23 @@ func (v *Verifier) keyName(name []byte) string {
 }
 
 // records asks for the key records at a name that keyName gave, once per message.
-func (v *Verifier) records(ctx context.Context, name string) ([]string, error) {
+func (v *Verifier) records(ctx context.Context, name string) (records []string, authentic bool, err error) {
 	for i := range v.lookups {
-		if l := &v.lookups[i]; l.name == name {
-			if !l.done {
-				l.records, l.err = v.opts.Resolver.LookupTXT(ctx, name)
-				l.done = true
-			}
-			return l.records, l.err
+		l := &v.lookups[i]
+		if l.name != name {
+			continue
 		}
+		switch {
+		case l.done:
+		case v.secure != nil:
+			l.records, l.authentic, l.err = v.secure.LookupTXTSecure(ctx, name)
+		default:
+			l.records, l.err = v.opts.Resolver.LookupTXT(ctx, name)
+		}
+		l.done = true
+		return l.records, l.authentic, l.err
 	}
-	return nil, nil
+	return nil, false, nil
 }
 
 // outcome is what became of a signature with one key record.
@@ -73,7 +80,7 @@ type outcome struct {
 // check takes a signature that parsed through key, body hash and signature (RFC 6376 §6.1.2, §6.1.3), in this order, so that
 // a missing key is named even if the body has changed as well. It leaves the reason in s.
 func (v *Verifier) check(ctx context.Context, s *signature, r *Result) (cause error) {
-	records, err := v.records(ctx, s.keyName)
+	records, authentic, err := v.records(ctx, s.keyName)
 	if err != nil {
 		s.failLookup(err)
 		return err
@@ -82,6 +89,7 @@ func (v *Verifier) check(ctx context.Context, s *signature, r *Result) (cause er
 		s.fail(ReasonNoKey, s.keyName)
 		return nil
 	}
+	r.Authentic = authentic
 	v.headerDigest(s)
 
 	// RFC 6376 §6.1.2 leaves several records at one name open. Each is tried until one verifies; otherwise the first that
