@@ -107,6 +107,14 @@ func printAgentStatus(out io.Writer, s agent.Status) error {
 			row(note, fmt.Sprint(s.Notes[note]))
 		}
 	}
+	if len(s.Verified) > 0 {
+		row()
+		row("MAIL OF OTHERS", "", "MESSAGES")
+		for _, what := range slices.Sorted(maps.Keys(s.Verified)) {
+			method, result, _ := strings.Cut(what, "/")
+			row(method, strings.ReplaceAll(result, "/", ", "), fmt.Sprint(s.Verified[what]))
+		}
+	}
 	if len(s.Conditions) > 0 {
 		row()
 		for _, c := range s.Conditions {

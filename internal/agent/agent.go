@@ -41,6 +41,8 @@ type Agent struct {
 	identities   *identities // nil when the control plane was handed in
 	controlPlane agentapi.ControlPlane
 	resolver     Resolver
+	mail         MailResolver // of the mail that is verified; nil when the resolver that was handed in cannot do it
+	cache        *resolver.Cache
 
 	tables   *tables
 	counters *counters
@@ -88,6 +90,16 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 		if a.resolver, err = resolver.New(resolver.Config{Recursive: set.Resolver}); err != nil {
 			return nil, err
 		}
+	}
+	switch r := a.resolver.(type) {
+	case *resolver.Resolver:
+		a.cache = resolver.NewCache(r, resolver.CacheConfig{})
+		a.mail = a.cache
+	case MailResolver:
+		a.mail = r
+	}
+	if err := a.canVerify(set); err != nil {
+		return nil, err
 	}
 	a.counters = newCounters(a.now)
 	if err := os.MkdirAll(set.StateDirectory, 0o700); err != nil {
@@ -208,6 +220,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	if a.identities != nil {
 		a.identities.reach().close()
 	}
+	if a.cache != nil {
+		a.cache.Close()
+	}
 	return err
 }
 
@@ -231,6 +246,9 @@ func (a *Agent) Reload(ctx context.Context, cfg Config) error {
 	old := a.settings.Load()
 	if set.StateDirectory != old.StateDirectory || set.SealingKey != old.SealingKey || set.statusPath() != old.statusPath() || !slices.Equal(set.Resolver, old.Resolver) {
 		return fault.New(fault.Invalid, "state_directory, status_socket, sealing_key and resolver cannot change while the agent runs").WithHint("restart it")
+	}
+	if err := a.canVerify(set); err != nil {
+		return err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -26,6 +26,7 @@ var testPace = Pace{
 
 // rig is an agent with a control plane and a DNS of its own.
 type rig struct {
+	mail  MailResolver // instead of dns
 	t     testing.TB
 	cfg   Config
 	plane *fakePlane
@@ -80,7 +81,11 @@ func newRig(t testing.TB, change func(*Config)) *rig {
 // start runs the agent until stop or the end of the test.
 func (r *rig) start() *Agent {
 	r.t.Helper()
-	deps := Deps{ControlPlane: r.plane, Resolver: r.dns, SealingKey: &r.key, Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: r.now, Pace: testPace}
+	var mail Resolver = r.dns
+	if r.mail != nil {
+		mail = r.mail
+	}
+	deps := Deps{ControlPlane: r.plane, Resolver: mail, SealingKey: &r.key, Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: r.now, Pace: testPace}
 	if r.overHTTP {
 		deps.ControlPlane = nil
 	}

@@ -38,6 +38,7 @@ type Config struct {
 	Stream         Stream     `yaml:"stream"`       // what names a message's stream
 	Mismatch       Mismatch   `yaml:"mismatch"`     // authors that fit neither envelope nor login
 	Logins         Logins     `yaml:"logins"`       // which login may sign for which domain
+	Verify         Verify     `yaml:"verify"`       // mail that is not ours, on listeners with verify: true
 	Domains        []string   `yaml:"domains"`      // the only domains that may be signed for; empty = all that are assigned
 	Resolver       []string   `yaml:"resolver"`     // recursive servers, ADDR:PORT; empty = the system's
 	CheckRecord    string     `yaml:"check_record"` // before_first_use (default) or off
@@ -56,6 +57,7 @@ type SealingKey struct {
 type Listener struct {
 	Address string   `yaml:"address"` // unix:/path, inet:host:port, inet:port@host, host:port
 	Sign    string   `yaml:"sign"`    // outbound: everything that comes in here is ours; auto: what Outbound says
+	Verify  bool     `yaml:"verify"`  // mail that is not ours is verified
 	Mode    string   `yaml:"mode"`    // of a Unix socket, octal; "0660" when empty
 	Group   string   `yaml:"group"`   // of a Unix socket; empty = the process's
 	Peers   []string `yaml:"peers"`   // who may connect over TCP; needed beyond loopback
@@ -134,6 +136,8 @@ type settings struct {
 	checkRecord bool
 	signLong    bool
 
+	verify verifySettings
+
 	rules               ruleset
 	stream              streamSource
 	onEnvelope, onLogin onMismatch
@@ -177,6 +181,9 @@ func compile(cfg Config) (*settings, error) {
 		return nil, err
 	}
 	if err := s.compileSigning(); err != nil {
+		return nil, err
+	}
+	if s.verify, err = cfg.Verify.compile(); err != nil {
 		return nil, err
 	}
 	for _, d := range cfg.Domains {

@@ -26,6 +26,8 @@ type counters struct {
 	warned atomic.Uint64             // signed messages with 8-bit content
 	notes  map[Note]*atomic.Uint64   // never changed after newCounters
 
+	verdicts verdictCounters
+
 	mu   sync.Mutex
 	keys map[string]*keyCount
 }
@@ -124,6 +126,7 @@ type savedCounters struct {
 	Unsigned map[string]uint64   `json:"unsigned"`
 	EightBit uint64              `json:"eight_bit"`
 	Notes    map[string]uint64   `json:"notes,omitempty"`
+	Verified map[string]uint64   `json:"verified,omitempty"`
 }
 
 type savedKey struct {
@@ -132,7 +135,7 @@ type savedKey struct {
 }
 
 func (c *counters) snapshot() savedCounters {
-	s := savedCounters{Unix: c.watch.now().UnixMilli(), Keys: map[string]savedKey{}, Unsigned: c.reasonTotals(), Notes: c.noteTotals(), EightBit: c.warned.Load()}
+	s := savedCounters{Unix: c.watch.now().UnixMilli(), Keys: map[string]savedKey{}, Unsigned: c.reasonTotals(), Notes: c.noteTotals(), Verified: c.verdicts.totals(), EightBit: c.warned.Load()}
 	s.Boot, s.Uptime = bootClock()
 	c.mu.Lock()
 	keys := maps.Clone(c.keys)
@@ -176,6 +179,7 @@ func (c *counters) restore(s savedCounters) {
 		}
 	}
 	c.warned.Store(s.EightBit)
+	c.verdicts.restore(s.Verified)
 }
 
 // stopwatch reads the time since it was started; steps of the wall clock do not move it.

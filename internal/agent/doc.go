@@ -13,6 +13,9 @@
 // keys) → table.go (the keys in force, and who still uses an older table) → sign.go (fields in, DKIM-Signature out) → reason.go, counters.go
 // (what happened).
 //
+// Mail of others: session.go → incoming.go (one message: what claims to be ours, forwards to dkim) → verdict.go (DKIM, SPF and DMARC, what is
+// done, Authentication-Results) → verdicts.go (what happened). verifyconfig.go has its settings.
+//
 // The fleet: token.go, join.go, identity.go, renew.go (who we are) → transport.go (JSON over HTTPS) → poll.go (what is wanted) → work.go →
 // apply.go (wishes to keys, kept in fleetstate.go) → build.go (keys to table) → steps.go (make, prove, destroy) → checkrecord.go (our
 // own record) → canary.go (proof) → report.go (what is).

@@ -153,6 +153,7 @@ type fakeDNS struct {
 	mu     sync.Mutex
 	txt    map[string][]string
 	broken bool
+	stuck  bool // no answer before the context ends
 	asked  int
 }
 
@@ -164,13 +165,52 @@ func (d *fakeDNS) set(name string, txt ...string) {
 	d.txt[name] = txt
 }
 
+// LookupTXTSecure and what follows make it a MailResolver; there are no records but TXT.
+func (d *fakeDNS) LookupTXTSecure(ctx context.Context, name string) ([]string, bool, error) {
+	txt, err := d.LookupTXT(ctx, name)
+	return txt, false, err
+}
+
+func (d *fakeDNS) LookupMX(_ context.Context, name string) ([]*net.MX, error) {
+	return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+}
+
+func (d *fakeDNS) LookupIPAddr(_ context.Context, host string) ([]net.IPAddr, error) {
+	return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+}
+
+func (d *fakeDNS) LookupAddr(_ context.Context, addr string) ([]string, error) {
+	return nil, &net.DNSError{Err: "no such host", Name: addr, IsNotFound: true}
+}
+
+func (d *fakeDNS) Exists(context.Context, string) (bool, error) { return true, nil }
+
 func (d *fakeDNS) setBroken(broken bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.broken = broken
 }
 
-func (d *fakeDNS) LookupTXT(_ context.Context, name string) ([]string, error) {
+func (d *fakeDNS) stall() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stuck = true
+}
+
+func (d *fakeDNS) count() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.asked
+}
+
+func (d *fakeDNS) LookupTXT(ctx context.Context, name string) ([]string, error) {
+	d.mu.Lock()
+	stuck := d.stuck
+	d.mu.Unlock()
+	if stuck {
+		<-ctx.Done()
+		return nil, &net.DNSError{Err: "timeout", Name: name, IsTimeout: true, IsTemporary: true}
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.asked++

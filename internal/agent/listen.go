@@ -16,6 +16,7 @@ type listenSpec struct {
 	network  string // "unix" or "tcp"
 	address  string // path, or host:port with a literal address
 	outbound bool   // sign: outbound
+	verify   bool   // what is not ours is verified
 	mode     fs.FileMode
 	group    string
 	peers    []netip.Prefix
@@ -69,6 +70,10 @@ func (l Listener) compile() (listenSpec, error) {
 	default:
 		return spec, fault.New(fault.Invalid, "sign: %q is neither %s nor %s", l.Sign, signOutbound, signAuto).
 			WithHint("outbound: everything that comes in here is ours; auto: mail of authenticated senders and what the section outbound names")
+	}
+	if spec.verify = l.Verify; spec.verify && spec.outbound {
+		return spec, fault.New(fault.Invalid, "verify: with sign: outbound every message is ours, so that none is verified").
+			WithHint("use sign: auto here, or verify on another listener")
 	}
 	for _, text := range l.Peers {
 		p, err := parsePrefix(text)

@@ -83,6 +83,7 @@ type outcome struct {
 	raw    string // what it sends on
 	seen   bool   // the milter wanted the content
 	status string // reply to the SMTP client when it is not accepted
+	held   string // why it is in quarantine
 }
 
 // send passes one message through the milter, the body in chunks of the given size.
@@ -152,6 +153,10 @@ func (m *mta) trySend(msg mail, chunk int) (outcome, error) {
 	for _, c := range changes {
 		if c.Type == milter.ActionChangeHeader && c.HeaderValue == "" {
 			header = withoutField(header, c.HeaderName, int(c.HeaderIndex))
+			continue
+		}
+		if c.Type == milter.ActionQuarantine {
+			o.held = c.Reason
 			continue
 		}
 		if c.Type != milter.ActionInsertHeader || c.HeaderIndex != 0 {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 
+	"github.com/postseal/postseal/dkim"
 	"github.com/postseal/postseal/internal/milter"
 )
 
@@ -17,21 +18,32 @@ const (
 	macroQueueID = "i"
 	macroDaemon  = "{daemon_name}"
 	macroLogin   = "{auth_authen}"
+	macroHost    = "j"
 )
 
 // options are what is asked of the MTAs that connect to a listener. Without replies to fields and pieces of the body an MTA sends
 // them in one go.
-func (s *settings) options(_ *listenSpec) milter.Options {
+func (s *settings) options(l *listenSpec) milter.Options {
 	actions := milter.ActAddHeader
 	if s.stream.remove {
 		actions |= milter.ActChangeHeader
 	}
+	protocol := milter.NoHelo
+	connect := []string{macroDaemon}
+	if l.verify {
+		actions |= milter.ActChangeHeader
+		if s.verify.quarantines {
+			actions |= milter.ActQuarantine
+		}
+		protocol = milter.NoHeloReply
+		connect = append(connect, macroHost)
+	}
 	return milter.Options{
 		Actions: actions,
-		Protocol: milter.NoHelo | milter.NoRcpt | milter.NoUnknown | milter.NoData | milter.NoConnectReply |
+		Protocol: protocol | milter.NoRcpt | milter.NoUnknown | milter.NoData | milter.NoConnectReply |
 			milter.NoHeaderReply | milter.NoBodyReply | milter.LeadingSpace | milter.Skip,
 		Macros: map[milter.Stage][]string{
-			milter.StageConnect: {macroDaemon},
+			milter.StageConnect: connect,
 			milter.StageMail:    append([]string{macroLogin, macroQueueID}, s.macros...),
 			milter.StageEOH:     append([]string{macroQueueID}, s.macros...),
 			milter.StageEOM:     {macroQueueID},
@@ -60,7 +72,10 @@ type session struct {
 
 	client netip.Addr
 	daemon string
+	helo   string      // on listeners that verify
 	now    transaction // the message under way; nil between messages, and for mail that is nothing to us
+
+	verifier *dkim.Verifier // of one message after the other; nil before the first
 }
 
 var _ milter.Handler = (*session)(nil)
@@ -89,11 +104,17 @@ func (s *session) guarded(step func() milter.Reply) (reply milter.Reply) {
 
 func (s *session) Connect(m *milter.Session, _ string, client netip.Addr) milter.Reply {
 	s.done()
-	s.client, s.daemon = client, m.Macro(macroDaemon)
+	s.client, s.daemon, s.helo = client, m.Macro(macroDaemon), ""
 	return milter.Continue
 }
 
-func (s *session) Helo(*milter.Session, string) milter.Reply { return milter.Continue }
+func (s *session) Helo(_ *milter.Session, name string) milter.Reply {
+	s.helo = name[:min(len(name), maxHelo)]
+	return milter.Continue
+}
+
+// maxHelo is the longest HELO name that is kept: that of a domain (RFC 5321 §4.5.3.1.2).
+const maxHelo = 255
 
 // Mail decides whether the message is ours. That of others is waved through without seeing it.
 func (s *session) Mail(m *milter.Session, from string) milter.Reply {
@@ -108,7 +129,15 @@ func (s *session) Mail(m *milter.Session, from string) milter.Reply {
 			e.ourMacro = set.ourMacro(m.Macro)
 		}
 		if !ours(set, e) {
-			return milter.Accept
+			if !s.socket.spec.Load().verify || !set.verify.verifies(e.login, s.client) {
+				return milter.Accept
+			}
+			if s.verifier == nil {
+				s.verifier = dkim.NewVerifier(dkim.VerifyOptions{Resolver: s.agent.mail, Now: s.agent.now})
+			}
+			s.verifier.Reset()
+			s.now = newIncoming(s.agent, s.log, set, sender{s.client, s.helo, from}, m, s.verifier)
+			return milter.Continue
 		}
 		s.now = newOutgoing(s.agent, s.log, s.socket, set, e, m)
 		return milter.Continue

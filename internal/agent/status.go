@@ -27,6 +27,7 @@ type Status struct {
 	Unsigned   map[string]uint64 `json:"unsigned"`
 	EightBit   uint64            `json:"eight_bit"` // signed messages that a conversion to 7 bits would break
 	Notes      map[string]uint64 `json:"notes"`     // signed messages about which there is something to know
+	Verified   map[string]uint64 `json:"verified"`  // mail of others, by "method/result/reason"; what was done, by "action/…"
 	InFlight   int64             `json:"in_flight"`
 	Conditions []StatusCondition `json:"conditions"`
 }
@@ -54,6 +55,7 @@ type StatusControlPlane struct {
 type StatusListener struct {
 	Address  string `json:"address"`
 	Sign     string `json:"sign"`
+	Verify   bool   `json:"verify"`
 	EightBit bool   `json:"eight_bit"` // 8-bit mail was signed here since the start
 }
 
@@ -89,7 +91,7 @@ type StatusCondition struct {
 
 // Status returns the state as of now.
 func (a *Agent) Status() Status {
-	s := Status{Unsigned: a.counters.reasonTotals(), Notes: a.counters.noteTotals(), EightBit: a.counters.warned.Load(), InFlight: a.slots.Load()}
+	s := Status{Unsigned: a.counters.reasonTotals(), Notes: a.counters.noteTotals(), Verified: a.counters.verdicts.totals(), EightBit: a.counters.warned.Load(), InFlight: a.slots.Load()}
 	s.Server.Software = software()
 	if a.identities != nil {
 		id := a.identities.current()
@@ -97,7 +99,7 @@ func (a *Agent) Status() Status {
 	}
 	a.mu.Lock()
 	for _, sock := range a.sockets {
-		s.Listeners = append(s.Listeners, StatusListener{Address: sock.addr.String(), Sign: sock.spec.Load().signWord(), EightBit: sock.eightBit.Load()})
+		s.Listeners = append(s.Listeners, StatusListener{Address: sock.addr.String(), Sign: sock.spec.Load().signWord(), Verify: sock.spec.Load().verify, EightBit: sock.eightBit.Load()})
 	}
 	a.mu.Unlock()
 

@@ -31,6 +31,8 @@ resolver:
 	The only way to DNS, IDNA included. It answers questions and has no opinion about them.
 agentapi:
 	The contract between agent and control plane. Both sides import it, so it must belong to neither.
+authres:
+	Authentication-Results fields, written and read: the words of RFC 8601, not where they come from.
 milter:
 	The milter protocol and nothing of what a message means. Bytes of strangers come in here, so it stays small and is fuzzed alone.
 keystore:
@@ -94,7 +96,7 @@ intake: report
 
 floor 5 the two programs
 
-agent: dkim dmarc resolver agentapi milter keystore
+agent: dkim dmarc resolver agentapi authres milter keystore
 	Its import cone stays small enough to read in a day: it runs beside every mail server and holds the keys.
 server: BELOW -keystore
 	The only place that knows everyone. It never holds a private key of a domain, therefore not keystore.
@@ -121,7 +123,7 @@ archtest:
 
 // cones limits what a package may reach through any number of imports, inside the module.
 const cones = `
-agent: dkim dmarc resolver agentapi milter keystore fault
+agent: dkim dmarc resolver agentapi authres milter keystore fault
 	What runs on a mail server. Reading these packages is reading everything of ours that runs there.
 api/client: fault
 	Other programs link it.

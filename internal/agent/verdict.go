@@ -1,0 +1,350 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+
+	"blitiri.com.ar/go/spf"
+
+	"github.com/postseal/postseal/dkim"
+	"github.com/postseal/postseal/dmarc"
+	"github.com/postseal/postseal/internal/authres"
+	"github.com/postseal/postseal/internal/fault"
+	"github.com/postseal/postseal/internal/resolver"
+)
+
+// tagField is what the action tag adds. Fields of that name from outside are removed.
+const tagField = "X-Postseal-Tag"
+
+// MailResolver is what verifying mail asks of DNS; *resolver.Cache is one. The errors are those of package net.
+type MailResolver interface {
+	dkim.SecureResolver
+	LookupMX(ctx context.Context, name string) ([]*net.MX, error)
+	LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error)
+	LookupAddr(ctx context.Context, addr string) ([]string, error)
+	// Exists reports whether a name exists: anything but NXDOMAIN (RFC 8020).
+	Exists(ctx context.Context, name string) (bool, error)
+}
+
+// canVerify refuses settings that verify mail with a resolver that cannot be asked for all of it.
+func (a *Agent) canVerify(set *settings) error {
+	for _, l := range set.listeners {
+		if l.verify && a.mail == nil {
+			return fault.New(fault.Invalid, "the listener at %s verifies mail, and the resolver in use answers for TXT records only", l.address)
+		}
+	}
+	return nil
+}
+
+// Limits of SPF (RFC 7208 §4.6.4).
+const (
+	spfLookups     = 10
+	spfVoidLookups = 2
+)
+
+// verdict is what is known of a message in the end.
+type verdict struct {
+	overload bool // nothing was looked at
+
+	dkim     []dkim.Result
+	begins   []string // header.b of each
+	spf      string   // "" = not looked at
+	spfCause error
+	helo     bool   // SPF was asked of the HELO name
+	identity string // of SPF: the domain
+	mailFrom string
+	dmarc    *dmarc.Evaluation // nil = not looked at
+	dmarcWhy string
+
+	action  action
+	because string // what led to the action: "dkim=fail reason=body_hash_mismatch"
+	trigger string // its method
+}
+
+// judge asks DNS for what the message claims.
+func (m *incoming) judge(ctx context.Context) (v verdict) {
+	start := m.agent.now()
+	defer func() { m.asking = m.agent.now().Sub(start) }()
+	v.dkim = m.verifier.Finish(ctx)
+	v.begins = authres.SignaturePrefixes(m.begins)
+	if m.set.verify.spf {
+		m.checkSPF(ctx, &v)
+	}
+	if m.set.verify.dmarc {
+		m.checkDMARC(ctx, &v)
+	}
+	return v
+}
+
+// checkSPF evaluates the envelope sender, or the HELO name for the null sender (RFC 7208 §2.4).
+func (m *incoming) checkSPF(ctx context.Context, v *verdict) {
+	v.mailFrom = m.sender.from
+	_, domain, ok := cutLast(m.sender.from, '@')
+	v.helo = !ok
+	if v.helo {
+		domain = m.sender.helo
+	}
+	name, err := resolver.ToASCII(domain)
+	if err != nil || name == "." || strings.IndexByte(name, '.') < 0 || !m.sender.client.IsValid() {
+		v.spf = "none" // nobody to ask (RFC 7208 §4.3)
+		return
+	}
+	v.identity = name
+	from := m.sender.from
+	if v.helo {
+		from = "postmaster@" + name
+	}
+	result, err := spf.CheckHostWithSender(net.IP(m.sender.client.AsSlice()), m.sender.helo, from,
+		spf.WithContext(ctx), spf.WithResolver(m.agent.mail), spf.OverrideLookupLimit(spfLookups), spf.OverrideVoidLookupLimit(spfVoidLookups))
+	v.spf, v.spfCause = string(result), err
+}
+
+// checkDMARC evaluates the author's domain (RFC 9989 §5.3).
+func (m *incoming) checkDMARC(ctx context.Context, v *verdict) {
+	v.dmarc = &dmarc.Evaluation{Result: dmarc.PermError}
+	switch {
+	case len(m.from) == 0 && !m.lost:
+		v.dmarcWhy = string(ReasonFromMissing)
+		return
+	case len(m.from) > 1:
+		v.dmarcWhy = string(ReasonFromMultipleFields)
+		return
+	case m.lost:
+		v.dmarcWhy = string(ReasonHeaderTooLarge)
+		return
+	}
+	domain, reason := authorDomain(m.from[0])
+	if reason != signed {
+		v.dmarcWhy = string(reason)
+		return
+	}
+	in := dmarc.Message{From: domain}
+	for _, r := range v.dkim {
+		if r.Result == dkim.Pass {
+			in.DKIM = append(in.DKIM, r.Domain)
+		}
+	}
+	if v.spf == string(spf.Pass) {
+		in.SPF = v.identity
+	}
+	e := dmarc.Evaluator{Resolver: m.agent.mail, Exists: m.agent.mail.Exists}
+	out, err := e.Evaluate(ctx, in)
+	v.dmarc = &out
+	switch {
+	case err == nil:
+	case out.Result == dmarc.TempError && isTimeout(err):
+		v.dmarcWhy = "dns_timeout"
+	case out.Result == dmarc.TempError:
+		v.dmarcWhy = "dns_error"
+	default:
+		v.dmarcWhy = "record_invalid"
+	}
+	// Temporary trouble of a signature or of SPF may hide a pass (RFC 9989 §5.3.1): only what is certain fails.
+	if out.Result == dmarc.Fail && (dkim.Best(v.dkim) == dkim.TempError || v.spf == string(spf.TempError)) {
+		out.Result, v.dmarcWhy = dmarc.TempError, "dns_error"
+	}
+}
+
+func isTimeout(err error) bool {
+	var dns *net.DNSError
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &dns) && dns.IsTimeout
+}
+
+// cutLast cuts at the last octet of that kind.
+func cutLast(s string, c byte) (before, after string, ok bool) {
+	i := strings.LastIndexByte(s, c)
+	if i < 0 {
+		return "", s, false
+	}
+	return s[:i], s[i+1:], true
+}
+
+// decide finds the strictest action that a result asks for.
+func (v *verdict) decide(set *verifySettings) {
+	if v.overload {
+		return
+	}
+	consider := func(a action, method, text string) {
+		if a > v.action {
+			v.action, v.trigger, v.because = a, method, text
+		}
+	}
+	best := dkim.Best(v.dkim)
+	text := "dkim=" + string(best)
+	for _, r := range v.dkim {
+		if r.Result == best && r.Reason != "" {
+			text += " reason=" + string(r.Reason)
+			break
+		}
+	}
+	if best != dkim.Pass {
+		consider(set.dkimActions[string(best)], "dkim", text)
+	}
+	if v.spf != "" && v.spf != string(spf.Pass) {
+		consider(set.spfActions[v.spf], "spf", "spf="+v.spf)
+	}
+	if v.dmarc == nil {
+		return
+	}
+	switch v.dmarc.Result {
+	case dmarc.Fail:
+		consider(set.dmarcAction[string(v.dmarc.Requested)], "dmarc", "dmarc=fail policy="+string(v.dmarc.Requested))
+	case dmarc.TempError, dmarc.PermError:
+		consider(set.dmarcAction[string(v.dmarc.Result)], "dmarc", "dmarc="+string(v.dmarc.Result)+" reason="+v.dmarcWhy)
+	}
+}
+
+// refusal is what the SMTP client is told. The codes are those of RFC 7372 §3 and, for DMARC, RFC 9989 §8.
+func (v *verdict) refusal() string {
+	permanent := v.action == actReject
+	switch v.trigger {
+	case "dkim":
+		code := "5.7.20" // no passing signature
+		if !permanent {
+			code = "4.7.20"
+		}
+		return fmt.Sprintf("%s No passing DKIM signature (%s)", code, v.because)
+	case "spf":
+		code := "5.7.23"
+		if v.spf == string(spf.TempError) || v.spf == string(spf.PermError) {
+			code = "5.7.24"
+		}
+		if !permanent {
+			code = "4" + code[1:]
+		}
+		return fmt.Sprintf("%s SPF validation of %s (%s)", code, v.identity, v.because)
+	}
+	code := "5.7.1"
+	if !permanent {
+		code = "4.7.1"
+	}
+	from := "the author's domain"
+	if v.dmarc != nil && v.dmarc.From != "" {
+		from = v.dmarc.From
+	}
+	return fmt.Sprintf("%s DMARC policy of %s (%s)", code, from, v.because)
+}
+
+// field is the verdict as Authentication-Results.
+func (v *verdict) field(id string) authres.Field {
+	f := authres.Field{ID: id}
+	if len(v.dkim) == 0 {
+		f.Results = append(f.Results, authres.Result{Method: "dkim", Value: string(dkim.None)})
+	}
+	for i, r := range v.dkim {
+		begin := ""
+		if i < len(v.begins) {
+			begin = v.begins[i]
+		}
+		out := authres.Result{Method: "dkim", Value: string(r.Result), Reason: string(r.Reason), Properties: []authres.Property{
+			{Type: "header", Name: "d", Value: r.Domain}, {Type: "header", Name: "i", Value: identityOf(r)}, {Type: "header", Name: "s", Value: r.Selector},
+			{Type: "header", Name: "a", Value: r.Algorithm}, {Type: "header", Name: "b", Value: begin},
+		}}
+		if r.KeyBits > 0 {
+			out.Comment = strconv.Itoa(r.KeyBits) + "-bit key"
+			if r.Testing {
+				out.Comment += ", testing"
+			}
+			if r.Authentic {
+				out.Comment += ", DNSSEC"
+			}
+		}
+		if len(f.Results) < dkim.MaxSignatures {
+			f.Results = append(f.Results, out)
+		}
+	}
+	if v.spf != "" {
+		r := authres.Result{Method: "spf", Value: v.spf}
+		if v.helo {
+			r.Properties = []authres.Property{{Type: "smtp", Name: "helo", Value: v.identity}}
+		} else {
+			r.Properties = []authres.Property{{Type: "smtp", Name: "mailfrom", Value: v.mailFrom}}
+		}
+		f.Results = append(f.Results, r)
+	}
+	if v.dmarc != nil {
+		r := authres.Result{Method: "dmarc", Value: string(v.dmarc.Result), Reason: v.dmarcWhy}
+		if v.dmarc.Record != nil {
+			r.Comment = "p=" + string(v.dmarc.Policy)
+			if v.dmarc.Requested != v.dmarc.Policy {
+				r.Comment += " t=y"
+			}
+		}
+		r.Properties = []authres.Property{{Type: "header", Name: "from", Value: v.dmarc.From}}
+		f.Results = append(f.Results, r)
+	}
+	return f
+}
+
+// identityOf is i= with its default (RFC 6376 §3.5).
+func identityOf(r dkim.Result) string {
+	if r.Identity == "" && r.Domain != "" {
+		return "@" + r.Domain
+	}
+	return r.Identity
+}
+
+// count adds the verdict to the totals.
+func (m *incoming) count(v *verdict) {
+	c := &m.agent.counters.verdicts
+	if v.overload {
+		c.add("trouble", string(ReasonOverload))
+		return
+	}
+	best := dkim.Best(v.dkim)
+	reason := ""
+	for _, r := range v.dkim {
+		if r.Result == best {
+			reason = string(r.Reason)
+			break
+		}
+	}
+	c.add("dkim", string(best), reason)
+	if v.spf != "" {
+		c.add("spf", v.spf)
+	}
+	if v.dmarc != nil {
+		c.add("dmarc", string(v.dmarc.Result), string(v.dmarc.Requested))
+	}
+	c.add("action", v.action.String())
+	c.hashing.Add(int64(m.hashing))
+	c.asking.Add(int64(m.asking))
+	m.agent.counters.dirty.Store(true)
+}
+
+// report writes the verdict to the log.
+func (m *incoming) report(v *verdict) {
+	ctx := context.Background()
+	if !m.log.Enabled(ctx, slog.LevelInfo) {
+		return
+	}
+	attributes := []slog.Attr{slog.String("queue_id", m.queueID), slog.String("action", v.action.String())}
+	if v.overload {
+		attributes = append(attributes, slog.String("reason", string(ReasonOverload)))
+	}
+	for i, r := range v.dkim {
+		if i == dkim.MaxSignatures {
+			break
+		}
+		text := string(r.Result) + " d=" + r.Domain + " s=" + r.Selector
+		if r.Reason != "" {
+			text += " reason=" + string(r.Reason)
+		}
+		attributes = append(attributes, slog.String("dkim", text))
+	}
+	if v.spf != "" {
+		attributes = append(attributes, slog.String("spf", v.spf), slog.String("mail_from", v.mailFrom))
+		if v.spfCause != nil && v.spf != string(spf.Pass) {
+			attributes = append(attributes, slog.String("spf_detail", v.spfCause.Error()))
+		}
+	}
+	if v.dmarc != nil {
+		attributes = append(attributes, slog.String("dmarc", string(v.dmarc.Result)), slog.String("from", v.dmarc.From), slog.String("policy", string(v.dmarc.Requested)))
+	}
+	m.log.LogAttrs(ctx, slog.LevelInfo, "verified", attributes...)
+}
