@@ -13,5 +13,5 @@
 //	file.go        files that are there whole or not at all
 //	generate.go    new keys: algorithms, PKCS#8
 //	cache.go       parsed keys, most recently used first, bounded
-//	store.go       Store: Generate, Signer, Public, Destroy, List
+//	store.go       Store: Generate, Import, Signer, Public, Check, Destroy, List
 package keystore
