@@ -25,7 +25,7 @@ func (a *Agent) rebuild() {
 	checkRecord := a.settings.Load().checkRecord
 	f := &a.fleet
 	f.mu.Lock()
-	t := f.table(checkRecord, a.counters)
+	t := f.table(checkRecord)
 	// Under the lock, so that a report never names a version whose table is not in force.
 	a.tables.swap(t)
 	f.applied = t.version
@@ -33,7 +33,7 @@ func (a *Agent) rebuild() {
 	a.reportSoon()
 }
 
-func (f *fleetState) table(checkRecord bool, c *counters) *Table {
+func (f *fleetState) table(checkRecord bool) *Table {
 	t := &Table{version: f.wanted.Version, assigned: map[tableKey]*assigned{}, active: map[string]bool{}}
 	for i := range f.wanted.Assignments {
 		as := &f.wanted.Assignments[i]
@@ -59,7 +59,7 @@ func (f *fleetState) table(checkRecord bool, c *counters) *Table {
 				continue
 			}
 			t.active[k.id] = true
-			entry.signing = append(entry.signing, &activeKey{id: k.id, domain: as.Domain, selector: k.key.Selector, count: c.key(k.id)})
+			entry.signing = append(entry.signing, &activeKey{id: k.id, domain: as.Domain, selector: k.key.Selector, held: k.handle()})
 		}
 		t.assigned[at] = entry
 	}

@@ -21,10 +21,17 @@ const (
 
 // options are what is asked of the MTAs that connect to a listener. Without replies to fields and pieces of the body an MTA sends
 // them in one go.
-func (s *settings) options(_ *listenSpec) milter.Options {
+//
+// Where everything is ours nothing is decided at MAIL, and what the end of the header shows can wait for the end of the message: an MTA
+// that need not wait for these replies sends the whole message in one go.
+func (s *settings) options(on *listenSpec) milter.Options {
+	var whole milter.Protocol
+	if on.outbound {
+		whole = milter.NoMailReply | milter.NoEOHReply
+	}
 	return milter.Options{
 		Actions: milter.ActAddHeader,
-		Protocol: milter.NoHelo | milter.NoRcpt | milter.NoUnknown | milter.NoData | milter.NoConnectReply |
+		Protocol: whole | milter.NoHelo | milter.NoRcpt | milter.NoUnknown | milter.NoData | milter.NoConnectReply |
 			milter.NoHeaderReply | milter.NoBodyReply | milter.LeadingSpace | milter.Skip,
 		Macros: map[milter.Stage][]string{
 			milter.StageConnect: {macroDaemon},
@@ -103,7 +110,7 @@ func (s *session) Mail(m *milter.Session, _ string) milter.Reply {
 		if !ours(set, e) {
 			return milter.Accept
 		}
-		s.now = newOutgoing(s.agent, s.log, set, m.SpaceKept())
+		s.now = newOutgoing(s.agent, s.log, set, m)
 		return milter.Continue
 	})
 }

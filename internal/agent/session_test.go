@@ -397,10 +397,7 @@ func TestHugeHeaders(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	for _, many := range []bool{false, true} {
-		write(frame('M', "<a@example.org>\x00"))
-		if c := read(); c != 'c' {
-			t.Fatalf("reply %q to MAIL", c)
-		}
+		write(frame('M', "<a@example.org>\x00")) // the MTA need not wait for an answer to this
 		write(frame('L', "From\x00 ann@example.org\x00"))
 		const total = 100 << 20
 		if many {
@@ -424,11 +421,10 @@ func TestHugeHeaders(t *testing.T) {
 		if grown := int64(during.HeapAlloc) - int64(before.HeapAlloc); grown > 8<<20 {
 			t.Errorf("many %v: %d octets are held", many, grown)
 		}
-		write(frame('N', ""))
+		write(append(frame('N', ""), frame('E', "")...))
 		if c := read(); c != 'a' {
-			t.Errorf("reply %q to end of headers", c)
+			t.Errorf("reply %q to end of message", c)
 		}
-		write(frame('A', ""))
 	}
 	r.wantReason(ReasonHeaderTooLarge, 2)
 }
@@ -443,6 +439,7 @@ func TestTooManyMessagesAtOncePassUnsigned(t *testing.T) {
 		}
 		held = append(held, m)
 	}
+	await(t, "two messages under way", func() bool { return r.agent.slots.Load() == 2 })
 	m := dialMTA(t, r.agent, 0, mtaOptions{})
 	if o := m.send(simpleMail("ann@example.org", "hello\r\n"), 0); strings.Contains(o.raw, "DKIM-Signature:") || o.status != "" {
 		t.Errorf("%q %s", o.status, o.raw)

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/postseal/postseal/internal/agentapi"
+	"github.com/postseal/postseal/internal/keystore"
 )
 
 // Table says which keys sign for which domain. It is never changed once it is in force, so messages read it without a lock.
@@ -27,7 +28,8 @@ type assigned struct {
 // activeKey is a key that signs mail.
 type activeKey struct {
 	id, domain, selector string
-	count                *keyCount
+	held                 *keystore.Handle
+	count                atomic.Pointer[keyCount] // nil until it has signed
 }
 
 func (t *Table) lookup(domain, stream string) *assigned { return t.assigned[tableKey{domain, stream}] }
