@@ -34,6 +34,8 @@ type rig struct {
 	log   *lockedBuffer
 	now   func() time.Time
 	canon dkim.Canonicalization
+	level slog.Level
+	pace  Pace
 	// overHTTP lets the agent use the identity in its state directory instead of plane itself.
 	overHTTP bool
 
@@ -65,7 +67,7 @@ func newRig(t testing.TB, change func(*Config)) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{
-		t: t, plane: newFakePlane(), dns: newFakeDNS(), key: key, log: &lockedBuffer{},
+		t: t, level: slog.LevelDebug, pace: testPace, plane: newFakePlane(), dns: newFakeDNS(), key: key, log: &lockedBuffer{},
 		cfg: Config{
 			StateDirectory: t.TempDir(), StatusSocket: "off",
 			Listeners: []Listener{{Address: "127.0.0.1:0", Sign: "outbound"}, {Address: "127.0.0.1:0", Sign: "auto"}},
@@ -80,7 +82,7 @@ func newRig(t testing.TB, change func(*Config)) *rig {
 // start runs the agent until stop or the end of the test.
 func (r *rig) start() *Agent {
 	r.t.Helper()
-	deps := Deps{ControlPlane: r.plane, Resolver: r.dns, SealingKey: &r.key, Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: r.now, Pace: testPace}
+	deps := Deps{ControlPlane: r.plane, Resolver: r.dns, SealingKey: &r.key, Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: r.level})), Now: r.now, Pace: r.pace}
 	if r.overHTTP {
 		deps.ControlPlane = nil
 	}
