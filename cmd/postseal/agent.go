@@ -148,6 +148,13 @@ SIGHUP reads agent.yaml again; a file with a mistake changes nothing and is comp
 					level.Set(logLevel(next.Log.Level))
 				}
 			})
+			reloading.Go(func() {
+				select {
+				case <-done:
+				case <-a.Ready():
+					settleMemory()
+				}
+			})
 			err = a.Run(cmd.Context())
 			close(done)
 			reloading.Wait()

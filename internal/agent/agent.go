@@ -46,6 +46,7 @@ type Agent struct {
 
 	tables   *tables
 	counters *counters
+	outgoing sync.Pool    // of *outgoing between messages
 	slots    atomic.Int64 // messages under way
 	open     atomic.Int64 // milter sessions
 	fleet    fleetState
@@ -102,6 +103,7 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 		return nil, err
 	}
 	a.counters = newCounters(a.now)
+	a.outgoing.New = func() any { return new(outgoing) }
 	if err := os.MkdirAll(set.StateDirectory, 0o700); err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "the state directory %s cannot be made", set.StateDirectory)
 	}

@@ -35,6 +35,8 @@ type rig struct {
 	log   *lockedBuffer
 	now   func() time.Time
 	canon dkim.Canonicalization
+	level slog.Level
+	pace  Pace
 	// overHTTP lets the agent use the identity in its state directory instead of plane itself.
 	overHTTP bool
 
@@ -66,7 +68,7 @@ func newRig(t testing.TB, change func(*Config)) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{
-		t: t, plane: newFakePlane(), dns: newFakeDNS(), key: key, log: &lockedBuffer{},
+		t: t, level: slog.LevelDebug, pace: testPace, plane: newFakePlane(), dns: newFakeDNS(), key: key, log: &lockedBuffer{},
 		cfg: Config{
 			StateDirectory: t.TempDir(), StatusSocket: "off",
 			Listeners: []Listener{{Address: "127.0.0.1:0", Sign: "outbound"}, {Address: "127.0.0.1:0", Sign: "auto"}},
@@ -85,7 +87,7 @@ func (r *rig) start() *Agent {
 	if r.mail != nil {
 		mail = r.mail
 	}
-	deps := Deps{ControlPlane: r.plane, Resolver: mail, SealingKey: &r.key, Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: r.now, Pace: testPace}
+	deps := Deps{ControlPlane: r.plane, Resolver: mail, SealingKey: &r.key, Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: r.level})), Now: r.now, Pace: r.pace}
 	if r.overHTTP {
 		deps.ControlPlane = nil
 	}

@@ -27,7 +27,7 @@ func (a *Agent) rebuild() {
 	checkRecord := a.settings.Load().checkRecord
 	f := &a.fleet
 	f.mu.Lock()
-	t := f.table(checkRecord, a.counters)
+	t := f.table(checkRecord)
 	// Under the lock, so that a report never names a version whose table is not in force.
 	a.tables.swap(t)
 	f.applied = t.version
@@ -35,7 +35,7 @@ func (a *Agent) rebuild() {
 	a.reportSoon()
 }
 
-func (f *fleetState) table(checkRecord bool, c *counters) *Table {
+func (f *fleetState) table(checkRecord bool) *Table {
 	t := &Table{version: f.wanted.Version, active: map[string]bool{}}
 	for i := range f.wanted.Assignments {
 		as := &f.wanted.Assignments[i]
@@ -47,7 +47,7 @@ func (f *fleetState) table(checkRecord bool, c *counters) *Table {
 		// that of an assignment above it.
 		how, trouble := signingOf(as)
 		if trouble == "" {
-			entry.signing = f.signing(as, how, checkRecord, c)
+			entry.signing = f.signing(as, &how, checkRecord)
 		}
 		for _, k := range entry.signing {
 			t.active[k.id] = true
@@ -58,7 +58,7 @@ func (f *fleetState) table(checkRecord bool, c *counters) *Table {
 }
 
 // signing picks the keys that sign for an assignment.
-func (f *fleetState) signing(as *agentapi.Assignment, how dkim.Signing, checkRecord bool, c *counters) (signing []*activeKey) {
+func (f *fleetState) signing(as *agentapi.Assignment, how *dkim.Signing, checkRecord bool) (signing []*activeKey) {
 	best := [len(families)]*keyState{}
 	for _, key := range as.Keys {
 		k := f.keys[key.ID]
@@ -74,9 +74,7 @@ func (f *fleetState) signing(as *agentapi.Assignment, how dkim.Signing, checkRec
 		if k == nil {
 			continue
 		}
-		how := how
-		how.Selector = k.key.Selector
-		signing = append(signing, &activeKey{id: k.id, domain: as.Domain, selector: k.key.Selector, how: how, count: c.key(k.id)})
+		signing = append(signing, &activeKey{id: k.id, domain: as.Domain, selector: k.key.Selector, how: how, held: k.handle()})
 	}
 	return signing
 }

@@ -25,11 +25,12 @@ type counters struct {
 	reason map[Reason]*atomic.Uint64 // never changed after newCounters
 	warned atomic.Uint64             // signed messages with 8-bit content
 	notes  map[Note]*atomic.Uint64   // never changed after newCounters
+	times  timeTotals
 
 	verdicts verdictCounters
 
 	mu   sync.Mutex
-	keys map[string]*keyCount
+	keys map[string]*keyCount // those that have signed
 }
 
 func newCounters(now func() time.Time) *counters {
@@ -43,14 +44,13 @@ func newCounters(now func() time.Time) *counters {
 	return c
 }
 
-// key returns the counter of a key; it stays the same until the key is forgotten.
+// key returns the counter of a key that signs; it stays the same until the key is forgotten.
 func (c *counters) key(id string) *keyCount {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k := c.keys[id]
 	if k == nil {
-		k = &keyCount{}
-		k.last.Store(neverSigned)
+		k = newKeyCount()
 		c.keys[id] = k
 	}
 	return k
@@ -66,17 +66,45 @@ func (c *counters) forget(ids []string) {
 }
 
 // signed counts one message signed with the key just now.
-func (c *counters) signed(k *keyCount) {
+func (c *counters) signed(key *activeKey) {
+	k := key.count.Load()
+	if k == nil {
+		k = c.key(key.id)
+		key.count.Store(k)
+	}
 	k.signed.Add(1)
 	k.last.Store(int64(c.watch.read()))
-	c.dirty.Store(true)
+	c.touch()
+}
+
+// touch notes that there is something to save.
+func (c *counters) touch() {
+	if !c.dirty.Load() {
+		c.dirty.Store(true)
+	}
+}
+
+// seen returns the counter of a key, or one that never counted.
+func (c *counters) seen(id string) *keyCount {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k := c.keys[id]; k != nil {
+		return k
+	}
+	return newKeyCount()
+}
+
+func newKeyCount() *keyCount {
+	k := &keyCount{}
+	k.last.Store(neverSigned)
+	return k
 }
 
 // unsigned counts one message of ours that was not signed.
 func (c *counters) unsigned(r Reason) {
 	if n := c.reason[r]; n != nil {
 		n.Add(1)
-		c.dirty.Store(true)
+		c.touch()
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/postseal/postseal/internal/agentapi"
 	"github.com/postseal/postseal/internal/fault"
+	"github.com/postseal/postseal/internal/keystore"
 )
 
 // fleetState is what the control plane wants and what came of it. Messages never touch it: they read the Table made from it.
@@ -46,10 +47,20 @@ type keyState struct {
 	checkTries   int
 	checkNext    time.Time
 
+	held *keystore.Handle // nil until a table names the key
+
 	canaryNonce   string
 	canary        []byte
 	canaryProblem string // why there is none
 	destroyed     bool
+}
+
+// handle is the one handle of the key: what is in memory of it serves every table.
+func (k *keyState) handle() *keystore.Handle {
+	if k.held == nil {
+		k.held = &keystore.Handle{ID: k.id}
+	}
+	return k.held
 }
 
 // name is the owner name of the key's record.

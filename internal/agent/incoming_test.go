@@ -331,7 +331,9 @@ func TestHostileIncomingMail(t *testing.T) {
 		{"no header", func(m *mail) { m.header = []string{"X: y"} }},
 		{"bare line ends and NUL", func(m *mail) { m.body = "a\rb\nc\x00\r\n" }},
 		{"fields that are none", func(m *mail) { m.header = append(m.header, ": x", "A B: c") }},
-		{"a field over the limit", func(m *mail) { m.header = append(m.header, "X: "+strings.Repeat(strings.Repeat("x", 900)+"\r\n ", 300)) }},
+		{"a field over the limit", func(m *mail) {
+			m.header = append(m.header, "X: "+strings.Repeat(strings.Repeat("x", 900)+"\r\n ", 300))
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := verifyingRig(t, nil)

@@ -16,36 +16,50 @@ const (
 	maxHeaderFields = 1000             // Postfix and its peers stop mail in loops at 50 to 100 Received fields
 )
 
-// outgoing is one message of ours on its way through the milter. It keeps the header block until its end, because the keys are
-// known only when the last From field has been seen, and nothing of the body.
+// outgoing is one message of ours on its way through the milter. Its signer keeps the header block until the message's end, because the
+// keys are known only when the last From field has been seen, and nothing of the body.
 type outgoing struct {
+	outgoingParts
 	agent  *Agent
 	log    *slog.Logger
 	socket *socket
+	mta    *milter.Session
 	set    *settings
-	spaced bool // header values come with the blank after the colon
 	light  bool // over the limit of messages: only From is kept
 
-	block []byte // header fields as they will be sent, one after the other
-	ends  []int  // end of each field in block
+	octetsKept int // of header, in the signer
+	fieldsKept int // header fields in the signer
 	subject
 	lost   bool   // a field could not be looked at, and may have been the From field
 	reason Reason // why it will not be signed; the first reason stands
+	cause  error  // of reason, for the log
 
 	settled bool // it passes unsigned, and waits for its end to be rid of the field that names its stream
 
-	queueID string
-	table   *Table // held until done
-	choice  choice
-	signer  *dkim.Signer
-	octets  bodyScan
+	table  *Table // held until done
+	choice choice
+	octets bodyScan
+	times  messageTimes
 }
 
+// outgoingParts is what one message leaves to the next.
+type outgoingParts struct {
+	signer   dkim.Signer
+	field    []byte // one header field as it will be sent
+	prepared []*dkim.Prepared
+	from     [2]string
+}
+
+// keptParts is the most header that is left to the next message: few messages have more, and what rests between messages shall be small.
+const keptParts = 32 << 10
+
 // newOutgoing begins a message.
-func newOutgoing(a *Agent, log *slog.Logger, on *socket, set *settings, e envelope, s *milter.Session) *outgoing {
-	m := &outgoing{agent: a, log: log, socket: on, set: set, spaced: s.SpaceKept(), light: a.slots.Add(1) > int64(set.MaxMessages)}
+func newOutgoing(a *Agent, log *slog.Logger, on *socket, set *settings, e envelope, mta *milter.Session) *outgoing {
+	m := a.outgoing.Get().(*outgoing)
+	m.agent, m.log, m.socket, m.mta, m.set, m.light = a, log, on, mta, set, a.slots.Add(1) > int64(set.MaxMessages)
+	m.author.from = m.from[:0]
 	m.envelope = e
-	m.kept.strip = set.stream.remove && s.Actions()&milter.ActChangeHeader != 0
+	m.kept.strip = set.stream.remove && mta.Actions()&milter.ActChangeHeader != 0
 	return m
 }
 
@@ -59,23 +73,27 @@ func (m *outgoing) header(name, value []byte) {
 		return
 	}
 	switch {
-	case len(m.ends) == maxHeaderFields:
+	case m.fieldsKept == maxHeaderFields:
 		m.fail(ReasonTooManyFields)
 		return
-	case len(m.block)+len(name)+len(value) > maxHeaderBytes:
+	case m.octetsKept+len(name)+len(value) > maxHeaderBytes:
 		m.fail(ReasonHeaderTooLarge)
 		return
 	}
-	block, reason := appendField(m.block, name, value, m.spaced, m.set.signLong)
-	if reason == signed && len(block) > maxHeaderBytes { // folds take an octet more than the MTA passed
+	var reason Reason
+	m.field, reason = appendField(m.field[:0], name, value, m.mta.SpaceKept(), m.set.signLong)
+	if reason == signed && m.octetsKept+len(m.field) > maxHeaderBytes { // folds take an octet more than the MTA passed
 		reason = ReasonHeaderTooLarge
+	}
+	if reason == signed && m.signer.Header(m.field) != nil {
+		reason = ReasonHeaderSyntax
 	}
 	if reason != signed {
 		m.fail(reason)
 		return
 	}
-	m.block = block
-	m.ends = append(m.ends, len(block))
+	m.octetsKept += len(m.field)
+	m.fieldsKept++
 }
 
 // fault takes a field that cannot be looked at.
@@ -88,26 +106,25 @@ func (m *outgoing) fault(f milter.FieldFault) {
 	}
 }
 
-// fail notes why the message cannot be signed and lets go of what was kept for it.
+// fail notes why the message cannot be signed.
 func (m *outgoing) fail(r Reason) {
 	if m.reason == signed {
 		m.reason = r
 	}
-	m.block, m.ends, m.signer = nil, nil, nil
 }
 
 // endOfHeaders chooses the keys and starts to sign.
 func (m *outgoing) endOfHeaders(s *milter.Session) milter.Reply {
-	m.queueID = s.Macro(macroQueueID)
 	m.kept.atEnd(m.set, s)
-	err := m.start()
+	m.cause = m.start()
 	if m.reason == signed && s.Actions()&milter.ActAddHeader == 0 {
 		m.fail(ReasonMTARefused)
 	}
-	if m.reason == signed {
+	// An MTA that does not wait for this reply gets it at the end of the message.
+	if m.reason == signed || s.Agreed(milter.NoEOHReply) {
 		return milter.Continue
 	}
-	reply := m.unsigned(err)
+	reply := m.unsigned()
 	if reply == milter.Accept && m.kept.removed > 0 { // changes are for the end of the message only
 		m.settled = true
 		return milter.Continue
@@ -140,10 +157,10 @@ func (m *outgoing) start() error {
 		m.fail(m.reason)
 		return nil
 	}
-	now := a.now()
-	var signings []dkim.Signing
+	m.prepared = m.prepared[:0]
+	began := a.now()
 	for i, k := range m.choice.signing {
-		key, err := a.keys.Signer(k.id)
+		p, err := a.prepared(k)
 		if err != nil {
 			a.keyFailed(k.id, err)
 			if i >= m.choice.primary {
@@ -153,46 +170,32 @@ func (m *outgoing) start() error {
 			m.fail(ReasonKeyUnavailable)
 			return fmt.Errorf("key %s: %w", k.id, err)
 		}
-		how := k.how
-		how.Key, how.Time = key, now
-		signings = append(signings, how)
+		m.prepared = append(m.prepared, p)
 	}
-	signer, err := dkim.NewSigner(signings...)
-	if err != nil {
-		m.fail(ReasonSignFailed)
-		return err
-	}
-	start := 0
-	for _, end := range m.ends {
-		if err := signer.Header(m.block[start:end]); err != nil {
-			m.fail(ReasonHeaderSyntax)
-			return err
-		}
-		start = end
-	}
-	m.signer, m.block, m.ends = signer, nil, nil
+	now := a.now()
+	m.times.lookup = now.Sub(began)
+	m.signer.Use(now, m.prepared...)
 	m.octets.allowAny = m.set.signLong
 	return nil
 }
 
 // body takes the next octets of the body.
 func (m *outgoing) body(piece []byte) milter.Reply {
-	if m.reason != signed || m.signer == nil {
+	if m.reason != signed || m.table == nil {
 		return milter.SkipBody
 	}
+	began := m.agent.now()
 	if r := m.octets.scan(piece); r != signed {
 		m.fail(r)
 		return milter.SkipBody
 	}
 	m.signer.Body(piece)
+	m.times.hash += m.agent.now().Sub(began)
 	return milter.Continue
 }
 
 // endOfMessage puts the signatures on top of the message.
 func (m *outgoing) endOfMessage(s *milter.Session) milter.Reply {
-	if id := s.Macro(macroQueueID); id != "" {
-		m.queueID = id
-	}
 	if m.table == nil { // an MTA without an event at end of headers
 		if r := m.endOfHeaders(s); r != milter.Continue {
 			return r
@@ -202,41 +205,43 @@ func (m *outgoing) endOfMessage(s *milter.Session) milter.Reply {
 		m.removeStream(s)
 		return milter.Accept
 	}
-	fields, err := m.finish()
+	fields := m.finish()
 	if !m.deferred() {
 		m.removeStream(s)
 	}
 	if m.reason != signed {
-		return m.unsigned(err)
+		return m.unsigned()
 	}
 	// Each goes to the very top, so the last one goes first.
 	for i := len(fields) - 1; i >= 0; i-- {
-		name, value := headerOf(fields[i], m.spaced)
-		if err := s.InsertHeader(0, name, value); err != nil {
+		if err := s.InsertField(0, fields[i]); err != nil {
 			m.fail(ReasonMTARefused)
-			return m.unsigned(err)
+			return m.unsigned()
 		}
 	}
 	m.settle()
 	return milter.Accept
 }
 
-// finish returns the signatures, the one for the top first, or the reason why there are none.
-func (m *outgoing) finish() ([][]byte, error) {
+// finish returns the signatures, the one for the top first; none when there is a reason against them.
+func (m *outgoing) finish() [][]byte {
 	if m.reason == signed {
 		if r := m.octets.end(); r != signed {
 			m.fail(r)
 		}
 	}
 	if m.reason != signed {
-		return nil, nil
+		return nil
 	}
+	began := m.agent.now()
 	fields, err := m.signer.Finish()
+	m.times.sign = m.agent.now().Sub(began)
 	if err != nil {
 		m.fail(ReasonSignFailed)
-		return nil, err
+		m.cause = err
+		return nil
 	}
-	return fields, nil
+	return fields
 }
 
 // deferred reports whether a message that was not signed is to come again later.
@@ -247,13 +252,13 @@ func (m *outgoing) deferred() bool {
 // broken ends the message after a mistake of ours.
 func (m *outgoing) broken() milter.Reply {
 	m.fail(ReasonInternal)
-	return m.unsigned(nil)
+	return m.unsigned()
 }
 
 // unsigned ends the message without a signature.
-func (m *outgoing) unsigned(cause error) milter.Reply {
-	if cause != nil {
-		m.log.Error("cannot sign", "queue_id", m.queueID, "domain", m.choice.domain, "error", cause)
+func (m *outgoing) unsigned() milter.Reply {
+	if m.cause != nil {
+		m.log.Error("cannot sign", "queue_id", m.queueID(), "domain", m.choice.domain, "error", m.cause)
 	}
 	m.settle()
 	if m.choice.reject && m.reason == m.choice.reason {
@@ -271,30 +276,35 @@ func (m *outgoing) settle() {
 		return
 	}
 	c := m.agent.counters
-	attributes := []slog.Attr{slog.String("queue_id", m.queueID), slog.String("domain", m.choice.domain)}
-	if m.choice.rule > 0 {
-		attributes = append(attributes, slog.Int("rule", m.choice.rule))
-	}
 	if m.reason == signed {
-		var selectors []string
 		for _, k := range m.choice.signing {
-			c.signed(k.count)
-			selectors = append(selectors, k.selector)
+			c.signed(k)
 		}
 		if m.octets.eightBit {
 			c.warned.Add(1)
-			m.socket.warnEightBit(m.log, m.queueID)
+			m.socket.warnEightBit(m.log, m.queueID())
 		}
 		m.note()
-		m.log.LogAttrs(context.Background(), slog.LevelInfo, "signed", append(attributes, slog.Any("selectors", selectors))...)
+		c.times.add(m.times)
+		if m.log.Enabled(context.Background(), slog.LevelInfo) {
+			selectors := make([]string, 0, len(m.choice.signing))
+			for _, k := range m.choice.signing {
+				selectors = append(selectors, k.selector)
+			}
+			m.log.LogAttrs(context.Background(), slog.LevelInfo, "signed", append(m.attributes(), slog.Any("selectors", selectors))...)
+		}
 		return
 	}
 	c.unsigned(m.reason)
 	level := slog.LevelWarn
-	switch m.reason {
-	case ReasonNotAssigned, ReasonRule:
+	if m.reason == ReasonNotAssigned || m.reason == ReasonRule {
 		level = slog.LevelInfo // forwarded mail, bounces: nothing to mend
-	case ReasonLoginMismatch, ReasonLoginNotAllowed:
+	}
+	if !m.log.Enabled(context.Background(), level) {
+		return
+	}
+	attributes := m.attributes()
+	if m.reason == ReasonLoginMismatch || m.reason == ReasonLoginNotAllowed {
 		attributes = append(attributes, slog.String("login", m.envelope.login))
 	}
 	if m.choice.reject && m.reason == m.choice.reason {
@@ -303,12 +313,32 @@ func (m *outgoing) settle() {
 	m.log.LogAttrs(context.Background(), level, "not signed", append(attributes, slog.String("reason", string(m.reason)), slog.Bool("deferred", m.deferred()))...)
 }
 
-// done lets go of the table and of the place among the messages held at once.
-func (m *outgoing) done() {
-	if m.table != nil {
-		m.agent.tables.release(m.table)
+// attributes name the message in the log.
+func (m *outgoing) attributes() []slog.Attr {
+	out := []slog.Attr{slog.String("queue_id", m.queueID()), slog.String("domain", m.choice.domain)}
+	if m.choice.rule > 0 {
+		out = append(out, slog.Int("rule", m.choice.rule))
 	}
-	m.agent.slots.Add(-1)
+	return out
+}
+
+func (m *outgoing) queueID() string { return m.mta.Macro(macroQueueID) }
+
+// done lets go of the table and of the place among the messages held at once, and leaves the parts to the next message.
+func (m *outgoing) done() {
+	a := m.agent
+	if m.table != nil {
+		a.tables.release(m.table)
+	}
+	a.slots.Add(-1)
+	if m.octetsKept > keptParts || cap(m.field) > keptParts || m.reason == ReasonInternal {
+		return
+	}
+	m.from = [2]string{}
+	if m.signer.Reset() == nil {
+		*m = outgoing{outgoingParts: m.outgoingParts}
+		a.outgoing.Put(m)
+	}
 }
 
 // equalFold compares field names; they are US-ASCII, and other letters that fold to it do not count.

@@ -94,7 +94,7 @@ func (a *Agent) currentReport() agentapi.Report {
 	canaries := f.nextCanaries(ids)
 	for _, id := range ids {
 		k := f.keys[id]
-		count := a.counters.key(id)
+		count := a.counters.seen(id)
 		kr := agentapi.KeyReport{ID: id, Has: k.has, Record: k.record, Signing: inUse[id], SignedAgeSeconds: -1, Destroyed: k.destroyed, Error: shown(k.problem())}
 		if age, ok := a.counters.age(count); ok {
 			kr.SignedAgeSeconds = int64(age / time.Second)

@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/postseal/postseal/internal/agentapi"
 	"github.com/postseal/postseal/internal/fault"
@@ -91,7 +90,7 @@ func Explain(cfg Config, q Question, message io.Reader) (Explanation, error) {
 	if err != nil {
 		return Explanation{}, err
 	}
-	t := f.table(set.checkRecord, newCounters(time.Now))
+	t := f.table(set.checkRecord)
 	return f.explain(set, t, m, choose(set, t, m)), nil
 }
 

@@ -14,11 +14,11 @@ func (m *outgoing) note() {
 	c := m.agent.counters
 	if m.choice.alsoMissing > 0 {
 		c.note(NoteAlsoMissing)
-		m.log.Warn("a further signature was left out", "queue_id", m.queueID, "rule", m.choice.rule)
+		m.log.Warn("a further signature was left out", "queue_id", m.queueID(), "rule", m.choice.rule)
 	}
 	if m.choice.streamUnknown {
 		c.note(NoteStreamUnknown)
-		m.log.Warn("signed on the default stream, because the one that was named has no assignment", "queue_id", m.queueID, "domain", m.choice.domain)
+		m.log.Warn("signed on the default stream, because the one that was named has no assignment", "queue_id", m.queueID(), "domain", m.choice.domain)
 	}
 	if m.set.stream.remove && !m.kept.strip && len(m.kept.stream) > 0 {
 		c.note(NoteStreamKept)

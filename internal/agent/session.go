@@ -23,12 +23,18 @@ const (
 
 // options are what is asked of the MTAs that connect to a listener. Without replies to fields and pieces of the body an MTA sends
 // them in one go.
+//
+// Where everything is ours nothing is decided at MAIL, and what the end of the header shows can wait for the end of the message: an MTA
+// that need not wait for these replies sends the whole message in one go.
 func (s *settings) options(l *listenSpec) milter.Options {
 	actions := milter.ActAddHeader
 	if s.stream.remove {
 		actions |= milter.ActChangeHeader
 	}
 	protocol := milter.NoHelo
+	if l.outbound {
+		protocol |= milter.NoMailReply | milter.NoEOHReply
+	}
 	connect := []string{macroDaemon}
 	if l.verify {
 		actions |= milter.ActChangeHeader

@@ -161,7 +161,9 @@ func TestWhatIsNotSignedIsCountedAndPassesOrWaits(t *testing.T) {
 		{"long line", func(m *mail) { m.body = strings.Repeat("x", 999) + "\r\n" }, ReasonLongLine, true},
 		{"bare CR in a field", func(m *mail) { m.header = append(m.header, "X: a\rb") }, ReasonBareCR, true},
 		{"no name", func(m *mail) { m.header = append(m.header, ": a") }, ReasonHeaderSyntax, true},
-		{"field over 256 kB", func(m *mail) { m.header = append(m.header, "X: "+strings.Repeat(strings.Repeat("x", 900)+"\r\n ", 300)) }, ReasonHeaderTooLarge, true},
+		{"field over 256 kB", func(m *mail) {
+			m.header = append(m.header, "X: "+strings.Repeat(strings.Repeat("x", 900)+"\r\n ", 300))
+		}, ReasonHeaderTooLarge, true},
 		{"header over 256 kB", func(m *mail) {
 			for range 300 {
 				m.header = append(m.header, "X: "+strings.Repeat("x", 900))
@@ -180,7 +182,9 @@ func TestWhatIsNotSignedIsCountedAndPassesOrWaits(t *testing.T) {
 		{"odd From", func(m *mail) { m.header[0] = "From: ann at example.org" }, ReasonFromUnparsable, false},
 		{"other domain", func(m *mail) { m.header[0] = "From: ann@example.net" }, ReasonNotAssigned, false},
 		{"domain without key", func(m *mail) { m.header[0] = "From: ann@keyless.example" }, ReasonNoKey, true},
-		{"huge From", func(m *mail) { m.header[0] = "From: " + strings.Repeat(strings.Repeat("x", 900)+"\r\n ", 100) + "ann@example.org" }, ReasonFromUnparsable, false},
+		{"huge From", func(m *mail) {
+			m.header[0] = "From: " + strings.Repeat(strings.Repeat("x", 900)+"\r\n ", 100) + "ann@example.org"
+		}, ReasonFromUnparsable, false},
 	} {
 		for _, tempfail := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, tempfail %v", c.name, tempfail), func(t *testing.T) {
@@ -397,10 +401,7 @@ func TestHugeHeaders(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	for _, many := range []bool{false, true} {
-		write(frame('M', "<a@example.org>\x00"))
-		if c := read(); c != 'c' {
-			t.Fatalf("reply %q to MAIL", c)
-		}
+		write(frame('M', "<a@example.org>\x00")) // the MTA need not wait for an answer to this
 		write(frame('L', "From\x00 ann@example.org\x00"))
 		const total = 100 << 20
 		if many {
@@ -424,11 +425,10 @@ func TestHugeHeaders(t *testing.T) {
 		if grown := int64(during.HeapAlloc) - int64(before.HeapAlloc); grown > 8<<20 {
 			t.Errorf("many %v: %d octets are held", many, grown)
 		}
-		write(frame('N', ""))
+		write(append(frame('N', ""), frame('E', "")...))
 		if c := read(); c != 'a' {
-			t.Errorf("reply %q to end of headers", c)
+			t.Errorf("reply %q to end of message", c)
 		}
-		write(frame('A', ""))
 	}
 	r.wantReason(ReasonHeaderTooLarge, 2)
 }
@@ -443,6 +443,7 @@ func TestTooManyMessagesAtOncePassUnsigned(t *testing.T) {
 		}
 		held = append(held, m)
 	}
+	await(t, "two messages under way", func() bool { return r.agent.slots.Load() == 2 })
 	m := dialMTA(t, r.agent, 0, mtaOptions{})
 	if o := m.send(simpleMail("ann@example.org", "hello\r\n"), 0); strings.Contains(o.raw, "DKIM-Signature:") || o.status != "" {
 		t.Errorf("%q %s", o.status, o.raw)

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"bytes"
 	"crypto"
 	"time"
 
@@ -17,12 +16,28 @@ func canarySigning(domain, selector string, key crypto.Signer, now time.Time, ov
 	return dkim.Signing{Domain: domain, Selector: selector, Key: key, Time: now, Oversign: append(dkim.DefaultOversign(), oversign)}
 }
 
-// headerOf splits a complete field into the name and value that the milter protocol wants: no final line end, LF at the folds is
-// made by the protocol library. Without spaced the MTA adds the blank after the colon itself.
-func headerOf(field []byte, spaced bool) (name, value string) {
-	n, v, _ := bytes.Cut(bytes.TrimSuffix(field, []byte("\r\n")), []byte(":"))
-	if !spaced {
-		v = bytes.TrimPrefix(v, []byte(" "))
+// preparedFor is what stands beside a key in memory: how it signs, and for which entry of a table that was worked out.
+type preparedFor struct {
+	key  *activeKey
+	with *dkim.Prepared
+}
+
+// prepared returns a key ready to sign. What can be done once for all messages was done with the first of them; while the key is in
+// memory that takes no lock and allocates nothing.
+func (a *Agent) prepared(k *activeKey) (*dkim.Prepared, error) {
+	key, err := a.keys.Key(k.held)
+	if err != nil {
+		return nil, err
 	}
-	return string(n), string(v)
+	if p, ok := key.Beside.Load().(*preparedFor); ok && p.key == k {
+		return p.with, nil
+	}
+	how := *k.how
+	how.Selector, how.Key = k.selector, key
+	with, err := dkim.Prepare(how)
+	if err != nil {
+		return nil, err
+	}
+	key.Beside.Store(&preparedFor{k, with})
+	return with, nil
 }

@@ -136,7 +136,7 @@ func (a *Agent) Status() Status {
 }
 
 func (a *Agent) statusKey(k *keyState, inUse bool) StatusKey {
-	count := a.counters.key(k.id)
+	count := a.counters.seen(k.id)
 	s := StatusKey{ID: k.id, Selector: k.key.Selector, Algorithm: k.key.Algorithm, Want: string(k.key.Want), Has: k.has, Signing: inUse, Signed: count.signed.Load(), SignedAgeSeconds: -1, Problem: k.problem()}
 	if age, ok := a.counters.age(count); ok {
 		s.SignedAgeSeconds = int64(age / time.Second)

@@ -64,7 +64,7 @@ func (m *subject) stream(r *rule) string {
 func (m *outgoing) removeStream(s *milter.Session) {
 	for i := m.kept.removed; i > 0; i-- {
 		if err := s.DeleteHeader(i, m.set.stream.name); err != nil {
-			m.log.Error("the stream's field cannot be removed", "queue_id", m.queueID, "error", err)
+			m.log.Error("the stream's field cannot be removed", "queue_id", m.queueID(), "error", err)
 			return
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/postseal/postseal/dkim"
 	"github.com/postseal/postseal/internal/agentapi"
+	"github.com/postseal/postseal/internal/keystore"
 )
 
 // Table says which keys sign for which domain. It is never changed once it is in force, so messages read it without a lock.
@@ -32,8 +33,9 @@ type assigned struct {
 // activeKey is a key that signs mail.
 type activeKey struct {
 	id, domain, selector string
-	how                  dkim.Signing // everything but key and time, ready for use
-	count                *keyCount
+	how                  *dkim.Signing // shared: everything but selector, key and time
+	held                 *keystore.Handle
+	count                atomic.Pointer[keyCount] // nil until it has signed
 }
 
 // add puts an assignment into a table under construction.

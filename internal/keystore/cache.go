@@ -1,63 +1,69 @@
 package keystore
 
 import (
-	"container/list"
 	"crypto"
 	"sync"
+	"sync/atomic"
 )
 
-// maxCached bounds the parsed keys held in memory: an RSA-2048 key with its precomputed values takes about 4 kB, so that this
-// is at most 16 MB. A key that fell out is read again in under a millisecond.
-const maxCached = 4096
+// maxCached bounds the parsed keys held in memory: an RSA-2048 key with its precomputed values and what an agent keeps beside it
+// takes about 4 kB, so that this is at most 8 MB. A key that fell out costs a tenth of its signature to read again.
+const maxCached = 2048
 
-// cache keeps parsed keys, the most recently used first. Its lock is held for a map look-up, never while a key is read.
-type cache struct {
+// Handle stands for one key of a Store, whether or not it is in memory; Store.Key opens it. One handle is made for an id and kept: each
+// handle has a copy of the key of its own. It must not be copied after its first use.
+type Handle struct {
+	ID string
+
+	key     atomic.Pointer[Key]
+	loading sync.Mutex  // a key is read once, however many ask for it at the same time
+	used    atomic.Bool // since the clock's hand passed
+}
+
+// Key is a private key in memory. Its methods are safe for concurrent use.
+type Key struct {
+	crypto.Signer
+	// Beside is for what the key's user prepared for signing with it; it goes when the key goes.
+	Beside atomic.Value
+}
+
+// clock bounds the handles with a key in memory. A key that was used since the hand passed it last stays for another turn; looking
+// that up and noting it takes no lock.
+type clock struct {
 	mu    sync.Mutex
-	order *list.List // of *cached
-	byID  map[string]*list.Element
 	limit int
+	ring  []*Handle
+	hand  int
 }
 
-// cached is one key, read at most once however many ask for it at the same time.
-type cached struct {
-	id   string
-	load func() (crypto.Signer, error)
-}
-
-func newCache(limit int) *cache {
-	return &cache{order: list.New(), byID: make(map[string]*list.Element), limit: limit}
-}
-
-// get returns the key, which read is called for when it is not there. A failure is not kept.
-func (c *cache) get(id string, read func() (crypto.Signer, error)) (crypto.Signer, error) {
-	c.mu.Lock()
-	element, ok := c.byID[id]
-	if ok {
-		c.order.MoveToFront(element)
-	} else {
-		element = c.order.PushFront(&cached{id: id, load: sync.OnceValues(read)})
-		c.byID[id] = element
-		if c.order.Len() > c.limit {
-			oldest := c.order.Back()
-			delete(c.byID, c.order.Remove(oldest).(*cached).id)
-		}
-	}
-	entry := element.Value.(*cached)
-	c.mu.Unlock()
-
-	signer, err := entry.load()
-	if err != nil {
-		c.forget(id, entry)
-	}
-	return signer, err
-}
-
-// forget drops the entry of id; with a given entry only that one, not one that came after it.
-func (c *cache) forget(id string, only *cached) {
+// add takes a handle that was just given its key; another may lose its own.
+func (c *clock) add(h *Handle) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if element, ok := c.byID[id]; ok && (only == nil || element.Value == only) {
-		c.order.Remove(element)
-		delete(c.byID, id)
+	if len(c.ring) < c.limit {
+		c.ring = append(c.ring, h)
+		return
+	}
+	for c.ring[c.hand].used.Swap(false) {
+		c.hand = (c.hand + 1) % c.limit
+	}
+	c.ring[c.hand].key.Store(nil)
+	c.ring[c.hand] = h
+	c.hand = (c.hand + 1) % c.limit
+}
+
+// forget drops the key of an id.
+func (c *clock) forget(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := 0; i < len(c.ring); i++ {
+		if c.ring[i].ID != id {
+			continue
+		}
+		c.ring[i].key.Store(nil)
+		last := len(c.ring) - 1
+		c.ring[i], c.ring[last] = c.ring[last], nil
+		c.ring, c.hand = c.ring[:last], 0
+		i--
 	}
 }

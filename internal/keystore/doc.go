@@ -12,6 +12,6 @@
 //	seal.go        the format of a sealed file
 //	file.go        files that are there whole or not at all
 //	generate.go    new keys: algorithms, PKCS#8
-//	cache.go       parsed keys, most recently used first, bounded
-//	store.go       Store: Generate, Signer, Public, Destroy, List
+//	cache.go       parsed keys in use, bounded: handles and a clock
+//	store.go       Store: Generate, Import, Key, Signer, Public, Check, Destroy, List
 package keystore

@@ -26,7 +26,8 @@ func ensureDir(dir string) error {
 	return nil
 }
 
-// writeNew makes a file of mode 0600 that is there whole or not at all, also after a power cut, and never replaces one.
+// writeNew makes a file of mode 0600 that is there whole or not at all, also after a power cut, and never replaces one. Its name
+// is sure to survive one after syncDir.
 func writeNew(path string, content []byte) (err error) {
 	dir, base := filepath.Split(path)
 	dir = filepath.Clean(dir)
@@ -50,7 +51,7 @@ func writeNew(path string, content []byte) (err error) {
 	} else if err != nil {
 		return fault.Wrap(fault.Unavailable, err, "%s cannot be written", path)
 	}
-	return syncDir(dir)
+	return nil
 }
 
 // erase overwrites a file and removes it. On file systems that copy on write, and on flash, old blocks may survive; they hold

@@ -108,7 +108,11 @@ func CreateSealingKeyFile(path string) (SealingKey, error) {
 	if _, err := rand.Read(secret); err != nil {
 		return SealingKey{}, err
 	}
-	if err := writeNew(path, secret); err != nil {
+	err := writeNew(path, secret)
+	if err == nil {
+		err = syncDir(filepath.Dir(path))
+	}
+	if err != nil {
 		return SealingKey{}, err
 	}
 	return NewSealingKey(secret)

@@ -2,6 +2,8 @@ package keystore
 
 import (
 	"crypto"
+	"crypto/ed25519"
+	"crypto/rsa"
 	"crypto/x509"
 	"errors"
 	"io"
@@ -11,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/postseal/postseal/internal/fault"
 )
@@ -26,8 +29,10 @@ const maxID = 128
 type Store struct {
 	dir   string
 	key   SealingKey
-	cache *cache
 	write sync.Mutex // one writer at a time, because temporary files have fixed names
+
+	clock        clock
+	hits, misses atomic.Uint64
 }
 
 // Open makes the directory (mode 0700) when it is not there. It does not read any key.
@@ -38,7 +43,7 @@ func Open(dir string, key SealingKey) (*Store, error) {
 	if err := ensureDir(dir); err != nil {
 		return nil, err
 	}
-	return &Store{dir: dir, key: key, cache: newCache(maxCached)}, nil
+	return &Store{dir: dir, key: key, clock: clock{limit: maxCached}}, nil
 }
 
 // Generate makes a key and stores it; when it returns without error the key survives a power cut. An id that is taken is
@@ -55,38 +60,90 @@ func (s *Store) Generate(id, algorithm string) (crypto.PublicKey, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.put(id, path, key); err != nil {
+		return nil, err
+	}
+	return key.Public(), s.Sync()
+}
+
+// Import seals a key that was made elsewhere: an *rsa.PrivateKey or an ed25519.PrivateKey. An id that is taken is fault.Conflict, and
+// its key stays as it is; what does not sign here is fault.Invalid. Whoever imports many keys calls Sync after the last one: until
+// then a power cut may lose some of them, but leaves none damaged.
+func (s *Store) Import(id string, key crypto.Signer) error {
+	path, err := s.path(id)
+	if err != nil {
+		return err
+	}
+	switch key.(type) {
+	case *rsa.PrivateKey, ed25519.PrivateKey:
+	default:
+		return fault.New(fault.Invalid, "key %s: a %T does not sign here", id, key)
+	}
+	return s.put(id, path, key)
+}
+
+// Sync makes keys that were imported survive a power cut.
+func (s *Store) Sync() error { return syncDir(s.dir) }
+
+// put seals a key under an id that is free. It lasts after Sync.
+func (s *Store) put(id, path string, key crypto.Signer) error {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	sealed, err := s.key.sealFor(id, der)
 	clear(der)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.write.Lock()
 	defer s.write.Unlock()
-	if err := writeNew(path, sealed); err != nil {
-		return nil, err
-	}
-	return key.Public(), nil
+	return writeNew(path, sealed)
 }
 
-// Signer returns the private key for signing, parsed on first use and kept while it is among the most recently used.
-// fault.NotFound when there is no such key, fault.Invalid when it does not open.
+// Key returns the private key of a handle, parsed when it is not in memory and kept while it is among those in use. fault.NotFound when
+// there is no such key, fault.Invalid when it does not open; a failure is not kept.
+func (s *Store) Key(h *Handle) (*Key, error) {
+	if k := h.key.Load(); k != nil {
+		s.hits.Add(1)
+		if !h.used.Load() {
+			h.used.Store(true)
+		}
+		return k, nil
+	}
+	h.loading.Lock()
+	defer h.loading.Unlock()
+	if k := h.key.Load(); k != nil {
+		s.hits.Add(1)
+		return k, nil
+	}
+	s.misses.Add(1)
+	signer, err := s.Signer(h.ID)
+	if err != nil {
+		return nil, err
+	}
+	k := &Key{Signer: signer}
+	h.used.Store(false)
+	h.key.Store(k)
+	s.clock.add(h)
+	return k, nil
+}
+
+// Lookups tells how often Key found its key in memory, and how often it had to read it.
+func (s *Store) Lookups() (hits, misses uint64) { return s.hits.Load(), s.misses.Load() }
+
+// Signer reads and parses a private key; errors as Key. Who signs with it often takes Key.
 func (s *Store) Signer(id string) (crypto.Signer, error) {
 	path, err := s.path(id)
 	if err != nil {
 		return nil, err
 	}
-	return s.cache.get(id, func() (crypto.Signer, error) {
-		der, err := s.read(id, path)
-		if err != nil {
-			return nil, err
-		}
-		defer clear(der)
-		return parseKey(id, der)
-	})
+	der, err := s.read(id, path)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(der)
+	return parseKey(id, der)
 }
 
 // Public returns the public half; errors as Signer.
@@ -118,7 +175,7 @@ func (s *Store) Destroy(id string) error {
 	}
 	s.write.Lock()
 	defer s.write.Unlock()
-	s.cache.forget(id, nil)
+	defer s.clock.forget(id)
 	if err := erase(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fault.Wrap(fault.Unavailable, err, "key %s cannot be removed", id)
 	}

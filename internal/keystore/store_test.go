@@ -217,43 +217,61 @@ func TestDestroyLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestCacheIsBoundedAndReadsOnce(t *testing.T) {
-	c := newCache(2)
-	var mu sync.Mutex
-	reads := map[string]int{}
-	get := func(id string) {
-		_, err := c.get(id, func() (crypto.Signer, error) {
-			mu.Lock()
-			defer mu.Unlock()
-			reads[id]++
-			return ed25519.PrivateKey{}, nil
-		})
-		if err != nil {
-			t.Error(err)
+func TestKeysInMemoryAreBoundedAndReadOnce(t *testing.T) {
+	s := openStore(t, filepath.Join(t.TempDir(), "keys"), 1)
+	s.clock.limit = 2
+	handles := map[string]*Handle{}
+	for _, id := range []string{"a", "b", "c"} {
+		if _, err := s.Generate(id, Ed25519); err != nil {
+			t.Fatal(err)
 		}
+		handles[id] = &Handle{ID: id}
 	}
 	var wg sync.WaitGroup
 	for range 20 {
-		wg.Go(func() { get("a") })
+		wg.Go(func() {
+			if _, err := s.Key(handles["a"]); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 	wg.Wait()
-	get("b")
-	get("a") // now b is the older one
-	get("c")
-	get("a")
-	get("b")
-	if reads["a"] != 1 || reads["b"] != 2 || reads["c"] != 1 || c.order.Len() != 2 || len(c.byID) != 2 {
-		t.Errorf("reads %v, %d kept", reads, c.order.Len())
+	if hits, misses := s.Lookups(); hits != 19 || misses != 1 {
+		t.Errorf("20 at the same time: %d found it, %d read it", hits, misses)
 	}
-	fails := 0
-	for range 2 {
-		_, err := c.get("bad", func() (crypto.Signer, error) { fails++; return nil, os.ErrPermission })
-		if err == nil {
-			t.Error("no error")
+	for _, c := range []struct {
+		id   string
+		read bool
+	}{{"b", true}, {"a", false}, {"c", true}, {"a", false}, {"b", true}} { // b was not used since it came, a was
+		_, before := s.Lookups()
+		k, err := s.Key(handles[c.id])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, after := s.Lookups(); (after > before) != c.read {
+			t.Errorf("%s: read %t, want %t", c.id, after > before, c.read)
+		}
+		digest := sha256.Sum256(nil)
+		if _, err := k.Sign(rand.Reader, digest[:], crypto.Hash(0)); err != nil {
+			t.Errorf("%s: %v", c.id, err)
+		}
+		held := 0
+		for _, h := range handles {
+			if h.key.Load() != nil {
+				held++
+			}
+		}
+		if held > 2 {
+			t.Errorf("%d keys in memory", held)
 		}
 	}
-	if fails != 2 {
-		t.Errorf("a failure was kept: %d reads", fails)
+	if err := s.Destroy("b"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := s.Key(handles["b"]); fault.CodeOf(err) != fault.NotFound {
+			t.Errorf("after Destroy: %v", err)
+		}
 	}
 }
 
@@ -329,3 +347,38 @@ func TestSealingKeySources(t *testing.T) {
 		t.Errorf("a directory open to others: %v", err)
 	}
 }
+
+func TestAKeyFromElsewhereIsSealedLikeOurOwn(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "keys")
+	s := openStore(t, dir, 1)
+	key, err := newKey(RSA2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"k-1", "k-2"} {
+		if err := s.Import(id, key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"k-1", "k-2"} {
+		signer, err := openStore(t, dir, 1).Signer(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !signer.(*rsa.PrivateKey).Equal(key) {
+			t.Errorf("%s: another key came back", id)
+		}
+	}
+	if err := s.Import("k-1", key); fault.CodeOf(err) != fault.Conflict {
+		t.Errorf("over a key that is there: %v", err)
+	}
+	if err := s.Import("k-3", opaqueSigner{key}); fault.CodeOf(err) != fault.Invalid {
+		t.Errorf("a key whose private half does not show: %v", err)
+	}
+}
+
+// opaqueSigner is a key whose private half is elsewhere.
+type opaqueSigner struct{ crypto.Signer }

@@ -36,6 +36,9 @@ const (
 	// writeTimeout is how long an MTA may leave our replies unread.
 	writeTimeout = 30 * time.Second
 
+	// deadlineSlack is how much earlier than said a read or a write may be given up, so that deadlines need not be set each time.
+	deadlineSlack = 10 * time.Second
+
 	// acceptPause is how long accepting rests when the process has no file descriptor left.
 	acceptPause = 100 * time.Millisecond
 )

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"os"
 	"sync"
 )
 
@@ -19,6 +20,7 @@ type reader struct {
 	small      [smallBuffer]byte
 	spill      []byte
 	beforeRead func() error // called when from is about to be asked
+	timedOut   func() bool  // called when from did not answer in time: whether to ask again
 }
 
 // largeBuffers are shared, so that only connections with content under way hold one.
@@ -58,7 +60,7 @@ func (r *reader) fill(n int) error {
 	return nil
 }
 
-// more reads once, after making room for n octets in all.
+// more reads once, after making room for n octets in all; it may return without any.
 func (r *reader) more(n int) error {
 	if r.start == r.end {
 		r.start, r.end = 0, 0
@@ -77,6 +79,9 @@ func (r *reader) more(n int) error {
 	}
 	if err == nil {
 		return io.ErrNoProgress
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) && r.timedOut() {
+		return nil
 	}
 	if errors.Is(err, io.EOF) && r.end > r.start {
 		return io.ErrUnexpectedEOF
@@ -116,7 +121,7 @@ func (r *reader) payload(length int) ([]byte, error) {
 // pieces hands out a payload in the pieces in which it comes.
 func (r *reader) pieces(length int, take func([]byte)) error {
 	for length > 0 {
-		if r.start == r.end {
+		for r.start == r.end {
 			if err := unexpected(r.more(1)); err != nil {
 				return err
 			}

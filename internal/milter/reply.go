@@ -1,6 +1,7 @@
 package milter
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -60,9 +61,25 @@ func (s *Session) InsertHeader(index int, name, value string) error {
 	if s.actions&ActAddHeader == 0 {
 		return ErrNotGranted
 	}
-	s.change('i', uint32(index), name, value)
+	change(s, 'i', uint32(index), name, value)
 	return nil
 }
+
+// InsertField is InsertHeader for a whole field as it stands in a message, "Name: value" with CRLF at its folds and at its end. The
+// octets are copied.
+func (s *Session) InsertField(index int, field []byte) error {
+	if s.actions&ActAddHeader == 0 {
+		return ErrNotGranted
+	}
+	name, value, _ := bytes.Cut(bytes.TrimSuffix(field, crlf), colon)
+	if !s.SpaceKept() { // the MTA adds it
+		value = bytes.TrimPrefix(value, blank)
+	}
+	change(s, 'i', uint32(index), name, value)
+	return nil
+}
+
+var crlf, colon, blank = []byte("\r\n"), []byte(":"), []byte(" ")
 
 // DeleteHeader removes the index-th field of that name, counted from 1 from the top; only in EndOfMessage. Where several of one name
 // go, the last one goes first: Postfix counts anew after each.
@@ -70,7 +87,7 @@ func (s *Session) DeleteHeader(index int, name string) error {
 	if s.actions&ActChangeHeader == 0 {
 		return ErrNotGranted
 	}
-	s.change('m', uint32(index), name, "")
+	change(s, 'm', uint32(index), name, "")
 	return nil
 }
 
@@ -79,7 +96,7 @@ func (s *Session) ChangeHeader(index int, name, value string) error {
 	if s.actions&ActChangeHeader == 0 {
 		return ErrNotGranted
 	}
-	s.change('m', uint32(index), name, value)
+	change(s, 'm', uint32(index), name, value)
 	return nil
 }
 
@@ -103,7 +120,7 @@ func printable(r rune) rune {
 }
 
 // change appends a change of a header field. A NUL would end the value early; CR is not of this protocol.
-func (s *Session) change(code byte, index uint32, name, value string) {
+func change[T string | []byte](s *Session, code byte, index uint32, name, value T) {
 	at := len(s.out)
 	s.out = append(s.out, 0, 0, 0, 0, code)
 	s.out = binary.BigEndian.AppendUint32(s.out, index)

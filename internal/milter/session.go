@@ -60,7 +60,8 @@ type Session struct {
 	content bool // between the first header field and the end of the message
 	ended   bool // the header of the message under way is over
 	skip    bool // the rest of the body is not wanted
-	timed   bool // a read deadline is set
+
+	readBy, writeBy time.Time // the deadlines of the connection; zero = none
 
 	// Between MAIL and the reply to the message's end a connection is not cut off by a shutdown.
 	mu      sync.Mutex
@@ -77,6 +78,9 @@ func (s *Session) Actions() Actions { return s.actions }
 // SpaceKept reports whether header values come, and have to be given, with the blank after the colon.
 func (s *Session) SpaceKept() bool { return s.protocol&LeadingSpace != 0 }
 
+// Agreed reports whether the MTA agreed to all of these.
+func (s *Session) Agreed(p Protocol) bool { return s.protocol&p == p }
+
 // Macro is the value of a macro by its name as the MTA sends it: "{auth_authen}", "i"; "" when it was not sent.
 func (s *Session) Macro(name string) string { return string(s.macros.get(name)) }
 
@@ -84,7 +88,7 @@ func (s *Session) Macro(name string) string { return string(s.macros.get(name)) 
 func (s *Session) serve() error {
 	defer s.handler.Close(s)
 	defer s.conn.Close()
-	s.in.from, s.in.beforeRead = s.conn, s.beforeRead
+	s.in.from, s.in.beforeRead, s.in.timedOut = s.conn, s.beforeRead, s.timedOut
 	s.in.init()
 	defer func() {
 		s.in.start, s.in.end = 0, 0
@@ -108,10 +112,10 @@ var errQuit = errors.New("quit")
 
 // greet negotiates; nothing else may come first.
 func (s *Session) greet() error {
-	if err := s.conn.SetReadDeadline(time.Now().Add(negotiationTimeout)); err != nil {
+	s.readBy = time.Now().Add(negotiationTimeout)
+	if err := s.conn.SetReadDeadline(s.readBy); err != nil {
 		return err
 	}
-	s.timed = true
 	code, length, err := s.in.head()
 	if err != nil {
 		return err
@@ -127,21 +131,32 @@ func (s *Session) greet() error {
 	return err
 }
 
-// beforeRead writes what is due, because the MTA may wait for it, and sets or lifts the deadline.
+// beforeRead writes what is due, because the MTA may wait for it, and sees to the deadline.
 func (s *Session) beforeRead() error {
 	if err := s.flush(); err != nil {
 		return err
 	}
-	switch {
-	case s.version == 0: // greet has set it
-	case s.content:
-		s.timed = true
-		return s.conn.SetReadDeadline(time.Now().Add(contentTimeout))
-	case s.timed:
-		s.timed = false
-		return s.conn.SetReadDeadline(time.Time{})
+	if s.version == 0 || !s.content && s.readBy.IsZero() { // greet has set one, or there is none to keep
+		return nil
 	}
-	return nil
+	// Deadlines cost more than looking at the clock, so one that is only a little early stays, also over the pauses between messages,
+	// where timedOut takes it away.
+	now := time.Now()
+	if !s.content || s.readBy.Sub(now) > contentTimeout-deadlineSlack {
+		return nil
+	}
+	s.readBy = now.Add(contentTimeout)
+	return s.conn.SetReadDeadline(s.readBy)
+}
+
+// timedOut reports whether reading may go on after its deadline has passed: outside of a message an MTA may be silent for as long as it
+// likes.
+func (s *Session) timedOut() bool {
+	if s.version == 0 || s.content {
+		return false
+	}
+	s.readBy = time.Time{}
+	return s.conn.SetReadDeadline(s.readBy) == nil
 }
 
 // keptOut is how much memory for replies a connection keeps.
@@ -151,8 +166,11 @@ func (s *Session) flush() error {
 	if len(s.out) == 0 {
 		return nil
 	}
-	if err := s.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		return err
+	if now := time.Now(); s.writeBy.Sub(now) < writeTimeout-deadlineSlack {
+		s.writeBy = now.Add(writeTimeout)
+		if err := s.conn.SetWriteDeadline(s.writeBy); err != nil {
+			return err
+		}
 	}
 	_, err := s.conn.Write(s.out)
 	if s.out = s.out[:0]; cap(s.out) > keptOut {
@@ -265,7 +283,6 @@ func (s *Session) lastWord(unless Protocol, r Reply) {
 	s.reply(unless, r)
 	if s.protocol&unless == 0 && r.code != 'c' && r.code != 0 {
 		_ = s.idle()
-
 	}
 }
 

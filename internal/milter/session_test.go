@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
 	"time"
 )
 
@@ -34,19 +35,15 @@ const (
 // script is a connection whose peer says everything at once.
 type script struct {
 	net.Conn
-	in        io.Reader
-	out       bytes.Buffer
-	deadlines []bool
-	writes    int
+	in     io.Reader
+	out    bytes.Buffer
+	writes int
 }
 
-func (c *script) Read(p []byte) (int, error)  { return c.in.Read(p) }
-func (c *script) Write(p []byte) (int, error) { c.writes++; return c.out.Write(p) }
-func (c *script) Close() error                { return nil }
-func (c *script) SetReadDeadline(t time.Time) error {
-	c.deadlines = append(c.deadlines, !t.IsZero())
-	return nil
-}
+func (c *script) Read(p []byte) (int, error)       { return c.in.Read(p) }
+func (c *script) Write(p []byte) (int, error)      { c.writes++; return c.out.Write(p) }
+func (c *script) Close() error                     { return nil }
+func (c *script) SetReadDeadline(time.Time) error  { return nil }
 func (c *script) SetWriteDeadline(time.Time) error { return nil }
 
 // codes are the codes of what was written.
@@ -170,17 +167,17 @@ func TestVersionsAndWhatIsAgreed(t *testing.T) {
 
 func TestWhatWasNotGrantedIsRefused(t *testing.T) {
 	r := &recorder{change: func(s *Session) error {
-		return errors.Join(s.InsertHeader(0, "A", "b"), s.DeleteHeader(1, "A"), s.ChangeHeader(1, "A", "c"), s.Quarantine("why"))
+		return errors.Join(s.InsertHeader(0, "A", "b"), s.InsertField(2, []byte("B: c\r\n\td\r\n")), s.DeleteHeader(1, "A"), s.ChangeHeader(1, "A", "c"), s.Quarantine("why"))
 	}}
 	c, err := run(r, all(), strings.NewReader(offer(6, 0, allProtocol)+aMessage()))
 	if err != nil || !errors.Is(r.err, ErrNotGranted) || c.codes() != "Occccccc" {
 		t.Errorf("%v, %v, %q", err, r.err, c.codes())
 	}
 	c, err = run(r, all(), strings.NewReader(offer(6, allActions, allProtocol)+aMessage()))
-	if err != nil || r.err != nil || c.codes() != "Occcccc"+"immq"+"c" {
+	if err != nil || r.err != nil || c.codes() != "Occcccc"+"iimmq"+"c" {
 		t.Errorf("%v, %v, %q", err, r.err, c.codes())
 	}
-	want := frame('i', "\x00\x00\x00\x00A\x00b\x00") + frame('m', "\x00\x00\x00\x01A\x00\x00") + frame('m', "\x00\x00\x00\x01A\x00c\x00") + frame('q', "why\x00") + frame('c', "")
+	want := frame('i', "\x00\x00\x00\x00A\x00b\x00") + frame('i', "\x00\x00\x00\x02B\x00 c\n\td\x00") + frame('m', "\x00\x00\x00\x01A\x00\x00") + frame('m', "\x00\x00\x00\x01A\x00c\x00") + frame('q', "why\x00") + frame('c', "")
 	if !strings.HasSuffix(c.out.String(), want) {
 		t.Errorf("%q", c.out.String())
 	}
@@ -315,19 +312,42 @@ func TestGreetingIsTheFirstThing(t *testing.T) {
 
 // The MTA may take any time before the content, but not in the middle of it.
 func TestSilenceIsLimitedWithinContentOnly(t *testing.T) {
-	in := offer(6, 0, 0) + frame('H', "h\x00") + frame('L', "To\x00a\x00") + frame('N', "") + frame('B', "x") + frame('E', "") + frame('M', "a\x00") + frame('A', "")
-	c, err := run(&recorder{}, all(), iotest.OneByteReader(strings.NewReader(in)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Set for the negotiation, lifted after it, set with each read of the content, lifted after it.
-	if len(c.deadlines) < 10 || !c.deadlines[0] || c.deadlines[1] || c.deadlines[len(c.deadlines)-1] {
-		t.Fatalf("deadlines %v", c.deadlines)
-	}
-	for i, set := range c.deadlines[2 : len(c.deadlines)-1] {
-		if !set {
-			t.Errorf("read %d of the content has no limit", i)
-		}
+	begin := frame('M', "a\x00") + frame('L', "To\x00a\x00")
+	for _, c := range []struct {
+		name   string
+		say    []string // with a pause before each
+		pause  time.Duration
+		broken bool
+	}{
+		{"between messages", []string{frame('H', "h\x00"), begin + frame('N', "") + frame('E', ""), frame('M', "a\x00"), frame('A', ""), frame('Q', "")}, 24 * time.Hour, false},
+		{"a pause in a message", []string{begin, frame('N', ""), frame('B', "x"), frame('E', ""), frame('Q', "")}, contentTimeout - deadlineSlack - 1, false},
+		{"silence in the header", []string{begin}, contentTimeout, true},
+		{"silence in the body", []string{begin + frame('N', "") + frame('B', "x")}, contentTimeout, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			mta, filter := net.Pipe()
+			ended := make(chan error, 1)
+			go func() { ended <- (&Session{conn: filter, handler: &recorder{}, options: all()}).serve() }()
+			go func() { _, _ = io.Copy(io.Discard, mta) }()
+			defer mta.Close()
+			if _, err := mta.Write([]byte(offer(6, 0, 0))); err != nil {
+				t.Fatal(err)
+			}
+			for _, text := range c.say {
+				time.Sleep(c.pause)
+				if _, err := mta.Write([]byte(text)); err != nil {
+					t.Fatalf("%s: %v", c.name, err)
+				}
+			}
+			before := time.Now()
+			err := <-ended
+			if (err != nil) != c.broken {
+				t.Errorf("%s: %v", c.name, err)
+			}
+			if took := time.Since(before); c.broken && (took > contentTimeout || took < contentTimeout-deadlineSlack) {
+				t.Errorf("%s: ended after %s", c.name, took)
+			}
+		})
 	}
 }
 

@@ -19,6 +19,17 @@ func ToASCII(name string) (string, error) {
 	if len(name) > 4*maxName || !utf8.ValidString(name) {
 		return "", ErrName
 	}
+	if isASCII(name) {
+		// Names such as "r3---x" or a broken "xn--" label exist in zones; they are asked as they are.
+		if name == "." {
+			return name, nil
+		}
+		ascii := strings.ToLower(strings.TrimSuffix(name, "."))
+		if ascii == "." || !usable(ascii) {
+			return "", ErrName
+		}
+		return ascii, nil
+	}
 	// UTS #46 §2.3 treats these as label separators.
 	name = strings.NewReplacer("\u3002", ".", "\uff0e", ".", "\uff61", ".").Replace(name)
 	if name == "." {
@@ -31,7 +42,6 @@ func ToASCII(name string) (string, error) {
 			return "", ErrName
 		}
 		if isASCII(label) {
-			// Names such as "r3---x" or a broken "xn--" label exist in zones; they are asked as they are.
 			labels[i] = strings.ToLower(label)
 			continue
 		}

@@ -1,0 +1,26 @@
+package agent
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// messageTimes is what one signed message took, as far as it is ours.
+type messageTimes struct {
+	lookup time.Duration // finding its keys
+	hash   time.Duration // looking at its body and hashing it
+	sign   time.Duration // the header's hash and the operations with private keys
+}
+
+// timeTotals adds up the times of signed messages.
+type timeTotals struct {
+	messages           atomic.Uint64
+	lookup, hash, sign atomic.Int64 // nanoseconds
+}
+
+func (t *timeTotals) add(m messageTimes) {
+	t.messages.Add(1)
+	t.lookup.Add(int64(m.lookup))
+	t.hash.Add(int64(m.hash))
+	t.sign.Add(int64(m.sign))
+}
