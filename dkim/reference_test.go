@@ -143,3 +143,9 @@ func pkcs1Key(key *rsa.PublicKey) []byte { return x509.MarshalPKCS1PublicKey(key
 type fixed []string
 
 func (f fixed) LookupTXT(context.Context, string) ([]string, error) { return f, nil }
+
+// sum64 is bh= for octets that are hashed as they are.
+func sum64(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
