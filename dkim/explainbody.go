@@ -88,7 +88,7 @@ func (b *bodyExplainer) finish() (Explanation, bool) {
 		}
 	}
 	for _, t := range b.trials {
-		if t.finish() == b.sig.sum {
+		if sum := t.finish(); sum == b.sig.sum && !t.idle {
 			return Explanation{Cause: t.cause, Proven: true, Text: t.text}, true
 		}
 	}

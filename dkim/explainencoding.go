@@ -20,22 +20,19 @@ func (w writerOf) Write(p []byte) (int, error) {
 
 // addEncodingTrials: servers that do not trust the next one with eight bits encode a body, others decode it.
 func addEncodingTrials(s *signature, add addTrial) {
-	add(s.body, CauseEncoding, "The body was encoded as quoted-printable after signing.", func(t *bodyTrial, text []byte, _, ends bool) {
-		var soft bool
-		if t.out, soft = decodeQuotedPrintable(t.out[:0], text); soft && ends {
-			ends = false
-		}
-		t.line(t.out, ends)
+	whole := add(s.body, CauseEncoding, "The body was encoded as quoted-printable after signing.", func(t *bodyTrial, text []byte, _, ends bool) {
+		t.quotedPrintable(text, ends)
 	})
 	part := partDecoder{}
-	add(s.body, CauseEncoding, "Parts of the body were encoded as quoted-printable after signing.", part.edit)
+	parts := add(s.body, CauseEncoding, "Parts of the body were encoded as quoted-printable after signing.", part.edit)
+	whole.idle, parts.idle = true, true // until something is decoded
 
 	b64 := add(s.body, CauseEncoding, "The body was encoded as base64 after signing.", func(t *bodyTrial, text []byte, _, _ bool) {
 		t.held = append(t.held, bytes.TrimSpace(text)...)
-		whole := len(t.held) / 4 * 4
-		t.out, _ = base64.StdEncoding.AppendDecode(t.out[:0], t.held[:whole])
+		n := len(t.held) / 4 * 4
+		t.out, _ = base64.StdEncoding.AppendDecode(t.out[:0], t.held[:n])
 		t.write(t.out)
-		t.held = append(t.held[:0], t.held[whole:]...)
+		t.held = append(t.held[:0], t.held[n:]...)
 	})
 	b64.end = func(t *bodyTrial) {
 		t.out, _ = base64.RawStdEncoding.AppendDecode(t.out[:0], bytes.TrimRight(t.held, "="))
@@ -69,6 +66,14 @@ func addEncodingTrials(s *signature, add addTrial) {
 		encode64(t, false)
 	})
 	again.end = func(t *bodyTrial) { encode64(t, true) }
+}
+
+// quotedPrintable passes a line on decoded.
+func (t *bodyTrial) quotedPrintable(text []byte, ends bool) {
+	var soft bool
+	t.out, soft = decodeQuotedPrintable(t.out[:0], text)
+	t.idle = t.idle && !soft && len(t.out) == len(bytes.TrimRight(text, " \t"))
+	t.line(t.out, ends && !soft)
 }
 
 // decodeQuotedPrintable appends the text of one encoded line; soft means that the next line goes on with it (RFC 2045 §6.7). What is
@@ -114,11 +119,8 @@ func (p *partDecoder) edit(t *bodyTrial, text []byte, first, ends bool) {
 			return
 		}
 	case p.coded:
-		var soft bool
-		if t.out, soft = decodeQuotedPrintable(t.out[:0], text); soft {
-			ends = false
-		}
-		text = t.out
+		t.quotedPrintable(text, ends)
+		return
 	}
 	t.line(text, ends)
 }

@@ -46,6 +46,7 @@ type bodyTrial struct {
 	edit  func(t *bodyTrial, text []byte, first, ends bool)
 	end   func(t *bodyTrial) // after the last line; nil = nothing to do
 
+	idle bool // what the hypothesis undoes did not occur, so it proves nothing
 	hash bodyHash
 	out  []byte // scratch of edit
 	held []byte // what edit waits with
@@ -101,7 +102,7 @@ func bodyTrials(s *signature) []*bodyTrial {
 	}
 	if s.body == Simple {
 		add(Simple, CauseWhiteSpace, "White space was added at line ends after signing.", func(t *bodyTrial, text []byte, _, ends bool) {
-			if ends {
+			if ends || len(text) < maxExplainedLine {
 				text = bytes.TrimRight(text, " \t")
 			}
 			t.line(text, ends)
