@@ -48,6 +48,30 @@ const (
 	// readBytes is the buffer through which whole messages are read: large enough that hashing runs in long stretches.
 	readBytes = 64 << 10
 
+	// MaxExplainedBody is the largest body in which Explain looks for a cause: more than mail servers take, and the work is
+	// some forty times that of a verification.
+	MaxExplainedBody = 64 << 20
+
+	// maxHeaderTrials bounds the hypotheses that Explain tries on a header, each as costly as hashing it; a header of fifty
+	// signed fields needs some four hundred.
+	maxHeaderTrials = 1000
+
+	// maxPrefixLines bounds the line ends of a body at which Explain asks whether the signed text ended there.
+	maxPrefixLines = 1 << 20
+
+	// maxSuffixLines bounds the line ends at which Explain asks whether the signed text began there; each runs a hash over the
+	// rest of the body, so the bound keeps the work linear. Banners have fewer lines.
+	maxSuffixLines = 24
+
+	// maxBlankEnd bounds the blank lines at the end that Explain lets a wrong signer have hashed.
+	maxBlankEnd = 16
+
+	// maxExplainedLine is the part of a line that Explain looks at as one. SMTP lines end at 1000 octets, some servers allow more.
+	maxExplainedLine = 64 << 10
+
+	// minBrokenLine is the shortest length at which Explain takes the longest lines for broken ones; text is wrapped at 60 and more.
+	minBrokenLine = 60
+
 	// minExpire is the shortest x= after t= that a Signer makes: one second, so that x= is later than t= as RFC 6376 §3.5
 	// demands.
 	minExpire = time.Second

@@ -118,6 +118,12 @@ func (m *messageReader) readHeader(r io.Reader, buf []byte) (body []byte, err er
 				if err := m.check(head[line:], true); err != nil {
 					return nil, err
 				}
+				if line > 0 && line < len(head) && !isWSP(head[line]) { // a last line without line end is a field of its own
+					if err := flush(line); err != nil {
+						return nil, err
+					}
+					field, number = line, lines+1
+				}
 				return nil, flush(len(head))
 			case err != nil && !errors.Is(err, io.EOF):
 				return nil, fmt.Errorf("dkim: read the message: %w", err)

@@ -143,3 +143,31 @@ func pkcs1Key(key *rsa.PublicKey) []byte { return x509.MarshalPKCS1PublicKey(key
 type fixed []string
 
 func (f fixed) LookupTXT(context.Context, string) ([]string, error) { return f, nil }
+
+// sum64 is bh= for octets that are hashed as they are.
+func sum64(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// referenceCanon signs a message with one header canonicalisation and says in c= that it was the other.
+func referenceCanon(t testing.TB, key crypto.Signer, used, said string) string {
+	t.Helper()
+	const header = "From: Joe  Example\r\nSubject: Hello\r\n\tthere\r\n"
+	own := "DKIM-Signature: v=1; a=rsa-sha256; c=" + said + "/simple; d=sign.example; s=s; h=from:subject; bh=" + sum64("Hi.\r\n") + "; b="
+	c := Simple
+	if used == "relaxed" {
+		c = Relaxed
+	}
+	var data strings.Builder
+	for _, f := range referenceFields(header) {
+		data.WriteString(referenceHeader(c, f))
+	}
+	data.WriteString(strings.TrimSuffix(referenceHeader(c, own+"\r\n"), "\r\n"))
+	digest := sha256.Sum256([]byte(data.String()))
+	sig, err := key.Sign(rand.Reader, digest[:], crypto.SHA256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return own + base64.StdEncoding.EncodeToString(sig) + "\r\n" + header + "\r\nHi.\r\n"
+}

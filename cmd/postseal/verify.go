@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -40,9 +41,29 @@ type verifiedSignature struct {
 	KeyBits          int             `json:"key_bits"`
 	Testing          bool            `json:"testing"`
 	Aligned          bool            `json:"aligned"`
+	Authentic        bool            `json:"authentic"`
+	Explanation      *explanation    `json:"explanation,omitempty"`
 
 	detail string // for people
 }
+
+// explanation says what broke a signature (dkim.Explain). Proven: a hash confirms it.
+type explanation struct {
+	Cause   dkim.Cause         `json:"cause"`
+	Proven  bool               `json:"proven"`
+	Text    string             `json:"text"`
+	Headers []headerDifference `json:"headers,omitempty"`
+}
+
+type headerDifference struct {
+	Name    string `json:"name"`
+	Signed  int    `json:"signed"`
+	Present int    `json:"present"`
+	Removed bool   `json:"removed"`
+}
+
+// maxKeptInput bounds what is kept of standard input, which cannot be read twice, for an explanation; mail servers take less.
+const maxKeptInput = 64 << 20
 
 func newVerify() *cobra.Command {
 	var (
@@ -57,7 +78,8 @@ func newVerify() *cobra.Command {
 
 A message's result is that of its best signature: pass, or else the word of RFC 8601 that tells what is wrong; none if it is
 unsigned. The exit status is 0 if every message passes, 1 if one does not (unsigned ones included), 2 if a file could not be
-read; the other files are checked all the same. A message whose first line ends in LF alone is taken for a file of a Unix
+read; the other files are checked all the same. Where the body or the header was changed, the line below says what likely
+happened: "proven" where undoing it gives what was signed, else "likely". A message whose first line ends in LF alone is taken for a file of a Unix
 system, and its line ends count as the CRLF that they were on the wire.`,
 		Example: `  postseal verify message.eml
   postseal verify --records dns.json --at 1700000000 --json *.eml`,
@@ -122,8 +144,12 @@ func verifyFiles(cmd *cobra.Command, files []string, opts dkim.VerifyOptions, as
 // verifyFile checks one message.
 func verifyFile(ctx context.Context, name string, stdin io.Reader, opts dkim.VerifyOptions) verifiedFile {
 	f := verifiedFile{File: name, Result: dkim.PermError, Signatures: []verifiedSignature{}}
-	in := stdin
-	if name != "-" {
+	in, open := stdin, func() (io.ReadCloser, error) { return os.Open(name) }
+	if name == "-" {
+		var kept keptInput
+		in = io.TeeReader(stdin, &kept)
+		open = kept.open
+	} else {
 		file, err := os.Open(name)
 		if err != nil {
 			var path *os.PathError
@@ -146,14 +172,48 @@ func verifyFile(ctx context.Context, name string, stdin io.Reader, opts dkim.Ver
 		s := verifiedSignature{
 			Index: r.Index, Domain: r.Domain, Selector: r.Selector, Algorithm: r.Algorithm, Canonicalization: r.Canonicalization,
 			Result: r.Result, Reason: r.Reason, KeyBits: r.KeyBits, Testing: r.Testing, Aligned: r.Aligned,
+			Authentic: r.Authentic,
 		}
 		var detail *dkim.Error
 		if errors.As(r.Err, &detail) {
 			s.detail = detail.Detail
 		}
+		// A verdict stands without its explanation: a file that is gone by now only loses that.
+		if e, err := dkim.Explain(ctx, open, opts, r); err == nil && e.Cause != "" {
+			s.explain(e)
+		}
 		f.Signatures = append(f.Signatures, s)
 	}
 	return f
+}
+
+func (s *verifiedSignature) explain(e dkim.Explanation) {
+	s.Explanation = &explanation{Cause: e.Cause, Proven: e.Proven, Text: e.Text}
+	for _, d := range e.Headers {
+		s.Explanation.Headers = append(s.Explanation.Headers, headerDifference(d))
+	}
+}
+
+// keptInput keeps what was read of standard input, up to maxKeptInput.
+type keptInput struct {
+	buf  bytes.Buffer
+	full bool
+}
+
+func (k *keptInput) Write(p []byte) (int, error) {
+	if k.full = k.full || k.buf.Len()+len(p) > maxKeptInput; k.full {
+		k.buf = bytes.Buffer{}
+	} else {
+		k.buf.Write(p)
+	}
+	return len(p), nil
+}
+
+func (k *keptInput) open() (io.ReadCloser, error) {
+	if k.full {
+		return nil, errors.New("standard input is too large to be read again")
+	}
+	return io.NopCloser(bytes.NewReader(k.buf.Bytes())), nil
 }
 
 // print writes the verdict for people: the message in one line, each signature in one below it.
@@ -166,6 +226,9 @@ func (f verifiedFile) print(w io.Writer) {
 		}
 		if s.Aligned {
 			facts = append(facts, "aligned with From")
+		}
+		if s.Authentic {
+			facts = append(facts, "key validated with DNSSEC")
 		}
 		if s.Testing {
 			facts = append(facts, "key in test mode")
@@ -182,5 +245,12 @@ func (f verifiedFile) print(w io.Writer) {
 			fmt.Fprintf(w, ": %s", s.detail)
 		}
 		fmt.Fprintln(w)
+		if e := s.Explanation; e != nil {
+			how := "likely"
+			if e.Proven {
+				how = "proven"
+			}
+			fmt.Fprintf(w, "     %s, %s: %s\n", how, e.Cause, e.Text)
+		}
 	}
 }
