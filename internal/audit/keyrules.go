@@ -24,7 +24,7 @@ func (l *linter) key() {
 	switch {
 	case m.damage != "":
 		l.add("DKIM-S05", Error, "", "p= is no base64: %s", m.damage)
-	case m.padless:
+	case m.padless && (m.rsa() || m.ed != nil):
 		l.add("DKIM-S05", Warning, "", "the padding (=) at the end of p= is missing; some receivers then cannot decode it")
 	}
 	l.kind()

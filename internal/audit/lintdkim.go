@@ -57,7 +57,7 @@ func (l *linter) add(id string, severity Severity, fix, format string, args ...a
 	l.Findings = append(l.Findings, Finding{ID: id, Severity: severity, Message: fmt.Sprintf(format, args...), Fix: fix})
 }
 
-// judge asks package dkim, and what its verifier checks beyond the parser (RFC 6376 §6.1.2 steps 4 to 8).
+// judge asks package dkim, and what its verifier checks beyond the parser (RFC 6376 §6.1.2 steps 5 to 8).
 func (l *linter) judge() {
 	record, err := dkim.ParseKeyRecord(l.value.Text)
 	if err != nil {
@@ -278,7 +278,17 @@ func (l *linter) explain() {
 	}
 	id := "DKIM-S08"
 	if _, err := dkim.ParseTagList(l.value.Text); err == nil {
-		id = "DKIM-S05"
+		read := scanTags(l.value.Text)
+		v, versioned := read.get("v")
+		k, typed := read.get("k")
+		switch {
+		case versioned && v != "DKIM1":
+			id = "DKIM-S11"
+		case typed && k != "rsa" && k != "ed25519":
+			id = "DKIM-S14"
+		default:
+			id = "DKIM-S05"
+		}
 	}
 	l.add(id, Error, "", "receivers cannot read the record: %s", l.refusal)
 }
@@ -294,9 +304,34 @@ func (l *linter) finish() RecordLint {
 			f.Fix = "see DKIM-S22: this key has no future"
 		}
 		if f.Fix == "" {
-			f.Fix = "publish the whole record again, as the program that made the key prints it"
+			f.Fix = inWords(f.ID)
 		}
 	}
 	l.Findings = sorted(l.Findings)
 	return l.RecordLint
+}
+
+// inWords is the fix where the record cannot be given, because its key is not to be had from it.
+func inWords(id string) string {
+	switch id {
+	case "DKIM-S06":
+		return "leave the quotation marks away"
+	case "DKIM-S07":
+		return "leave the backslashes away"
+	case "DKIM-S10", "DKIM-S12":
+		return "begin the record with v=DKIM1;"
+	case "DKIM-S11":
+		return "write v=DKIM1"
+	case "DKIM-S13":
+		return "leave the tag in one place"
+	case "DKIM-S14":
+		return "write k=rsa or k=ed25519"
+	case "DKIM-S16", "DKIM-S17", "DKIM-S18", "DKIM-S19", "DKIM-S21":
+		return "leave the tag away"
+	case "DKIM-S26":
+		return "type these places again"
+	case "DKIM-S27":
+		return "put the semicolon there"
+	}
+	return "publish the whole record again, as the program that made the key prints it"
 }

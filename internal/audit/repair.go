@@ -119,6 +119,9 @@ func separated(text string) (mended, seen string) {
 	have := scanTags(text)
 	var out []string
 	for _, t := range have {
+		if t.text == "" {
+			continue
+		}
 		piece := t.text
 		for t.whole {
 			at := missingSeparator(piece, have)

@@ -8,7 +8,10 @@ import (
 // syntax looks for what makes the list of tags unreadable, or readable as something else.
 func (l *linter) syntax() {
 	for _, t := range l.tags {
-		if !t.whole {
+		switch {
+		case t.text == "":
+			l.add("DKIM-S08", Error, "", "there is a semicolon without a tag before it")
+		case !t.whole:
 			l.add("DKIM-S08", Error, "", "%s is no tag=value: characters were lost or added where the record was cut or typed", shown(t.text))
 		}
 	}

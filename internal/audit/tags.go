@@ -19,15 +19,16 @@ type tag struct {
 // known reports a tag of key records.
 func (t tag) known() bool { return t.whole && len(t.name) == 1 && strings.Contains(keyTags, t.name) }
 
-// tagList is a record in pieces; empty ones are left out.
+// tagList is a record in pieces; what follows the last semicolon is left out when it is empty.
 type tagList []tag
 
 func scanTags(text string) tagList {
 	var list tagList
-	for piece := range strings.SplitSeq(text, ";") {
+	pieces := strings.Split(text, ";")
+	for i, piece := range pieces {
 		piece = strings.Trim(piece, white)
-		if piece == "" {
-			continue
+		if piece == "" && i == len(pieces)-1 {
+			break
 		}
 		name, value, ok := strings.Cut(piece, "=")
 		t := tag{text: piece}
