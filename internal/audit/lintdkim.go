@@ -8,6 +8,9 @@ import (
 	"github.com/postseal/postseal/dkim"
 )
 
+// maxRecordOctets is the longest record that package dkim reads, and that is looked into here: twenty times the largest of sense.
+const maxRecordOctets = 16 << 10
+
 // RecordLint is what the text of one record shows.
 type RecordLint struct {
 	// Valid is false when a receiver has to ignore the record or reject what is signed with it (RFC 6376 §3.6.1, §6.1.2; RFC 8301
@@ -26,7 +29,11 @@ type RecordLint struct {
 func LintDKIM(v Value) RecordLint {
 	l := linter{value: v}
 	l.judge()
-	if !l.misplaced() {
+	switch {
+	case len(v.Text) > maxRecordOctets:
+		l.add("DKIM-S08", Error, "", "the record has %d octets; receivers stop at %d or much earlier", len(v.Text), maxRecordOctets)
+	case l.misplaced():
+	default:
 		l.repair()
 		l.correct()
 		l.syntax()

@@ -7,28 +7,38 @@ import (
 
 // syntax looks for what makes the list of tags unreadable, or readable as something else.
 func (l *linter) syntax() {
-	for _, t := range l.tags {
-		switch {
-		case t.text == "":
-			l.add("DKIM-S08", Error, "", "there is a semicolon without a tag before it")
-		case !t.whole:
-			l.add("DKIM-S08", Error, "", "%s is no tag=value: characters were lost or added where the record was cut or typed", shown(t.text))
-		}
-	}
-	for i, t := range l.tags {
-		if t.whole && slices.ContainsFunc(l.tags[:i], func(u tag) bool { return u.whole && u.name == t.name }) {
-			l.add("DKIM-S13", Error, l.ambiguity(t.name), "the tag %s= is there more than once, which makes the whole record void", t.name)
-		}
-	}
+	l.pieces()
 	l.version()
 	l.keyType()
+	if g, ok := l.tags.get("g"); ok {
+		l.add("DKIM-S16", Warning, "", "g=%s is of the old standard (RFC 4871) and means nothing any more; some old receivers never match a key with an empty one", shown(g))
+	}
+}
+
+// pieces looks at each piece: is it a tag, a known one, and the only one of its name. A few of each kind are named.
+func (l *linter) pieces() {
+	const most = 4
+	count := map[string]int{}
+	damaged, unknown := 0, 0
 	for _, t := range l.tags {
-		switch {
-		case !t.whole || t.known():
-		case t.name == "g":
-			l.add("DKIM-S16", Warning, "", "g=%s is of the old standard (RFC 4871) and means nothing any more; some old receivers never match a key with an empty one", t.value)
-		default:
-			l.add("DKIM-S16", Info, "", "the tag %s= is unknown; receivers ignore it%s", t.name, letterCase(t.name))
+		if !t.whole {
+			if damaged++; damaged > most {
+				continue
+			}
+			if t.text == "" {
+				l.add("DKIM-S08", Error, "", "there is a semicolon without a tag before it")
+			} else {
+				l.add("DKIM-S08", Error, "", "%s is no tag=value: characters were lost or added where the record was cut or typed", shown(t.text))
+			}
+			continue
+		}
+		switch count[t.name]++; {
+		case count[t.name] == 2:
+			l.add("DKIM-S13", Error, l.ambiguity(t.name), "the tag %s= is there more than once, which makes the whole record void", excerpt(t.name))
+		case count[t.name] == 1 && !t.known() && t.name != "g":
+			if unknown++; unknown <= most {
+				l.add("DKIM-S16", Info, "", "the tag %s= is unknown; receivers ignore it%s", excerpt(t.name), letterCase(t.name))
+			}
 		}
 	}
 }

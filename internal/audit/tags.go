@@ -82,11 +82,21 @@ func unspaced(s string) string {
 	}, s)
 }
 
+// maxShown is how much foreign text a message quotes, in characters.
+const maxShown = 40
+
 // shown quotes foreign text for a message, shortened; invisible characters become visible.
 func shown(s string) string {
-	const most = 40
-	if r := []rune(strings.ToValidUTF8(s, "\ufffd")); len(r) > most {
-		return quoteASCII(string(r[:most])) + "…"
+	if r := []rune(strings.ToValidUTF8(s, "\ufffd")); len(r) > maxShown {
+		return quoteASCII(string(r[:maxShown])) + "…"
 	}
 	return quoteASCII(s)
+}
+
+// excerpt shortens the name of a tag, which is printable ASCII.
+func excerpt(name string) string {
+	if len(name) > maxShown {
+		return name[:maxShown] + "…"
+	}
+	return name
 }
