@@ -9,9 +9,9 @@ import (
 	"github.com/postseal/postseal/internal/api/client"
 )
 
-// newRecordNoun makes "record"; its other verbs need no server.
+// newRecordNoun makes "record".
 func newRecordNoun() *cobra.Command {
-	return noun("record", "DNS records that Postseal wants", newRecordList())
+	return noun("record", "DNS records: those that Postseal wants, and checking any", newRecordList(), newRecordLint())
 }
 
 func newRecordList() *cobra.Command {
