@@ -31,8 +31,7 @@ type outgoing struct {
 	subject
 	lost   bool   // a field could not be looked at, and may have been the From field
 	reason Reason // why it will not be signed; the first reason stands
-
-	settled bool // it passes unsigned, and waits for its end to be rid of the field that names its stream
+	cause  error  // of reason, for the log
 
 	queueID string
 	table   *Table // held until done
@@ -45,7 +44,7 @@ type outgoing struct {
 func newOutgoing(a *Agent, log *slog.Logger, on *socket, set *settings, e envelope, s *milter.Session) *outgoing {
 	m := &outgoing{agent: a, log: log, socket: on, set: set, spaced: s.SpaceKept(), light: a.slots.Add(1) > int64(set.MaxMessages)}
 	m.envelope = e
-	m.kept.strip = set.stream.remove && s.Actions()&milter.ActChangeHeader != 0
+	m.seen.strip = set.stream.remove && s.Actions()&milter.ActChangeHeader != 0
 	return m
 }
 
@@ -55,7 +54,7 @@ func (m *outgoing) header(name, value []byte) {
 		// One octet too many makes it unparsable, which it is.
 		m.author.from = append(m.author.from, string(value[:min(len(value), maxFrom+1)]))
 	}
-	if m.kept.field(m.set, name, value) || m.reason != signed || m.light {
+	if m.seen.field(m.set, name, value) || m.reason != signed || m.light {
 		return
 	}
 	switch {
@@ -99,20 +98,16 @@ func (m *outgoing) fail(r Reason) {
 // endOfHeaders chooses the keys and starts to sign.
 func (m *outgoing) endOfHeaders(s *milter.Session) milter.Reply {
 	m.queueID = s.Macro(macroQueueID)
-	m.kept.atEnd(m.set, s)
-	err := m.start()
+	m.seen.atEnd(m.set, s)
+	m.cause = m.start()
 	if m.reason == signed && s.Actions()&milter.ActAddHeader == 0 {
 		m.fail(ReasonMTARefused)
 	}
-	if m.reason == signed {
+	// To be rid of the field that names the stream it takes the end of the message.
+	if m.reason == signed || m.seen.removed > 0 && !m.deferred() && !m.refused() {
 		return milter.Continue
 	}
-	reply := m.unsigned(err)
-	if reply == milter.Accept && m.kept.removed > 0 { // changes are for the end of the message only
-		m.settled = true
-		return milter.Continue
-	}
-	return reply
+	return m.unsigned()
 }
 
 // start chooses the keys and starts to sign. It returns the cause for the log where there is one.
@@ -198,45 +193,42 @@ func (m *outgoing) endOfMessage(s *milter.Session) milter.Reply {
 			return r
 		}
 	}
-	if m.settled {
-		m.removeStream(s)
-		return milter.Accept
-	}
-	fields, err := m.finish()
-	if !m.deferred() {
+	fields := m.finish()
+	if !m.deferred() && !m.refused() {
 		m.removeStream(s)
 	}
 	if m.reason != signed {
-		return m.unsigned(err)
+		return m.unsigned()
 	}
 	// Each goes to the very top, so the last one goes first.
 	for i := len(fields) - 1; i >= 0; i-- {
 		name, value := headerOf(fields[i], m.spaced)
 		if err := s.InsertHeader(0, name, value); err != nil {
 			m.fail(ReasonMTARefused)
-			return m.unsigned(err)
+			return m.unsigned()
 		}
 	}
 	m.settle()
 	return milter.Accept
 }
 
-// finish returns the signatures, the one for the top first, or the reason why there are none.
-func (m *outgoing) finish() ([][]byte, error) {
+// finish returns the signatures, the one for the top first; none when there is a reason against them.
+func (m *outgoing) finish() [][]byte {
 	if m.reason == signed {
 		if r := m.octets.end(); r != signed {
 			m.fail(r)
 		}
 	}
 	if m.reason != signed {
-		return nil, nil
+		return nil
 	}
 	fields, err := m.signer.Finish()
 	if err != nil {
 		m.fail(ReasonSignFailed)
-		return nil, err
+		m.cause = err
+		return nil
 	}
-	return fields, nil
+	return fields
 }
 
 // deferred reports whether a message that was not signed is to come again later.
@@ -244,19 +236,22 @@ func (m *outgoing) deferred() bool {
 	return m.reason != signed && m.choice.noKey == agentapi.NoKeyTempfail
 }
 
+// refused reports whether a message is not to come again.
+func (m *outgoing) refused() bool { return m.choice.reject && m.reason == m.choice.reason }
+
 // broken ends the message after a mistake of ours.
 func (m *outgoing) broken() milter.Reply {
 	m.fail(ReasonInternal)
-	return m.unsigned(nil)
+	return m.unsigned()
 }
 
 // unsigned ends the message without a signature.
-func (m *outgoing) unsigned(cause error) milter.Reply {
-	if cause != nil {
-		m.log.Error("cannot sign", "queue_id", m.queueID, "domain", m.choice.domain, "error", cause)
+func (m *outgoing) unsigned() milter.Reply {
+	if m.cause != nil {
+		m.log.Error("cannot sign", "queue_id", m.queueID, "domain", m.choice.domain, "error", m.cause)
 	}
 	m.settle()
-	if m.choice.reject && m.reason == m.choice.reason {
+	if m.refused() {
 		return milter.Refuse(550, m.refusal())
 	}
 	if m.deferred() {
@@ -267,9 +262,6 @@ func (m *outgoing) unsigned(cause error) milter.Reply {
 
 // settle counts and logs what became of the message.
 func (m *outgoing) settle() {
-	if m.settled {
-		return
-	}
 	c := m.agent.counters
 	attributes := []slog.Attr{slog.String("queue_id", m.queueID), slog.String("domain", m.choice.domain)}
 	if m.choice.rule > 0 {
@@ -297,7 +289,7 @@ func (m *outgoing) settle() {
 	case ReasonLoginMismatch, ReasonLoginNotAllowed:
 		attributes = append(attributes, slog.String("login", m.envelope.login))
 	}
-	if m.choice.reject && m.reason == m.choice.reason {
+	if m.refused() {
 		attributes = append(attributes, slog.Bool("refused", true))
 	}
 	m.log.LogAttrs(context.Background(), level, "not signed", append(attributes, slog.String("reason", string(m.reason)), slog.Bool("deferred", m.deferred()))...)

@@ -59,15 +59,15 @@ func (c messageCase) subject(s *settings) *subject {
 	if c.from != "" {
 		m.author.from = []string{c.from}
 	}
-	m.kept.strip = s.stream.remove
+	m.seen.strip = s.stream.remove
 	for _, f := range c.header {
 		name, value, _ := strings.Cut(f, ":")
-		m.kept.field(s, []byte(name), []byte(value))
+		m.seen.field(s, []byte(name), []byte(value))
 	}
 	for _, name := range s.rules.macros {
-		m.kept.macros = append(m.kept.macros, c.macros[name])
+		m.seen.macros = append(m.seen.macros, c.macros[name])
 	}
-	m.kept.streamed = c.macros[s.stream.macro]
+	m.seen.streamed = c.macros[s.stream.macro]
 	return m
 }
 
@@ -311,12 +311,12 @@ func TestWhatRulesKeepIsBounded(t *testing.T) {
 	s := settingsOf(t, `rules: [{match: {header: {X-A: "*end", x-b: "*"}}, sign: false}]`)
 	m := &subject{}
 	for range 1000 {
-		m.kept.field(s, []byte("X-A"), []byte(strings.Repeat("x", 100_000)+"end"))
-		m.kept.field(s, []byte("X-B"), nil)
-		m.kept.field(s, []byte("X-C"), []byte("not looked at"))
+		m.seen.field(s, []byte("X-A"), []byte(strings.Repeat("x", 100_000)+"end"))
+		m.seen.field(s, []byte("X-B"), nil)
+		m.seen.field(s, []byte("X-C"), []byte("not looked at"))
 	}
-	if m.kept.octets > maxRuleOctets || len(m.kept.fields) != 2 || len(m.kept.fields[0]) > maxRuleValues || len(m.kept.fields[1]) > maxRuleValues {
-		t.Errorf("%d octets, %d and %d values", m.kept.octets, len(m.kept.fields[0]), len(m.kept.fields[1]))
+	if m.seen.octets > maxRuleOctets || len(m.seen.fields) != 2 || len(m.seen.fields[0]) > maxRuleValues || len(m.seen.fields[1]) > maxRuleValues {
+		t.Errorf("%d octets, %d and %d values", m.seen.octets, len(m.seen.fields[0]), len(m.seen.fields[1]))
 	}
 	if s.rules.first(m, address{"a", "example.org"}) != nil {
 		t.Error("the end of a value was looked at that is too long")
