@@ -37,6 +37,7 @@ func (a *Agent) rebuild() {
 
 func (f *fleetState) table(checkRecord bool, c *counters) *Table {
 	t := &Table{version: f.wanted.Version, active: map[string]bool{}}
+	shared := map[bool]*dkim.Signing{} // by bulk: most assignments sign in the usual way
 	for i := range f.wanted.Assignments {
 		as := &f.wanted.Assignments[i]
 		if validDestination(as) != "" || t.assigned[tableKey{as.Domain, as.Stream}] != nil {
@@ -45,9 +46,16 @@ func (f *fleetState) table(checkRecord bool, c *counters) *Table {
 		entry := &assigned{domain: as.Domain, noKey: as.NoKey, subdomains: as.Subdomains}
 		// An assignment whose way of signing is refused stays in the table without a key: its mail goes the way of no_key, and not
 		// that of an assignment above it.
-		how, trouble := signingOf(as)
-		if trouble == "" {
-			entry.signing = f.signing(as, how, checkRecord, c)
+		if how, trouble := signingOf(as); trouble == "" {
+			of := shared[as.Bulk]
+			if of == nil || !usual(&as.Signing) {
+				own := how
+				of = &own
+			}
+			if usual(&as.Signing) {
+				shared[as.Bulk] = of
+			}
+			entry.signing = f.signing(as, of, checkRecord, c)
 		}
 		for _, k := range entry.signing {
 			t.active[k.id] = true
@@ -58,7 +66,7 @@ func (f *fleetState) table(checkRecord bool, c *counters) *Table {
 }
 
 // signing picks the keys that sign for an assignment.
-func (f *fleetState) signing(as *agentapi.Assignment, how dkim.Signing, checkRecord bool, c *counters) (signing []*activeKey) {
+func (f *fleetState) signing(as *agentapi.Assignment, how *dkim.Signing, checkRecord bool, c *counters) (signing []*activeKey) {
 	best := [len(families)]*keyState{}
 	for _, key := range as.Keys {
 		k := f.keys[key.ID]
@@ -74,8 +82,6 @@ func (f *fleetState) signing(as *agentapi.Assignment, how dkim.Signing, checkRec
 		if k == nil {
 			continue
 		}
-		how := how
-		how.Selector = k.key.Selector
 		signing = append(signing, &activeKey{id: k.id, domain: as.Domain, selector: k.key.Selector, how: how, count: c.key(k.id)})
 	}
 	return signing

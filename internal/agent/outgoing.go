@@ -148,9 +148,7 @@ func (m *outgoing) start() error {
 			m.fail(ReasonKeyUnavailable)
 			return fmt.Errorf("key %s: %w", k.id, err)
 		}
-		how := k.how
-		how.Key, how.Time = key, now
-		signings = append(signings, how)
+		signings = append(signings, k.with(key, now))
 	}
 	signer, err := dkim.NewSigner(signings...)
 	if err != nil {

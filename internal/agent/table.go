@@ -1,9 +1,11 @@
 package agent
 
 import (
+	"crypto"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/postseal/postseal/dkim"
 	"github.com/postseal/postseal/internal/agentapi"
@@ -32,8 +34,15 @@ type assigned struct {
 // activeKey is a key that signs mail.
 type activeKey struct {
 	id, domain, selector string
-	how                  dkim.Signing // everything but key and time, ready for use
+	how                  *dkim.Signing // without domain, selector, key and time; many keys share one
 	count                *keyCount
+}
+
+// with is the signature that a key makes.
+func (k *activeKey) with(key crypto.Signer, now time.Time) dkim.Signing {
+	how := *k.how
+	how.Domain, how.Selector, how.Key, how.Time = k.domain, k.selector, key, now
+	return how
 }
 
 // add puts an assignment into a table under construction.
