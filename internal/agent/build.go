@@ -37,6 +37,7 @@ func (a *Agent) rebuild() {
 
 func (f *fleetState) table(checkRecord bool) *Table {
 	t := &Table{version: f.wanted.Version, active: map[string]bool{}}
+	shared := map[bool]*dkim.Signing{} // by bulk: most assignments sign in the usual way
 	for i := range f.wanted.Assignments {
 		as := &f.wanted.Assignments[i]
 		if validDestination(as) != "" || t.assigned[tableKey{as.Domain, as.Stream}] != nil {
@@ -45,9 +46,16 @@ func (f *fleetState) table(checkRecord bool) *Table {
 		entry := &assigned{domain: as.Domain, noKey: as.NoKey, subdomains: as.Subdomains}
 		// An assignment whose way of signing is refused stays in the table without a key: its mail goes the way of no_key, and not
 		// that of an assignment above it.
-		how, trouble := signingOf(as)
-		if trouble == "" {
-			entry.signing = f.signing(as, &how, checkRecord)
+		if how, trouble := signingOf(as); trouble == "" {
+			of := shared[as.Bulk]
+			if of == nil || !usual(&as.Signing) {
+				own := how
+				of = &own
+			}
+			if usual(&as.Signing) {
+				shared[as.Bulk] = of
+			}
+			entry.signing = f.signing(as, of, checkRecord)
 		}
 		for _, k := range entry.signing {
 			t.active[k.id] = true

@@ -94,7 +94,7 @@ func choose(s *settings, t *Table, m *subject) choice {
 		c.reason = ReasonNotAllowed
 		return c
 	}
-	if c.reason, c.reject = s.permit(m, as, c.domain, own); c.reason != signed {
+	if c.reason, c.reject = s.permit(m, t, r, from.domain, as); c.reason != signed {
 		return c
 	}
 	c.noKey, c.signing, c.primary, c.streamUnknown = as.noKey, as.signing, len(as.signing), unknown
@@ -108,15 +108,19 @@ func choose(s *settings, t *Table, m *subject) choice {
 	return c
 }
 
-// permit says why the sender must not have a signature for an assignment, and whether that is the end of the message.
-func (s *settings) permit(m *subject, as *assigned, domain string, own bool) (why Reason, reject bool) {
-	if own {
-		if why, what := s.mismatch(&m.envelope, domain); why != signed {
-			return why, what == mismatchReject
-		}
+// permit says why the sender must not have a signature, and whether that is the end of the message. What is asked is about the author as
+// well as about the signature, because receivers show the one and DMARC's relaxed alignment takes a neighbour's signature for it.
+func (s *settings) permit(m *subject, t *Table, r *rule, author string, as *assigned) (why Reason, reject bool) {
+	if !s.loginMay(m, as.domain) {
+		return ReasonLoginNotAllowed, s.logins.reject
 	}
-	// Below an assignment both names count: what the signature says, and what From says.
-	if !s.loginMay(m, as.domain) || domain != as.domain && !s.loginMay(m, domain) {
+	if r.answersFor(t, author) {
+		return signed, false
+	}
+	if why, what := s.mismatch(&m.envelope, author); why != signed {
+		return why, what == mismatchReject
+	}
+	if author != as.domain && !s.loginMay(m, author) {
 		return ReasonLoginNotAllowed, s.logins.reject
 	}
 	return signed, false

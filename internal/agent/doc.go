@@ -9,15 +9,15 @@
 // Files, in the order of the flow.
 //
 // A message: listen.go (addresses) → listener.go (sockets, peers; the protocol is package milter's) → session.go
-// (events of one connection) → outgoing.go (one message of ours) → octets.go (what must not be signed) → from.go (the author's domain) → choose.go (which
-// keys) → table.go (the keys in force, and who still uses an older table) → sign.go (fields in, DKIM-Signature out) → reason.go, counters.go
-// (what happened).
+// (events of one connection) → outgoing.go (one message of ours) → octets.go (what must not be signed) → from.go (the author) → choose.go (which
+// keys: rules.go, rulespattern.go, rulesmatch.go, stream.go, rulesmismatch.go, logins.go, loginsfile.go) → table.go (the keys in force, and who still uses an older table) → sign.go (fields in, DKIM-Signature out) → reason.go, rulesnotes.go, counters.go
+// (what happened). The same question without a message: rulesexplain.go.
 //
 // Mail of others: session.go → incoming.go (one message: what claims to be ours, forwards to dkim) → verdict.go (DKIM, SPF and DMARC, what is
 // done, Authentication-Results) → verdicts.go (what happened). verifyconfig.go has its settings.
 //
 // The fleet: token.go, join.go, identity.go, renew.go (who we are) → transport.go (JSON over HTTPS) → poll.go (what is wanted) → work.go →
-// apply.go (wishes to keys, kept in fleetstate.go) → build.go (keys to table) → steps.go (make, prove, destroy) → checkrecord.go (our
+// apply.go (wishes to keys, kept in fleetstate.go) → build.go, rulessigning.go (keys to table) → steps.go (make, prove, destroy) → checkrecord.go (our
 // own record) → canary.go (proof) → report.go (what is).
 //
 // The process: config.go, pace.go (settings), state.go (what survives), agent.go (start, reload, stop), sockets.go (listeners come and

@@ -75,6 +75,10 @@ logins: {map: {"ann@a.example": [example.org], "bob@a.example": ["*.example.org"
 		{messageCase{from: "a@elsewhere.example", header: list, e: envelope{login: "bob@a.example"}}, "login_not_allowed"},
 		{messageCase{from: "a@elsewhere.example", header: list, e: envelope{login: "ann@a.example"}}, "example.org"},
 		{messageCase{from: "a@elsewhere.example", e: envelope{login: "eve@a.example"}}, "not_assigned"},
+		// What looks like the list's mail does not make somebody else's author of it.
+		{messageCase{from: "a@x.example", header: list, e: envelope{login: "ann@a.example"}}, "login_not_allowed"},
+		{messageCase{from: "a@sub.example.org", header: list, e: envelope{login: "ann@a.example"}}, "login_not_allowed"},
+		{messageCase{from: "a@sub.example.org", header: list, e: envelope{login: "both@a.example"}}, "example.org"},
 	} {
 		if got := outcomeOf(choose(s, table, c.m.subject(s))); got != c.want {
 			t.Errorf("%s by %q: %s; want %s", c.m.from, c.m.e.login, got, c.want)

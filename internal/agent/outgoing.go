@@ -34,8 +34,6 @@ type outgoing struct {
 	reason Reason // why it will not be signed; the first reason stands
 	cause  error  // of reason, for the log
 
-	settled bool // it passes unsigned, and waits for its end to be rid of the field that names its stream
-
 	table  *Table // held until done
 	choice choice
 	octets bodyScan
@@ -59,7 +57,7 @@ func newOutgoing(a *Agent, log *slog.Logger, on *socket, set *settings, e envelo
 	m.agent, m.log, m.socket, m.mta, m.set, m.light = a, log, on, mta, set, a.slots.Add(1) > int64(set.MaxMessages)
 	m.author.from = m.from[:0]
 	m.envelope = e
-	m.kept.strip = set.stream.remove && mta.Actions()&milter.ActChangeHeader != 0
+	m.seen.strip = set.stream.remove && mta.Actions()&milter.ActChangeHeader != 0
 	return m
 }
 
@@ -69,7 +67,7 @@ func (m *outgoing) header(name, value []byte) {
 		// One octet too many makes it unparsable, which it is.
 		m.author.from = append(m.author.from, string(value[:min(len(value), maxFrom+1)]))
 	}
-	if m.kept.field(m.set, name, value) || m.reason != signed || m.light {
+	if m.seen.field(m.set, name, value) || m.reason != signed || m.light {
 		return
 	}
 	switch {
@@ -115,21 +113,17 @@ func (m *outgoing) fail(r Reason) {
 
 // endOfHeaders chooses the keys and starts to sign.
 func (m *outgoing) endOfHeaders(s *milter.Session) milter.Reply {
-	m.kept.atEnd(m.set, s)
+	m.seen.atEnd(m.set, s)
 	m.cause = m.start()
 	if m.reason == signed && s.Actions()&milter.ActAddHeader == 0 {
 		m.fail(ReasonMTARefused)
 	}
-	// An MTA that does not wait for this reply gets it at the end of the message.
-	if m.reason == signed || s.Agreed(milter.NoEOHReply) {
+	// An MTA that does not wait for this reply gets it at the end of the message; and to be rid of the field that names the stream it
+	// takes the end of the message.
+	if m.reason == signed || s.Agreed(milter.NoEOHReply) || m.seen.removed > 0 && !m.deferred() && !m.refused() {
 		return milter.Continue
 	}
-	reply := m.unsigned()
-	if reply == milter.Accept && m.kept.removed > 0 { // changes are for the end of the message only
-		m.settled = true
-		return milter.Continue
-	}
-	return reply
+	return m.unsigned()
 }
 
 // start chooses the keys and starts to sign. It returns the cause for the log where there is one.
@@ -201,12 +195,8 @@ func (m *outgoing) endOfMessage(s *milter.Session) milter.Reply {
 			return r
 		}
 	}
-	if m.settled {
-		m.removeStream(s)
-		return milter.Accept
-	}
 	fields := m.finish()
-	if !m.deferred() {
+	if !m.deferred() && !m.refused() {
 		m.removeStream(s)
 	}
 	if m.reason != signed {
@@ -249,6 +239,9 @@ func (m *outgoing) deferred() bool {
 	return m.reason != signed && m.choice.noKey == agentapi.NoKeyTempfail
 }
 
+// refused reports whether a message is not to come again.
+func (m *outgoing) refused() bool { return m.choice.reject && m.reason == m.choice.reason }
+
 // broken ends the message after a mistake of ours.
 func (m *outgoing) broken() milter.Reply {
 	m.fail(ReasonInternal)
@@ -261,7 +254,7 @@ func (m *outgoing) unsigned() milter.Reply {
 		m.log.Error("cannot sign", "queue_id", m.queueID(), "domain", m.choice.domain, "error", m.cause)
 	}
 	m.settle()
-	if m.choice.reject && m.reason == m.choice.reason {
+	if m.refused() {
 		return milter.Refuse(550, m.refusal())
 	}
 	if m.deferred() {
@@ -272,9 +265,6 @@ func (m *outgoing) unsigned() milter.Reply {
 
 // settle counts and logs what became of the message.
 func (m *outgoing) settle() {
-	if m.settled {
-		return
-	}
 	c := m.agent.counters
 	if m.reason == signed {
 		for _, k := range m.choice.signing {
@@ -307,7 +297,7 @@ func (m *outgoing) settle() {
 	if m.reason == ReasonLoginMismatch || m.reason == ReasonLoginNotAllowed {
 		attributes = append(attributes, slog.String("login", m.envelope.login))
 	}
-	if m.choice.reject && m.reason == m.choice.reason {
+	if m.refused() {
 		attributes = append(attributes, slog.Bool("refused", true))
 	}
 	m.log.LogAttrs(context.Background(), level, "not signed", append(attributes, slog.String("reason", string(m.reason)), slog.Bool("deferred", m.deferred()))...)

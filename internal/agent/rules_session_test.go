@@ -334,14 +334,14 @@ func TestRulesHoldUnderOverload(t *testing.T) {
 	r := rulesRig(t, `
 max_messages: 1
 mismatch: {envelope: reject}
-rules: [{match: {header: {List-Id: "*lists*"}}, domain: example.org}]
+rules: [{match: {header: {List-Id: "*lists*"}, listener: LISTS}, domain: example.org}]
 `)
 	r.put(agentapi.Assignment{Domain: "example.org", Keys: []agentapi.Key{edKey("k", "s1")}})
 	held := dialMTA(t, r.agent, 0, mtaOptions{})
 	if _, err := held.session.Mail("<a@example.org>", ""); err != nil {
 		t.Fatal(err)
 	}
-	m := dialMTA(t, r.agent, 0, mtaOptions{})
+	m := dialMTA(t, r.agent, 0, mtaOptions{daemon: "LISTS"})
 	m.sender = "talk@lists.example.net"
 	msg := simpleMail("ann@example.org", "hello\r\n")
 	if o := m.send(msg, 0); !strings.HasPrefix(o.status, "550 5.7.1 ") {

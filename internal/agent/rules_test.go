@@ -59,15 +59,15 @@ func (c messageCase) subject(s *settings) *subject {
 	if c.from != "" {
 		m.author.from = []string{c.from}
 	}
-	m.kept.strip = s.stream.remove
+	m.seen.strip = s.stream.remove
 	for _, f := range c.header {
 		name, value, _ := strings.Cut(f, ":")
-		m.kept.field(s, []byte(name), []byte(value))
+		m.seen.field(s, []byte(name), []byte(value))
 	}
 	for _, name := range s.rules.macros {
-		m.kept.macros = append(m.kept.macros, c.macros[name])
+		m.seen.macros = append(m.seen.macros, c.macros[name])
 	}
-	m.kept.streamed = c.macros[s.stream.macro]
+	m.seen.streamed = c.macros[s.stream.macro]
 	return m
 }
 
@@ -187,6 +187,11 @@ rules:
 		{"mismatch: {envelope: reject}", "example.org", messageCase{name: "odd sender", e: envelope{from: "b"}}, "envelope_mismatch reject"},
 		{"mismatch: {envelope: reject}", "example.org", messageCase{name: "not ours to judge", from: "a@elsewhere.example", e: envelope{from: "b@example.net"}}, "not_assigned"},
 		{"mismatch: {envelope: reject}\n" + rules, "lists.example.org", messageCase{name: "the list is its own sender", from: "a@elsewhere.example", e: envelope{from: "b@example.net"}, header: list}, "lists.example.org"},
+		{"mismatch: {envelope: reject}\n" + rules, "lists.example.org example.org", messageCase{name: "no list makes an author of ours", e: envelope{from: "b@example.net"}, header: list}, "envelope_mismatch reject"},
+		{"mismatch: {login: reject}\n" + rules, "lists.example.org", messageCase{name: "nor one whom the list's signature would vouch for", e: envelope{login: "eve@example.net"}, header: list}, "login_mismatch reject"},
+		{"mismatch: {login: reject}\n" + rules, "lists.example.org example.org/m", messageCase{name: "on whatever stream", e: envelope{login: "eve@example.net"}, header: list}, "login_mismatch reject"},
+		{"mismatch: {envelope: reject}\nrules: [{match: {listener: LISTS}, domain: lists.example.org}]", "lists.example.org example.org", messageCase{name: "a rule that the sender cannot bring about", e: envelope{from: "b@example.net", daemonName: "LISTS"}}, "lists.example.org"},
+		{"mismatch: {envelope: reject}\nrules: [{match: {header: {X: y}}, domain: a.example, also: [b.example]}]", "a.example b.example", messageCase{name: "vouched for by a further signature", from: "a@x.b.example", e: envelope{from: "b@example.net"}, header: []string{"X: y"}}, "envelope_mismatch reject"},
 		{"", "example.org", messageCase{name: "who cares", e: envelope{from: "b@example.net", login: "eve@example.net"}}, "example.org"},
 		{"mismatch: {login: skip}", "example.org", messageCase{name: "own domain", e: envelope{login: "eve@example.org"}}, "example.org"},
 		{"mismatch: {login: skip}", "x.example.org", messageCase{name: "below the login's", from: "a@x.example.org", e: envelope{login: "eve@example.org"}}, "x.example.org"},
@@ -306,12 +311,12 @@ func TestWhatRulesKeepIsBounded(t *testing.T) {
 	s := settingsOf(t, `rules: [{match: {header: {X-A: "*end", x-b: "*"}}, sign: false}]`)
 	m := &subject{}
 	for range 1000 {
-		m.kept.field(s, []byte("X-A"), []byte(strings.Repeat("x", 100_000)+"end"))
-		m.kept.field(s, []byte("X-B"), nil)
-		m.kept.field(s, []byte("X-C"), []byte("not looked at"))
+		m.seen.field(s, []byte("X-A"), []byte(strings.Repeat("x", 100_000)+"end"))
+		m.seen.field(s, []byte("X-B"), nil)
+		m.seen.field(s, []byte("X-C"), []byte("not looked at"))
 	}
-	if m.kept.octets > maxRuleOctets || len(m.kept.fields) != 2 || len(m.kept.fields[0]) > maxRuleValues || len(m.kept.fields[1]) > maxRuleValues {
-		t.Errorf("%d octets, %d and %d values", m.kept.octets, len(m.kept.fields[0]), len(m.kept.fields[1]))
+	if m.seen.octets > maxRuleOctets || len(m.seen.fields) != 2 || len(m.seen.fields[0]) > maxRuleValues || len(m.seen.fields[1]) > maxRuleValues {
+		t.Errorf("%d octets, %d and %d values", m.seen.octets, len(m.seen.fields[0]), len(m.seen.fields[1]))
 	}
 	if s.rules.first(m, address{"a", "example.org"}) != nil {
 		t.Error("the end of a value was looked at that is too long")

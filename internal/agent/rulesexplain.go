@@ -80,9 +80,9 @@ func Explain(cfg Config, q Question, message io.Reader) (Explanation, error) {
 		return Explanation{}, err
 	}
 	for _, name := range set.rules.macros {
-		m.kept.macros = append(m.kept.macros, macro(name))
+		m.seen.macros = append(m.seen.macros, macro(name))
 	}
-	m.kept.streamed = macro(set.stream.macro)
+	m.seen.streamed = macro(set.stream.macro)
 	if !ours(set, m.envelope) {
 		return Explanation{Outcome: OutcomePassed}, nil
 	}
@@ -205,6 +205,6 @@ func (m *subject) take(set *settings, field string) error {
 	if strings.EqualFold(name, "From") && len(m.author.from) < 2 {
 		m.author.from = append(m.author.from, value)
 	}
-	m.kept.field(set, []byte(name), []byte(value))
+	m.seen.field(set, []byte(name), []byte(value))
 	return nil
 }

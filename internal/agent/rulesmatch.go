@@ -19,11 +19,11 @@ const (
 type subject struct {
 	envelope envelope
 	author   author
-	kept     kept
+	seen     seen
 }
 
-// kept is what rules and streams want to know of the header, and macros at its end.
-type kept struct {
+// seen is what rules and streams want to know of the header, and macros at its end.
+type seen struct {
 	fields [][]string // values of the fields of ruleset.fields
 	octets int
 	macros []string // values of the macros of ruleset.macros
@@ -35,7 +35,7 @@ type kept struct {
 }
 
 // field takes one header field as the MTA passed it. It reports whether the field is to be left out of the message.
-func (k *kept) field(s *settings, name, value []byte) (leaveOut bool) {
+func (k *seen) field(s *settings, name, value []byte) (leaveOut bool) {
 	for i, watched := range s.rules.fields {
 		if equalFold(name, watched) {
 			k.keep(len(s.rules.fields), i, value)
@@ -53,7 +53,7 @@ func (k *kept) field(s *settings, name, value []byte) (leaveOut bool) {
 	return k.strip
 }
 
-func (k *kept) keep(fields, at int, value []byte) {
+func (k *seen) keep(fields, at int, value []byte) {
 	if k.fields == nil {
 		k.fields = make([][]string, fields)
 	}
@@ -73,7 +73,7 @@ func unfolded(value []byte) string {
 }
 
 // atEnd takes the macros at the end of the header.
-func (k *kept) atEnd(s *settings, m *milter.Session) {
+func (k *seen) atEnd(s *settings, m *milter.Session) {
 	for _, name := range s.rules.macros {
 		k.macros = append(k.macros, m.Macro(name))
 	}
@@ -116,12 +116,12 @@ func (r *rule) matches(m *subject, p parties) bool {
 		return false
 	}
 	for _, c := range r.fields {
-		if !c.holds(m.kept.fields) {
+		if !c.holds(m.seen.fields) {
 			return false
 		}
 	}
 	for _, c := range r.macros {
-		if c.index >= len(m.kept.macros) || !anyMatch(c.patterns, m.kept.macros[c.index]) {
+		if c.index >= len(m.seen.macros) || !anyMatch(c.patterns, m.seen.macros[c.index]) {
 			return false
 		}
 	}

@@ -20,7 +20,7 @@ func (m *outgoing) note() {
 		c.note(NoteStreamUnknown)
 		m.log.Warn("signed on the default stream, because the one that was named has no assignment", "queue_id", m.queueID(), "domain", m.choice.domain)
 	}
-	if m.set.stream.remove && !m.kept.strip && len(m.kept.stream) > 0 {
+	if m.set.stream.remove && !m.seen.strip && len(m.seen.stream) > 0 {
 		c.note(NoteStreamKept)
 	}
 }

@@ -20,10 +20,11 @@ const (
 	maxSignedFields = 100
 )
 
-// signingOf turns how an assignment signs into the form for package dkim, without selector, key and time; or says what is wrong with it.
+// signingOf turns how an assignment signs into the form for package dkim, without domain, selector, key and time; or says what is wrong
+// with it.
 func signingOf(as *agentapi.Assignment) (how dkim.Signing, trouble string) {
 	p := &as.Signing
-	how = dkim.Signing{Domain: as.Domain, Headers: p.Headers, Oversign: p.Oversign}
+	how = dkim.Signing{Headers: p.Headers, Oversign: p.Oversign}
 	if as.Subdomains && !strings.Contains(as.Domain, ".") {
 		return how, fmt.Sprintf("%s is a top-level domain: there is no signing for all below it", as.Domain)
 	}
@@ -63,6 +64,11 @@ func signingOf(as *agentapi.Assignment) (how dkim.Signing, trouble string) {
 		return how, fmt.Sprintf("signatures are to expire after %d s, which is not between 7 days and 10 years", s)
 	}
 	return how, ""
+}
+
+// usual reports whether an assignment asks for nothing of its own.
+func usual(s *agentapi.Signing) bool {
+	return len(s.Headers) == 0 && len(s.Oversign) == 0 && s.Canonicalization == "" && s.ExpireSeconds == 0
 }
 
 // canonicalizations reads the value of c=.

@@ -32,9 +32,7 @@ func (a *Agent) prepared(k *activeKey) (*dkim.Prepared, error) {
 	if p, ok := key.Beside.Load().(*preparedFor); ok && p.key == k {
 		return p.with, nil
 	}
-	how := *k.how
-	how.Selector, how.Key = k.selector, key
-	with, err := dkim.Prepare(how)
+	with, err := dkim.Prepare(k.with(key))
 	if err != nil {
 		return nil, err
 	}

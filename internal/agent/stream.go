@@ -52,17 +52,17 @@ func (m *subject) stream(r *rule) string {
 	switch {
 	case r != nil && r.stream != "":
 		return r.stream
-	case len(m.kept.stream) > 1:
-		return strings.Join(m.kept.stream, ", ")
-	case len(m.kept.stream) == 1 && m.kept.stream[0] != "":
-		return streamName(m.kept.stream[0])
+	case len(m.seen.stream) > 1:
+		return strings.Join(m.seen.stream, ", ")
+	case len(m.seen.stream) == 1 && m.seen.stream[0] != "":
+		return streamName(m.seen.stream[0])
 	}
-	return streamName(m.kept.streamed)
+	return streamName(m.seen.streamed)
 }
 
 // removeStream takes the fields that name the stream out of the message, as they were left out of what was signed.
 func (m *outgoing) removeStream(s *milter.Session) {
-	for i := m.kept.removed; i > 0; i-- {
+	for i := m.seen.removed; i > 0; i-- {
 		if err := s.DeleteHeader(i, m.set.stream.name); err != nil {
 			m.log.Error("the stream's field cannot be removed", "queue_id", m.queueID(), "error", err)
 			return

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"crypto"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,9 +34,16 @@ type assigned struct {
 // activeKey is a key that signs mail.
 type activeKey struct {
 	id, domain, selector string
-	how                  *dkim.Signing // shared: everything but selector, key and time
+	how                  *dkim.Signing // without domain, selector and key; many keys share one
 	held                 *keystore.Handle
 	count                atomic.Pointer[keyCount] // nil until it has signed
+}
+
+// with is the signature that a key makes.
+func (k *activeKey) with(key crypto.Signer) dkim.Signing {
+	how := *k.how
+	how.Domain, how.Selector, how.Key = k.domain, k.selector, key
+	return how
 }
 
 // add puts an assignment into a table under construction.
