@@ -325,6 +325,8 @@ func inWords(id string) string {
 		return "leave the quotation marks away"
 	case "DKIM-S07":
 		return "leave the backslashes away"
+	case "DKIM-S09":
+		return "leave the white space away"
 	case "DKIM-S10", "DKIM-S12":
 		return "begin the record with v=DKIM1;"
 	case "DKIM-S11":
@@ -333,8 +335,10 @@ func inWords(id string) string {
 		return "leave the tag in one place"
 	case "DKIM-S14":
 		return "write k=rsa or k=ed25519"
-	case "DKIM-S16", "DKIM-S17", "DKIM-S18", "DKIM-S19", "DKIM-S21":
+	case "DKIM-S16", "DKIM-S17", "DKIM-S18", "DKIM-S21":
 		return "leave the tag away"
+	case "DKIM-S19":
+		return "leave y out of t= when the tests are over"
 	case "DKIM-S26":
 		return "type these places again"
 	case "DKIM-S27":

@@ -68,7 +68,7 @@ func decode(p string) (octets []byte, damage string, padless bool) {
 				damage = fmt.Sprintf("there is padding (=) in the middle, before character %d", i+1)
 			}
 		case damage == "":
-			damage = fmt.Sprintf("%s at character %d is no base64", shown(string(r)), i+1)
+			damage = fmt.Sprintf("%s at character %d is not of its alphabet", shown(string(r)), i+1)
 		}
 	}
 	chars := kept.String()
