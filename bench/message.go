@@ -11,6 +11,7 @@ import (
 	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/postseal/postseal/dkim"
 )
@@ -40,18 +41,34 @@ var headerFields = []string{
 
 // message is one message in the forms in which the libraries want it.
 type message struct {
-	name string // of the row in the tables
-	raw  []byte
-	body []byte // the part of raw after the empty line
-	path string // a file with raw
+	name   string   // of the row in the tables
+	domain string   // of its author
+	header []string // without the CRLF at the ends
+	raw    []byte
+	body   []byte // the part of raw after the empty line
+	path   string // a file with raw
 }
 
 // fields are the header fields with their CRLF.
 func (m *message) fields() (out [][]byte) {
-	for _, f := range headerFields {
+	for _, f := range m.header {
 		out = append(out, []byte(f+"\r\n"))
 	}
 	return out
+}
+
+// headerOf is the header of a message of another domain.
+func headerOf(name string) (out []string) {
+	for _, f := range headerFields {
+		out = append(out, strings.ReplaceAll(f, domain, name))
+	}
+	return out
+}
+
+func newMessage(name, domain string, header []string, body []byte) *message {
+	m := &message{name: name, domain: domain, header: header, body: body}
+	m.raw = bytes.Join(append(m.fields(), []byte("\r\n"), m.body), nil)
+	return m
 }
 
 // messages writes the four messages of the comparison.
@@ -62,8 +79,8 @@ func messages(dir string) ([]*message, error) {
 		bytes int
 		prose bool
 	}{{"2 KiB", 2 << 10, false}, {"50 KiB", 50 << 10, false}, {"1 MiB base64", 1 << 20, false}, {"1 MiB prose", 1 << 20, true}} {
-		m := &message{name: x.name, body: makeBody(x.bytes, x.prose), path: filepath.Join(dir, fmt.Sprintf("message-%d.eml", len(out)))}
-		m.raw = bytes.Join(append(m.fields(), []byte("\r\n"), m.body), nil)
+		m := newMessage(x.name, domain, headerFields, makeBody(x.bytes, x.prose))
+		m.path = filepath.Join(dir, fmt.Sprintf("message-%d.eml", len(out)))
 		if err := os.WriteFile(m.path, m.raw, 0o600); err != nil {
 			return nil, err
 		}

@@ -33,12 +33,12 @@ func newOurs(key crypto.Signer, record string) (*ours, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ours{prepared: prepared, signer: signer, verifier: dkim.NewVerifier(dkim.VerifyOptions{Resolver: oneRecord{record}}), fields: (&message{}).fields()}, nil
+	return &ours{prepared: prepared, signer: signer, verifier: dkim.NewVerifier(dkim.VerifyOptions{Resolver: oneRecord{record}}), fields: (&message{header: headerFields}).fields()}, nil
 }
 
 func (*ours) withKey(key crypto.Signer) (peer, error) { return newOurs(key, "") }
 
-func (*ours) name() string { return "postseal" }
+func (*ours) name() string { return oursLibrary }
 
 func (o *ours) sign(m *message, count int) ([][]byte, cost, error) {
 	out := make([][]byte, 0, count)

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// rspamdConf is all of rspamd's configuration: the proxy worker as a milter that scans by itself, and no module but those that are named.
+// %[1]s: its folder; %[2]s: name servers; %[3]s: filters; %[4]s: modules.
+const rspamdConf = `
+options {
+  pidfile = "%[1]s/rspamd.pid"; tempdir = "%[1]s"; hs_cache_dir = "%[1]s"; cache_file = "%[1]s/symbols.cache"; dynamic_conf = "%[1]s/dynamic";
+  history_file = "%[1]s/history"; stats_file = "%[1]s/stats.ucl"; control_socket = "%[1]s/control.sock mode=0600";
+  filters = "%[3]s"; local_addrs = ["127.0.0.0/8"];
+  dns { timeout = 1s; sockets = 16; retransmits = 5; %[2]s }
+}
+logging { type = "console"; level = "error"; systemd = true; }
+actions { reject = null; add_header = null; greylist = null; rewrite_subject = null; soft_reject = null; }
+worker "rspamd_proxy" {
+  bind_socket = "%[1]s/milter.sock mode=0666"; milter = yes; timeout = 120s; count = 1;
+  upstream "local" { default = yes; self_scan = yes; }
+}
+%[4]s
+`
+
+// rspamdSigning and rspamdVerifying are its modules: %[1]s is the folder of the plug-ins.
+const (
+	rspamdSigning = `
+modules { path = "%[1]s/dkim_signing.lua"; }
+dkim_signing {
+  sign_networks = ["` + ownClient + `/32"]; sign_authenticated = false; sign_local = false; use_domain = "header"; use_esld = false; allow_hdrfrom_mismatch = true;
+  allow_username_mismatch = true; check_pubkey = false; try_fallback = false; %[2]s
+}`
+	rspamdVerifying = `
+modules { path = "%[1]s/milter_headers.lua"; }
+dkim { trusted_only = false; }
+milter_headers { use = ["authentication-results"]; skip_local = false; skip_authenticated = false; }`
+	rspamdPlugins = "/usr/share/rspamd/plugins"
+)
+
+// startRspamd starts rspamd with its dkim modules only.
+func startRspamd(ctx context.Context, dir string, setup milterSetup) (*milterServer, error) {
+	path, err := daemonPath("rspamd")
+	if err != nil {
+		return nil, err
+	}
+	m, dir, err := newMilter("rspamd", dir, setup)
+	if err != nil {
+		return nil, err
+	}
+	var names, modules string
+	if setup.signs {
+		key, err := makeKey(dir)
+		if err != nil {
+			return nil, err
+		}
+		m.lookup = func(string) ([]string, error) { return []string{key.record}, nil }
+		modules = fmt.Sprintf(rspamdSigning, rspamdPlugins, fmt.Sprintf("domain { %q { selector = %q; path = %q; } }", domain, selector, key.path))
+	} else {
+		names = fmt.Sprintf("nameserver = [%q];", setup.resolver)
+		modules = fmt.Sprintf(rspamdVerifying, rspamdPlugins)
+	}
+	config, err := writeRspamd(dir, names, modules)
+	if err != nil {
+		return nil, err
+	}
+	if m.program, err = startUnprivileged(ctx, dir, nil, path, rspamdArgs(dir, config)...); err != nil {
+		return nil, err
+	}
+	return m.ready(ctx, setup)
+}
+
+func writeRspamd(dir, names, modules string) (config string, err error) {
+	config = filepath.Join(dir, "rspamd.conf")
+	return config, os.WriteFile(config, fmt.Appendf(nil, rspamdConf, dir, names, "dkim", modules), 0o600)
+}
+
+func rspamdArgs(dir, config string) []string {
+	return []string{"-f", "-c", config, "--var=DBDIR=" + dir, "--var=RUNDIR=" + dir, "--var=LOGDIR=" + dir}
+}
