@@ -11,6 +11,7 @@ import (
 	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/postseal/postseal/dkim"
@@ -38,6 +39,9 @@ var headerFields = []string{
 	"MIME-Version: 1.0",
 	"Content-Type: text/plain; charset=utf-8",
 }
+
+// attachedFields are those of a large message in base64: an attachment, as such a message is in life. rspamd would look at each of its words otherwise.
+var attachedFields = append(slices.Clone(headerFields[:len(headerFields)-1]), "Content-Type: application/octet-stream", "Content-Transfer-Encoding: base64")
 
 // message is one message in the forms in which the libraries want it.
 type message struct {
@@ -79,7 +83,11 @@ func messages(dir string) ([]*message, error) {
 		bytes int
 		prose bool
 	}{{"2 KiB", 2 << 10, false}, {"50 KiB", 50 << 10, false}, {"1 MiB base64", 1 << 20, false}, {"1 MiB prose", 1 << 20, true}} {
-		m := newMessage(x.name, domain, headerFields, makeBody(x.bytes, x.prose))
+		header := headerFields
+		if x.bytes >= 1<<20 && !x.prose {
+			header = attachedFields
+		}
+		m := newMessage(x.name, domain, header, makeBody(x.bytes, x.prose))
 		m.path = filepath.Join(dir, fmt.Sprintf("message-%d.eml", len(out)))
 		if err := os.WriteFile(m.path, m.raw, 0o600); err != nil {
 			return nil, err

@@ -115,7 +115,7 @@ type milterRow struct {
 // milterMemory is one milter's peak resident memory in MB, from its start to the end of the work named.
 type milterMemory struct {
 	Milter    string  `json:"milter"`
-	Processes int     `json:"processes"` // whose peaks are summed
+	Processes int     `json:"processes"` // that it is of
 	Start     float64 `json:"started_mb"`
 	Eight     float64 `json:"after_8_connections_mb"`
 	Many      float64 `json:"after_32_connections_of_1_mib_mb"`

@@ -202,15 +202,21 @@ func waitedFor(pid int) (time.Duration, error) {
 	return time.Duration(user+system) * time.Second / clockTicks, errors.Join(err1, err2)
 }
 
-// peakMemory is the most memory that a program had in RAM, in MB; of several processes the sum of their peaks.
+// peakMemory is the most memory that a program had in RAM, in MB. Of several processes it is what they have together at this moment, pages that they
+// share counted once: the kernel keeps no peak of that.
 func (p *program) peakMemory() (float64, error) { return p.memory("VmHWM:") }
 
-// residentMemory is what it has in RAM now, in MB, summed alike.
+// residentMemory is what it has in RAM now, in MB; of several processes as above.
 func (p *program) residentMemory() (float64, error) { return p.memory("VmRSS:") }
 
 func (p *program) memory(field string) (sum float64, err error) {
-	for i, pid := range p.tree() {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	pids := p.tree()
+	file := "status"
+	if len(pids) > 1 {
+		file, field = "smaps_rollup", "Pss:"
+	}
+	for i, pid := range pids {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
 		if err != nil && i > 0 {
 			continue // a child that has just ended
 		}
@@ -219,7 +225,7 @@ func (p *program) memory(field string) (sum float64, err error) {
 		}
 		for line := range strings.Lines(string(text)) {
 			if value, ok := strings.CutPrefix(line, field); ok {
-				kB, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 64)
+				kB, err := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 64)
 				if err != nil {
 					return 0, err
 				}
@@ -228,7 +234,7 @@ func (p *program) memory(field string) (sum float64, err error) {
 		}
 	}
 	if sum == 0 {
-		return 0, errors.New("/proc/PID/status has no " + field)
+		return 0, fmt.Errorf("/proc/PID/%s has no %s", file, field)
 	}
 	return sum, nil
 }

@@ -14,6 +14,7 @@ options {
   pidfile = "%[1]s/rspamd.pid"; tempdir = "%[1]s"; hs_cache_dir = "%[1]s"; cache_file = "%[1]s/symbols.cache"; dynamic_conf = "%[1]s/dynamic";
   history_file = "%[1]s/history"; stats_file = "%[1]s/stats.ucl"; control_socket = "%[1]s/control.sock mode=0600";
   filters = "%[3]s"; local_addrs = ["127.0.0.0/8"];
+  dns_max_requests = 64; max_lua_urls = 1024; max_urls = 10240; max_recipients = 1024; words_decay = 600; url_tld = "/usr/share/rspamd/effective_tld_names.dat";
   dns { timeout = 1s; sockets = 16; retransmits = 5; %[2]s }
 }
 logging { type = "console"; level = "error"; systemd = true; }

@@ -157,7 +157,7 @@ func (r *milterResult) grids(what string) []*grid {
 		g.row(row.Message, row.Milter, fmt.Sprintf("%.3f", row.PerThou), fmt.Sprint(row.Counted), ratio)
 	}
 	memory := &grid{
-		title: fmt.Sprintf("MILTER, %s: peak resident memory, MB; of several processes the sum, in which pages that they share count for each", what),
+		title: fmt.Sprintf("MILTER, %s: peak resident memory, MB; of several processes what they have together at that moment", what),
 		head:  []string{"milter", "processes", "started", fmt.Sprintf("%d connections", milterConnections), fmt.Sprintf("%d connections of 1 MiB", memoryConnections)},
 		notes: missing(r.Missing),
 	}

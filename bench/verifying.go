@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -183,5 +184,11 @@ func startVerifyingPostseal(ctx context.Context, dir, binary, name string, all b
 	if m.program, err = startProgram(ctx, binary, "agent", "run", "--config", config); err != nil {
 		return nil, err
 	}
-	return m.ready(ctx, milterSetup{})
+	if _, err := m.ready(ctx, milterSetup{}); err != nil {
+		if strings.Contains(err.Error(), `unknown field "verify"`) {
+			err = errors.New("the agent of this version does not verify")
+		}
+		return nil, err
+	}
+	return m, nil
 }
