@@ -21,10 +21,10 @@ func manyMilters(binary string) []*manyMilter {
 			return preparePostseal(ctx, dir, binary, keys)
 		}, warmCache},
 		{"rspamd maps", prepareRspamd, warmCache},
-		{"opendkim db:", func(ctx context.Context, dir string, keys *manyKeys) (func() (*milterServer, error), error) {
+		{"opendkim db", func(ctx context.Context, dir string, keys *manyKeys) (func() (*milterServer, error), error) {
 			return prepareOpenDKIM(ctx, dir, "db", keys)
 		}, warmFiles},
-		{"opendkim file:", func(ctx context.Context, dir string, keys *manyKeys) (func() (*milterServer, error), error) {
+		{"opendkim file", func(ctx context.Context, dir string, keys *manyKeys) (func() (*milterServer, error), error) {
 			return prepareOpenDKIM(ctx, dir, "file", keys)
 		}, warmFiles},
 	}
