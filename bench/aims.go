@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -14,6 +15,7 @@ type aim struct {
 	PeerHas  float64 `json:"best_peer_has,omitempty"` // in Unit
 	Ratio    float64 `json:"ratio,omitempty"`         // the peer's by ours
 	Aim      string  `json:"aim"`
+	Here     string  `json:"here"`    // what is held against the aim
 	Reached  string  `json:"reached"` // yes, no, not measured
 }
 
@@ -56,7 +58,7 @@ func (r *report) aims() (out []aim) {
 			if a.Measured > 0 {
 				a.Ratio = a.PeerHas / a.Measured
 			}
-			a.reached(us.Above <= l.value)
+			a.reached(number(us.Above, a.Unit), us.Above <= l.value)
 		}
 		out = append(out, a)
 	}
@@ -66,7 +68,7 @@ func (r *report) aims() (out []aim) {
 			a.Measured = us.PerSecond
 			if best, ok := r.Library.best("verify", l.message); ok {
 				a.Peer, a.PeerHas, a.Ratio = best.Library, best.PerSecond, best.Ratio
-				a.reached(best.Ratio >= l.value)
+				a.reached(times(best.Ratio), best.Ratio >= l.value)
 			}
 		}
 		out = append(out, a)
@@ -79,9 +81,9 @@ func (r *report) aims() (out []aim) {
 	return append(out, r.domainAims()...)
 }
 
-// reached notes the outcome of a line that was measured.
-func (a *aim) reached(yes bool) {
-	a.Reached = "no"
+// reached notes the outcome of a line that was measured: what was held against the aim, and whether it is good enough.
+func (a *aim) reached(here string, yes bool) {
+	a.Here, a.Reached = here, "no"
 	if yes {
 		a.Reached = "yes"
 	}
@@ -124,7 +126,7 @@ func (r *report) allocations(operation string) aim {
 	a.Measured = slices.Max(us)
 	a.Ratio = a.PeerHas / a.Measured
 	const same = 0.5 // what the run itself allocates beside, by the few operations of a round
-	a.reached(a.Measured <= aimAllocations+same && a.Measured-slices.Min(us) < same)
+	a.reached(fmt.Sprintf("%.1f–%.1f", slices.Min(us), a.Measured), a.Measured <= aimAllocations+same && a.Measured-slices.Min(us) < same)
 	return a
 }
 
@@ -134,9 +136,11 @@ func milterAims(r *milterResult, work string, limits []limit) (out []aim) {
 		a := aim{What: fmt.Sprintf("milter, %s %s: CPU per 1,000", work, l.message), Unit: "s", Aim: fmt.Sprintf("≥ %g× less than %s", l.value, aimPeer)}
 		if us, them := r.row(oursMilter, l.message), r.row(aimPeer, l.message); us != nil {
 			a.Measured = us.PerThou
+			if best := r.best(l.message); best != nil {
+				a.Peer, a.PeerHas, a.Ratio = best.Milter, best.PerThou, best.Ratio
+			}
 			if them != nil && them.Ratio > 0 {
-				a.Peer, a.PeerHas, a.Ratio = aimPeer, them.PerThou, them.Ratio
-				a.reached(them.Ratio >= l.value)
+				a.reached(times(them.Ratio), them.Ratio >= l.value)
 			}
 		}
 		out = append(out, a)
@@ -148,7 +152,7 @@ func milterAims(r *milterResult, work string, limits []limit) (out []aim) {
 			case m.Many == 0:
 			case m.Milter == oursMilter:
 				a.Measured = m.Many
-				a.reached(m.Many <= aimMemory)
+				a.reached(number(m.Many, a.Unit), m.Many <= aimMemory)
 			case m.Milter != allChecks && (a.Peer == "" || m.Many < a.PeerHas):
 				a.Peer, a.PeerHas = m.Milter, m.Many
 			}
@@ -171,6 +175,17 @@ func (r *milterResult) row(milter, message string) *milterRow {
 		}
 	}
 	return nil
+}
+
+// best is the peer that takes the least CPU time by ours for a message, nil when there is none.
+func (r *milterResult) best(message string) (best *milterRow) {
+	for _, row := range r.Rows {
+		peer := row.Milter != oursMilter && row.Milter != allChecks
+		if peer && row.Message == message && row.Ratio > 0 && (best == nil || row.Ratio < best.Ratio) {
+			best = row
+		}
+	}
+	return best
 }
 
 func (r *report) domainAims() (out []aim) {
@@ -196,7 +211,7 @@ func (r *report) domainAims() (out []aim) {
 			a.Ratio = a.PeerHas / a.Measured
 			// With another number of domains, which -domains allows, the aim is not answered.
 			if r.Domains.Domains == manyDomains {
-				a.reached(a.Measured <= x.limit)
+				a.reached(number(a.Measured, a.Unit), a.Measured <= x.limit)
 			}
 		}
 		out = append(out, a)
@@ -206,22 +221,21 @@ func (r *report) domainAims() (out []aim) {
 
 // aimsGrid is the table of all aims.
 func aimsGrid(all []aim) *grid {
-	g := &grid{title: "AIMS: what this run says of each", head: []string{"aim", "measured", "best peer", "it has", "ratio", "wanted", "reached"}}
+	g := &grid{title: "AIMS: what this run says of each", head: []string{"aim", "measured", "best peer", "it has", "ratio", "wanted", "here", "reached"}}
 	for _, a := range all {
-		measured, has, ratio, reached := "–", "–", "–", a.Reached
+		measured, has, ratio, reached := "–", "–", "–", cmp.Or(a.Reached, "not measured")
 		if a.Measured != 0 {
 			measured = number(a.Measured, a.Unit)
 		}
 		if a.Peer != "" {
-			has, ratio = number(a.PeerHas, a.Unit), fmt.Sprintf("%.2f×", a.Ratio)
+			has, ratio = number(a.PeerHas, a.Unit), times(a.Ratio)
 		}
-		if reached == "" {
-			reached = "not measured"
-		}
-		g.row(a.What, measured, a.Peer, has, ratio, a.Aim, reached)
+		g.row(a.What, measured, cmp.Or(a.Peer, "–"), has, ratio, a.Aim, cmp.Or(a.Here, "–"), reached)
 	}
 	return g
 }
+
+func times(ratio float64) string { return fmt.Sprintf("%.2f×", ratio) }
 
 // number writes a value with as many digits as mean something.
 func number(n float64, unit string) string {

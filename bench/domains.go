@@ -120,7 +120,7 @@ func (m *manyMilter) measure(ctx context.Context, dir string, oneKey, manyKeys *
 	// Which domains send most has nothing to do with their places in the tables.
 	places := r.Perm(manyKeys.domains)
 	if row.Zipf, err = d.spread(ctx, m.warm, rounds, func() int { return places[zipf.Uint64()] }); err != nil {
-		return nil, fmt.Errorf("Zipf: %w", err)
+		return nil, fmt.Errorf("by Zipf's law: %w", err)
 	}
 	if row.Uniform, err = d.spread(ctx, m.warm, rounds, func() int { return r.IntN(manyKeys.domains) }); err != nil {
 		return nil, fmt.Errorf("uniform: %w", err)

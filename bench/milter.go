@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -158,7 +159,8 @@ func (c *contest) stopAll() {
 func (c *contest) drop(s *milterServer, err error) {
 	s.quit() // a Go program writes down what each goroutine waits for
 	s.bad = err
-	c.result.Missing = append(c.result.Missing, fmt.Sprintf("%s from here on: %v\n%s", s.name, err, s.log.String()))
+	c.result.Missing = append(c.result.Missing, fmt.Sprintf("%s from here on: %v", s.name, err))
+	fmt.Fprintf(os.Stderr, "bench: %s: %v; what it wrote:\n%s\n", s.name, err, s.log.String())
 }
 
 // turn is one milter's turn with one message.

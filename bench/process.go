@@ -239,6 +239,9 @@ func (p *program) memory(field string) (sum float64, err error) {
 	return sum, nil
 }
 
+// lookAgain is how exactly a start is timed.
+const lookAgain = 10 * time.Millisecond
+
 // until asks again and again whether something is so.
 func until(ctx context.Context, limit time.Duration, what string, ok func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
@@ -247,7 +250,7 @@ func until(ctx context.Context, limit time.Duration, what string, ok func() bool
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("after %s still not: %s", limit, what)
-		case <-time.After(50 * time.Millisecond):
+		case <-time.After(lookAgain):
 		}
 	}
 	return nil
