@@ -227,8 +227,11 @@ func aimsGrid(all []aim) *grid {
 		if a.Measured != 0 {
 			measured = number(a.Measured, a.Unit)
 		}
+		if a.Ratio > 0 {
+			ratio = times(a.Ratio)
+		}
 		if a.Peer != "" {
-			has, ratio = number(a.PeerHas, a.Unit), times(a.Ratio)
+			has = number(a.PeerHas, a.Unit)
 		}
 		g.row(a.What, measured, cmp.Or(a.Peer, "–"), has, ratio, a.Aim, cmp.Or(a.Here, "–"), reached)
 	}
@@ -241,7 +244,7 @@ func times(ratio float64) string { return fmt.Sprintf("%.2f×", ratio) }
 func number(n float64, unit string) string {
 	digits := 0
 	switch {
-	case n < 1:
+	case n < 1 || unit == "×": // a slowdown, held against hundredths
 		digits = 3
 	case n < 10:
 		digits = 2

@@ -53,7 +53,7 @@ type manyMilter struct {
 
 // compareDomains measures one milter after the other: start, memory, and CPU time against one domain, each time with the same milter beside it that
 // has one domain only.
-func compareDomains(ctx context.Context, dir, binary string, domains, rounds int, limit time.Duration) (domainsResult, error) {
+func compareDomains(ctx context.Context, dir string, t tools, domains, rounds int, limit time.Duration) (domainsResult, error) {
 	result := domainsResult{Domains: domains}
 	one, err := makeKeysIn(dir, 1)
 	if err != nil {
@@ -64,7 +64,7 @@ func compareDomains(ctx context.Context, dir, binary string, domains, rounds int
 		return result, err
 	}
 	began := time.Now()
-	for _, m := range manyMilters(binary) {
+	for _, m := range manyMilters(t) {
 		if time.Since(began) > limit {
 			result.Missing = append(result.Missing, m.name+": the time was up")
 			continue

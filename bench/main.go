@@ -104,6 +104,9 @@ func main() {
 	}
 }
 
+// tools are what the parts share: the product, and what rspamd compiles at its first start, which takes it ten seconds.
+type tools struct{ postseal, rspamdCache string }
+
 // run makes one part after the other. A part that fails does not keep the next one from running.
 func run(ctx context.Context, r *report, o options) (err error) {
 	dir, err := os.MkdirTemp("", "postseal-bench-")
@@ -116,9 +119,12 @@ func run(ctx context.Context, r *report, o options) (err error) {
 		return err
 	}
 	fmt.Println(r.where())
-	binary := filepath.Join(dir, "postseal")
+	t := tools{postseal: filepath.Join(dir, "postseal"), rspamdCache: filepath.Join(dir, "rspamd-cache")}
+	if err := os.Mkdir(t.rspamdCache, 0o755); err != nil {
+		return err
+	}
 	if !*o.skip[partSigning] || !*o.skip[partVerifying] || !*o.skip[partDomains] {
-		if err := buildPostseal(ctx, binary); err != nil {
+		if err := buildPostseal(ctx, t.postseal); err != nil {
 			return err
 		}
 	}
@@ -150,17 +156,17 @@ func run(ctx context.Context, r *report, o options) (err error) {
 		return result.grids(), err
 	})
 	part(partSigning, func(dir string) ([]*grid, error) {
-		result, err := compareSigning(ctx, dir, binary, o.milterRounds, signingLimit)
+		result, err := compareSigning(ctx, dir, t, o.milterRounds, signingLimit)
 		r.Signing = &result
 		return result.grids("signing"), err
 	})
 	part(partVerifying, func(dir string) ([]*grid, error) {
-		result, err := compareVerifying(ctx, dir, binary, o.milterRounds, verifyingLimit)
+		result, err := compareVerifying(ctx, dir, t, o.milterRounds, verifyingLimit)
 		r.Verifying = &result
 		return result.grids("verifying"), err
 	})
 	part(partDomains, func(dir string) ([]*grid, error) {
-		result, err := compareDomains(ctx, dir, binary, o.domains, o.milterRounds, domainsLimit)
+		result, err := compareDomains(ctx, dir, t, o.domains, o.milterRounds, domainsLimit)
 		r.Domains = &result
 		return result.grids(), err
 	})

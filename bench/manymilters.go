@@ -8,19 +8,24 @@ import (
 	"path/filepath"
 )
 
-// warmCache is as many messages as fill the largest cache of keys: ours holds 4,096, rspamd's 2,048. opendkim has none.
+// rspamdKeys is how many keys rspamd may keep: as many as ours does. By default it keeps fewer.
+const rspamdKeys = 4096
+
+// warmCache is as many messages as fill the caches of keys; opendkim has none.
 const (
 	warmCache = 5000
 	warmFiles = 600
 )
 
 // manyMilters are those that can hold many domains.
-func manyMilters(binary string) []*manyMilter {
+func manyMilters(t tools) []*manyMilter {
 	return []*manyMilter{
 		{oursMilter, func(ctx context.Context, dir string, keys *manyKeys) (func() (*milterServer, error), error) {
-			return preparePostseal(ctx, dir, binary, keys)
+			return preparePostseal(ctx, dir, t.postseal, keys)
 		}, warmCache},
-		{"rspamd maps", prepareRspamd, warmCache},
+		{"rspamd maps", func(ctx context.Context, dir string, keys *manyKeys) (func() (*milterServer, error), error) {
+			return prepareRspamd(ctx, dir, t.rspamdCache, keys)
+		}, warmCache},
 		{"opendkim db", func(ctx context.Context, dir string, keys *manyKeys) (func() (*milterServer, error), error) {
 			return prepareOpenDKIM(ctx, dir, "db", keys)
 		}, warmFiles},
@@ -43,10 +48,17 @@ func preparePostseal(ctx context.Context, dir, binary string, keys *manyKeys) (f
 	}, err
 }
 
-func prepareRspamd(ctx context.Context, dir string, keys *manyKeys) (func() (*milterServer, error), error) {
+func prepareRspamd(ctx context.Context, dir, cache string, keys *manyKeys) (func() (*milterServer, error), error) {
 	path, err := daemonPath("rspamd")
 	if err != nil {
 		return nil, err
+	}
+	if !hasCompiled(cache) { // when the other parts were left out
+		first, err := startRspamd(ctx, dir, milterSetup{signs: true, rspamdCache: cache})
+		if err != nil {
+			return nil, err
+		}
+		first.stopAll()
 	}
 	m, dir, err := newMilter("rspamd", dir, milterSetup{signs: true})
 	if err != nil {
@@ -63,7 +75,7 @@ func prepareRspamd(ctx context.Context, dir string, keys *manyKeys) (func() (*mi
 	if err := keys.table(paths, func(i int) string { return keys.domain(i) + " " + keyPath(i) }); err != nil {
 		return nil, err
 	}
-	config, err := writeRspamd(dir, "", fmt.Sprintf(rspamdSigning, rspamdPlugins, fmt.Sprintf("selector_map = %q; path_map = %q;", selectors, paths)))
+	config, err := writeRspamd(dir, cache, "", fmt.Sprintf(rspamdSigning, rspamdPlugins, fmt.Sprintf("selector_map = %q; path_map = %q;", selectors, paths), rspamdKeys))
 	if err != nil {
 		return nil, err
 	}

@@ -20,8 +20,9 @@ const (
 // oursMilter is the name of our agent in the tables.
 const oursMilter = "postseal agent"
 
-// startWithin bounds each wait for a program to be ready. The slowest is rspamd, which compiles expressions for ten seconds at its first start.
-const startWithin = 45 * time.Second
+// startWithin bounds each wait for a program to be ready. The slowest is rspamd, which compiles expressions for ten seconds at its first start and
+// reads 100,000 lines, on a machine that may be busy.
+const startWithin = 90 * time.Second
 
 // milterServer is a milter that signs or verifies.
 type milterServer struct {

@@ -10,17 +10,17 @@ import (
 var signedPerRound = map[string]int{"2 KiB": 480, "50 KiB": 400, "1 MiB base64": 160}
 
 // compareSigning starts the milters that sign and lets them take turns.
-func compareSigning(ctx context.Context, dir, binary string, rounds int, limit time.Duration) (milterResult, error) {
+func compareSigning(ctx context.Context, dir string, t tools, rounds int, limit time.Duration) (milterResult, error) {
 	c := &contest{client: ownClient, counts: signedPerRound}
 	defer func() { c.stopAll() }()
 	msgs, err := milterMessages(dir)
 	if err != nil {
 		return c.result, err
 	}
-	us, err := startPostseal(ctx, dir, binary)
+	us, err := startPostseal(ctx, dir, t.postseal)
 	c.enter(oursMilter, us, err)
-	for _, p := range rivals {
-		s, err := p.start(ctx, dir, milterSetup{signs: true})
+	for _, p := range rivals() {
+		s, err := p.start(ctx, dir, milterSetup{signs: true, rspamdCache: t.rspamdCache})
 		c.enter(p.name, s, err)
 	}
 	checks := map[*milterServer]*checker{}
@@ -56,6 +56,8 @@ func milterMessages(dir string) ([]*message, error) {
 type milterSetup struct {
 	signs    bool
 	resolver string // its address, port 53; "" where none is needed
+	// rspamdCache is a folder in which rspamd keeps what it compiles at its first start.
+	rspamdCache string
 }
 
 // rival is a milter to compare with.
@@ -64,4 +66,6 @@ type rival struct {
 	start func(ctx context.Context, dir string, setup milterSetup) (*milterServer, error)
 }
 
-var rivals = []rival{{"opendkim", startOpenDKIM}, {"rspamd", startRspamd}, {"dkimpy-milter", startDkimpyMilter}}
+func rivals() []rival {
+	return []rival{{"opendkim", startOpenDKIM}, {"rspamd", startRspamd}, {"dkimpy-milter", startDkimpyMilter}}
+}

@@ -22,7 +22,7 @@ const allChecks = oursMilter + " with SPF and DMARC"
 var verifiedPerRound = map[string]int{"2 KiB": 1600, "50 KiB": 1000, "1 MiB base64": 200}
 
 // compareVerifying starts the milters that verify, with a resolver that all of them share, and lets them take turns.
-func compareVerifying(ctx context.Context, dir, binary string, rounds int, limit time.Duration) (milterResult, error) {
+func compareVerifying(ctx context.Context, dir string, t tools, rounds int, limit time.Duration) (milterResult, error) {
 	c := &contest{client: foreignClient, counts: verifiedPerRound}
 	defer func() { c.stopAll() }()
 	msgs, err := milterMessages(dir)
@@ -46,12 +46,12 @@ func compareVerifying(ctx context.Context, dir, binary string, rounds int, limit
 		return c.result, nil
 	}
 	defer func() { _ = names.stop() }()
-	us, err := startVerifyingPostseal(ctx, dir, binary, oursMilter, false)
+	us, err := startVerifyingPostseal(ctx, dir, t.postseal, oursMilter, false)
 	c.enter(oursMilter, us, err)
-	us, err = startVerifyingPostseal(ctx, dir, binary, allChecks, true)
+	us, err = startVerifyingPostseal(ctx, dir, t.postseal, allChecks, true)
 	c.enter(allChecks, us, err)
-	for _, p := range rivals {
-		s, err := p.start(ctx, dir, milterSetup{resolver: resolverAddress})
+	for _, p := range rivals() {
+		s, err := p.start(ctx, dir, milterSetup{resolver: resolverAddress, rspamdCache: t.rspamdCache})
 		c.enter(p.name, s, err)
 	}
 	c.judge = func(s *milterServer, _ *message, answers [][]field) error {
