@@ -6,6 +6,8 @@ TIMEOUT ?= 15m
 FUZZTIME ?= 20s
 # Which packages test, race and bench look at: make test PKG=./dkim/...
 PKG     ?= ./...
+# Of the comparison with other tools: make bench PKG=./dkim BENCH_FLAGS="-markdown /tmp/tables.md -skip-domains"
+BENCH_FLAGS ?=
 
 # A commit in the binary's build info where git lets us read it, and no failure where it does not.
 VCS := $(shell git status --short >/dev/null 2>&1 && echo true || echo false)
@@ -54,7 +56,7 @@ fuzz: ## every fuzz target for FUZZTIME (20s), one per processor at a time
 
 bench: ## every benchmark, with allocations; then the comparison with other tools (docs/benchmarks.md)
 	$(GO) test -run '^$$' -bench . -benchmem -timeout $(TIMEOUT) $(PKG)
-	cd bench && $(GO) run -mod=mod .
+	cd bench && $(GO) run -mod=mod . $(BENCH_FLAGS)
 
 deps: ## write docs/deps.txt and docs/deps-agent.txt anew; look at the difference before you commit it
 	tools/deps write

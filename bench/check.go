@@ -25,11 +25,13 @@ func (c *checker) check(m *message, oursSigned bool, signatures [][]byte) error 
 		id := m.name + "\x00" + string(s)
 		if !c.seen[id] {
 			raw := bytes.Join([][]byte{s, m.raw}, nil)
-			var err error
+			verify := c.weVerify
 			if oursSigned {
-				err = msgauthVerifies(raw, c.lookup)
-			} else {
-				err = c.weVerify(raw)
+				verify = c.msgauthVerifies
+			}
+			signer, err := verify(raw)
+			if err == nil && signer != m.domain {
+				err = fmt.Errorf("it is for %s instead of %s", signer, m.domain)
 			}
 			if err != nil {
 				return fmt.Errorf("signature %d of %s, %q: %w", i, m.name, s, err)
@@ -41,16 +43,21 @@ func (c *checker) check(m *message, oursSigned bool, signatures [][]byte) error 
 	return nil
 }
 
+func (c *checker) msgauthVerifies(raw []byte) (signer string, err error) {
+	return msgauthVerifies(raw, c.lookup)
+}
+
 // LookupTXT makes the checker the Resolver of our own verifier.
 func (c *checker) LookupTXT(_ context.Context, name string) ([]string, error) { return c.lookup(name) }
 
-func (c *checker) weVerify(raw []byte) error {
+// weVerify verifies the one signature of a message and returns its domain.
+func (c *checker) weVerify(raw []byte) (signer string, err error) {
 	results, err := dkim.VerifyMessage(context.Background(), bytes.NewReader(raw), dkim.VerifyOptions{Resolver: c})
 	if err != nil {
-		return err
+		return "", err
 	}
 	if len(results) != 1 || results[0].Result != dkim.Pass {
-		return fmt.Errorf("postseal does not verify it: %+v", results)
+		return "", fmt.Errorf("postseal does not verify it: %+v", results)
 	}
-	return nil
+	return results[0].Domain, nil
 }

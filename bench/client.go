@@ -9,8 +9,11 @@ import (
 	milter "github.com/d--j/go-milter"
 )
 
-// clientAddr is the SMTP client that the milters are told of (TEST-NET-1, RFC 5737).
-const clientAddr = "192.0.2.7"
+// The SMTP clients that the milters are told of (RFC 5737): one whose mail is signed, and one that is nobody's own.
+const (
+	ownClient     = "192.0.2.7"
+	foreignClient = "198.51.100.9"
+)
 
 // milterPatience bounds one read or write: a milter that hangs ends the run.
 const milterPatience = 20 * time.Second
@@ -21,7 +24,7 @@ type milterClient struct {
 	session *milter.ClientSession
 }
 
-func dialMilter(socket string) (*milterClient, error) {
+func dialMilter(socket, address string) (*milterClient, error) {
 	macros := milter.NewMacroBag()
 	macros.Set(milter.MacroQueueId, "4B3FQK1bench")
 	c := &milterClient{client: milter.NewClient("unix", socket, milter.WithReadTimeout(milterPatience), milter.WithWriteTimeout(milterPatience))}
@@ -29,7 +32,7 @@ func dialMilter(socket string) (*milterClient, error) {
 	if c.session, err = c.client.Session(macros); err != nil {
 		return nil, err
 	}
-	if _, err := c.session.Conn("client.example", milter.FamilyInet, 2525, clientAddr); err != nil {
+	if _, err := c.session.Conn("client.example", milter.FamilyInet, 2525, address); err != nil {
 		c.close()
 		return nil, err
 	}
@@ -42,10 +45,13 @@ func dialMilter(socket string) (*milterClient, error) {
 
 func (c *milterClient) close() { _ = c.session.Close() }
 
-// send passes one message through the milter and returns the DKIM-Signature field that it inserts; nil when it inserts none.
-func (c *milterClient) send(m *message) ([]byte, error) {
+// field is a header field that a milter inserts: name, and value with its leading space and CRLF at the folds.
+type field struct{ name, value string }
+
+// send passes one message through the milter and returns what it inserts.
+func (c *milterClient) send(m *message) ([]field, error) {
 	s := c.session
-	act, err := s.Mail("<ann@"+domain+">", "")
+	act, err := s.Mail("<ann@"+m.domain+">", "")
 	if err != nil {
 		return nil, fmt.Errorf("MAIL: %w", err)
 	}
@@ -59,7 +65,7 @@ func (c *milterClient) send(m *message) ([]byte, error) {
 		return nil, fmt.Errorf("DATA: %w", err)
 	}
 	leading := s.ProtocolOption(milter.OptHeaderLeadingSpace)
-	for _, f := range headerFields {
+	for _, f := range m.header {
 		name, value, _ := strings.Cut(f, ":")
 		if !leading {
 			value = strings.TrimPrefix(value, " ")
@@ -90,15 +96,26 @@ func (c *milterClient) send(m *message) ([]byte, error) {
 	if act.StopProcessing() {
 		return nil, errors.New("the milter does not accept the message: " + act.SMTPReply)
 	}
+	var inserted []field
 	for _, change := range changes {
-		if change.Type == milter.ActionInsertHeader && strings.EqualFold(change.HeaderName, "DKIM-Signature") {
-			value := change.HeaderValue
-			if !leading {
-				value = " " + value
-			}
-			value = strings.ReplaceAll(strings.ReplaceAll(value, "\r\n", "\n"), "\n", "\r\n")
-			return []byte(change.HeaderName + ":" + value + "\r\n"), nil
+		if change.Type != milter.ActionInsertHeader && change.Type != milter.ActionAddHeader {
+			continue
+		}
+		value := change.HeaderValue
+		if !leading {
+			value = " " + value
+		}
+		inserted = append(inserted, field{change.HeaderName, strings.ReplaceAll(strings.ReplaceAll(value, "\r\n", "\n"), "\n", "\r\n")})
+	}
+	return inserted, nil
+}
+
+// signatureIn is the DKIM-Signature field among those inserted; nil when there is none.
+func signatureIn(inserted []field) []byte {
+	for _, f := range inserted {
+		if strings.EqualFold(f.name, "DKIM-Signature") {
+			return []byte(f.name + ":" + f.value + "\r\n")
 		}
 	}
-	return nil, nil
+	return nil
 }

@@ -23,27 +23,6 @@ domains:
     signers: [{server: mx1}]
 `
 
-// startWithin bounds each wait for a program to be ready.
-const startWithin = 45 * time.Second
-
-// milterServer is a milter that signs.
-type milterServer struct {
-	name   string
-	socket string
-	*program
-	helpers []*program // stopped with it, measured never
-	lookup  func(name string) ([]string, error)
-}
-
-func (m *milterServer) stopAll() {
-	if m.program != nil {
-		m.stop()
-	}
-	for _, h := range m.helpers {
-		h.stop()
-	}
-}
-
 // buildPostseal builds the product as it is released: static, without cgo.
 func buildPostseal(ctx context.Context, binary string) error {
 	ctx, cancel := context.WithTimeout(ctx, buildWithin)
@@ -58,7 +37,7 @@ func buildPostseal(ctx context.Context, binary string) error {
 
 // startPostseal starts a control plane, lets an agent join it, and waits until its milter signs.
 func startPostseal(ctx context.Context, dir, binary string) (*milterServer, error) {
-	m := &milterServer{name: "postseal agent", socket: filepath.Join(dir, "agent.sock")}
+	m := &milterServer{name: oursMilter, socket: filepath.Join(dir, "agent.sock")}
 	if err := m.startFleet(ctx, dir, binary); err != nil {
 		m.stopAll()
 		return nil, err
@@ -111,24 +90,10 @@ func (m *milterServer) startFleet(ctx context.Context, dir, binary string) error
 		return d.DialContext(ctx, network, names)
 	}}
 	m.lookup = cached(func(name string) ([]string, error) { return resolver.LookupTXT(ctx, name+".") })
-	if err := m.awaitSigning(ctx); err != nil {
-		return fmt.Errorf("%w\ncontrol plane: %s\nagent: %s", err, serve.log.String(), m.log.String())
+	if err := m.awaitSigning(ctx, domain); err != nil {
+		return fmt.Errorf("%w\ncontrol plane: %s", err, serve.log.String())
 	}
 	return nil
-}
-
-// awaitSigning waits until a message comes back with a signature.
-func (m *milterServer) awaitSigning(ctx context.Context) error {
-	probe := &message{body: []byte("probe\r\n")}
-	return until(ctx, startWithin, m.name+" signs", func() bool {
-		c, err := dialMilter(m.socket)
-		if err != nil {
-			return false
-		}
-		defer c.close()
-		signature, err := c.send(probe)
-		return err == nil && signature != nil
-	})
 }
 
 // cached keeps answers: what is verified here is signatures, not the name server's speed.

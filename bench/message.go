@@ -11,6 +11,8 @@ import (
 	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/postseal/postseal/dkim"
 )
@@ -38,20 +40,39 @@ var headerFields = []string{
 	"Content-Type: text/plain; charset=utf-8",
 }
 
+// attachedFields are those of a large message in base64: an attachment, as such a message is in life. rspamd would look at each of its words otherwise.
+var attachedFields = append(slices.Clone(headerFields[:len(headerFields)-1]), "Content-Type: application/octet-stream", "Content-Transfer-Encoding: base64")
+
 // message is one message in the forms in which the libraries want it.
 type message struct {
-	name string // of the row in the tables
-	raw  []byte
-	body []byte // the part of raw after the empty line
-	path string // a file with raw
+	name   string   // of the row in the tables
+	domain string   // of its author
+	header []string // without the CRLF at the ends
+	raw    []byte
+	body   []byte // the part of raw after the empty line
+	path   string // a file with raw
 }
 
 // fields are the header fields with their CRLF.
 func (m *message) fields() (out [][]byte) {
-	for _, f := range headerFields {
+	for _, f := range m.header {
 		out = append(out, []byte(f+"\r\n"))
 	}
 	return out
+}
+
+// headerOf is the header of a message of another domain.
+func headerOf(name string) (out []string) {
+	for _, f := range headerFields {
+		out = append(out, strings.ReplaceAll(f, domain, name))
+	}
+	return out
+}
+
+func newMessage(name, domain string, header []string, body []byte) *message {
+	m := &message{name: name, domain: domain, header: header, body: body}
+	m.raw = bytes.Join(append(m.fields(), []byte("\r\n"), m.body), nil)
+	return m
 }
 
 // messages writes the four messages of the comparison.
@@ -62,8 +83,12 @@ func messages(dir string) ([]*message, error) {
 		bytes int
 		prose bool
 	}{{"2 KiB", 2 << 10, false}, {"50 KiB", 50 << 10, false}, {"1 MiB base64", 1 << 20, false}, {"1 MiB prose", 1 << 20, true}} {
-		m := &message{name: x.name, body: makeBody(x.bytes, x.prose), path: filepath.Join(dir, fmt.Sprintf("message-%d.eml", len(out)))}
-		m.raw = bytes.Join(append(m.fields(), []byte("\r\n"), m.body), nil)
+		header := headerFields
+		if x.bytes >= 1<<20 && !x.prose {
+			header = attachedFields
+		}
+		m := newMessage(x.name, domain, header, makeBody(x.bytes, x.prose))
+		m.path = filepath.Join(dir, fmt.Sprintf("message-%d.eml", len(out)))
 		if err := os.WriteFile(m.path, m.raw, 0o600); err != nil {
 			return nil, err
 		}

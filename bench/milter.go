@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // How many connections an MTA keeps busy, and how many for the memory.
@@ -16,175 +17,248 @@ const (
 	memoryConnections = 32
 )
 
-// perRound is how many messages one round sends: about half a second of CPU time, so that ticks of ten milliseconds are 2 %.
-var perRound = map[string]int{"2 KiB": 480, "50 KiB": 400, "1 MiB base64": 160}
+// oursMilter is the name of our agent in the tables.
+const oursMilter = "postseal agent"
 
-// milterRow is one milter with one message: medians over the rounds.
-type milterRow struct {
-	Milter   string  `json:"milter"`
-	Message  string  `json:"message"`
-	PerThou  float64 `json:"cpu_seconds_per_1000"`
-	Ratio    float64 `json:"ratio"` // this milter's CPU time by ours, median of the rounds' ratios; then the least and the most
-	Least    float64 `json:"ratio_least"`
-	Most     float64 `json:"ratio_most"`
-	Verified int     `json:"verified"`
-	seconds  []float64
+// startWithin bounds each wait for a program to be ready. The slowest is rspamd, which compiles expressions for ten seconds at its first start and
+// reads 100,000 lines, on a machine that may be busy.
+const startWithin = 90 * time.Second
+
+// milterServer is a milter that signs or verifies.
+type milterServer struct {
+	name   string
+	socket string
+	*program
+	helpers []*program // stopped with it, measured never
+	lookup  func(name string) ([]string, error)
+	share   int      // it gets one in so many of a round's messages: 1, or more for the slow
+	also    []string // what its Authentication-Results has to say beside dkim
+	bad     error    // why it takes part no more
 }
 
-// milterMemory is one milter's peak resident memory in MB, from its start to the end of the work named.
-type milterMemory struct {
-	Milter string  `json:"milter"`
-	Start  float64 `json:"started_mb"`
-	Eight  float64 `json:"after_8_connections_mb"`
-	Many   float64 `json:"after_32_connections_of_1_mib_mb"`
+func (m *milterServer) stopAll() {
+	if m.program != nil {
+		m.stop()
+	}
+	for _, h := range m.helpers {
+		h.stop()
+	}
 }
 
-// milterResult is the milter comparison.
-type milterResult struct {
-	Rows    []*milterRow    `json:"rows"`
-	Memory  []*milterMemory `json:"memory"`
-	Missing []string        `json:"missing"`
-}
-
-// compareMilters starts the milters and lets them sign in turn, over Unix sockets.
-func compareMilters(ctx context.Context, dir, binary string, rounds int) (milterResult, error) {
-	result := milterResult{Missing: []string{"rspamd and dkimpy-milter: not part of this version", "verifying: the agent's milter does not verify yet"}}
-	msgs, err := messages(dir)
+// await asks again and again whether something is so, as long as the program runs.
+func (m *milterServer) await(ctx context.Context, what string, ok func() bool) error {
+	err := until(ctx, startWithin, m.name+" "+what, func() bool { return m.ended() || ok() })
+	if m.ended() {
+		err = fmt.Errorf("%s ended instead of being ready", m.name)
+	}
 	if err != nil {
-		return result, err
-	}
-	us, err := startPostseal(ctx, dir, binary)
-	if err != nil {
-		return result, err
-	}
-	defer us.stopAll()
-	servers := []*milterServer{us}
-	if peer, err := startOpenDKIM(ctx, dir); err != nil {
-		result.Missing = append(result.Missing, fmt.Sprintf("opendkim: %v", err))
-	} else {
-		defer peer.stopAll()
-		servers = append(servers, peer)
-	}
-	checks := map[*milterServer]*checker{}
-	for _, s := range servers {
-		checks[s] = newChecker(s.lookup)
-		start, err := s.peakMemory()
-		if err != nil {
-			return result, err
-		}
-		result.Memory = append(result.Memory, &milterMemory{Milter: s.name, Start: start})
-	}
-	for _, m := range msgs {
-		count := perRound[m.name]
-		if count == 0 {
-			continue
-		}
-		rows := make([]*milterRow, len(servers))
-		for i, s := range servers {
-			rows[i] = &milterRow{Milter: s.name, Message: m.name}
-			// What is allocated and read once belongs to no message.
-			if err := s.round(ctx, m, checks[s], rows[i], milterConnections, 2*milterConnections); err != nil {
-				return result, err
-			}
-			rows[i].seconds = nil
-		}
-		for range max(rounds, 1) {
-			for i, s := range servers {
-				if err := s.round(ctx, m, checks[s], rows[i], milterConnections, count); err != nil {
-					return result, err
-				}
-			}
-		}
-		for _, r := range rows {
-			r.PerThou = median(r.seconds)
-			all := ratios(r.seconds, rows[0].seconds)
-			r.Ratio, r.Least, r.Most = median(all), slices.Min(all), slices.Max(all)
-		}
-		result.Rows = append(result.Rows, rows...)
-	}
-	return result, result.measureMemory(ctx, servers, checks, msgs[2])
-}
-
-// measureMemory notes the peak so far, then sends 1 MiB over many connections at once.
-func (r *milterResult) measureMemory(ctx context.Context, servers []*milterServer, checks map[*milterServer]*checker, m *message) (err error) {
-	for i, s := range servers {
-		if r.Memory[i].Eight, err = s.peakMemory(); err != nil {
-			return err
-		}
-		if err := s.round(ctx, m, checks[s], &milterRow{}, memoryConnections, 4*memoryConnections); err != nil {
-			return err
-		}
-		if r.Memory[i].Many, err = s.peakMemory(); err != nil {
-			return err
-		}
+		return fmt.Errorf("%w: %s", err, lastLines(m.log.String()))
 	}
 	return nil
 }
 
-// round sends count messages over so many connections, takes the milter's CPU time, and then verifies every signature.
-func (s *milterServer) round(ctx context.Context, m *message, check *checker, row *milterRow, connections, count int) error {
+// awaitSigning waits until a message of this domain comes back with a signature.
+func (m *milterServer) awaitSigning(ctx context.Context, domain string) error {
+	probe := newMessage("probe", domain, headerOf(domain), []byte("probe\r\n"))
+	return m.await(ctx, "signs", func() bool {
+		answers, _, err := m.pass(ctx, ownClient, []*message{probe}, 1)
+		return err == nil && signatureIn(answers[0]) != nil
+	})
+}
+
+// pass sends messages over so many connections and returns what the milter inserted into each, and the CPU time that it took.
+func (m *milterServer) pass(ctx context.Context, client string, msgs []*message, connections int) (answers [][]field, used time.Duration, err error) {
 	var clients []*milterClient
 	for range connections {
-		c, err := dialMilter(s.socket)
+		c, err := dialMilter(m.socket, client)
 		if err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
+			return nil, 0, fmt.Errorf("%s: %w", m.name, err)
 		}
 		defer c.close()
 		clients = append(clients, c)
 	}
-	before, err := s.cpu()
+	before, err := m.cpu()
 	if err != nil {
-		return fmt.Errorf("%s: %w", s.name, err)
+		return nil, 0, fmt.Errorf("%s: %w", m.name, err)
 	}
-	signatures := make([][]byte, count)
+	answers = make([][]field, len(msgs))
 	errs := make([]error, connections)
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for i, c := range clients {
 		wg.Go(func() {
-			for n := int(next.Add(1)) - 1; n < count && ctx.Err() == nil; n = int(next.Add(1)) - 1 {
-				if signatures[n], errs[i] = c.send(m); errs[i] != nil {
+			for n := int(next.Add(1)) - 1; n < len(msgs) && ctx.Err() == nil; n = int(next.Add(1)) - 1 {
+				if answers[n], errs[i] = c.send(msgs[n]); errs[i] != nil {
 					return
 				}
 			}
 		})
 	}
 	wg.Wait()
-	after, err := s.cpu()
+	after, err := m.cpu()
 	if err := errors.Join(append(errs, err, ctx.Err())...); err != nil {
-		s.quit() // a Go program writes down what each goroutine waits for
-		return fmt.Errorf("%s, %s, after %d of %d messages and %s of CPU time: %w\n%s", s.name, m.name, min(int(next.Load()), count), count, after-before, err, s.log.String())
+		return nil, 0, fmt.Errorf("%s, %s, after %d of %d messages and %s of CPU time: %w", m.name, msgs[0].name, min(int(next.Load()), len(msgs)), len(msgs), after-before, err)
 	}
-	for i, signature := range signatures {
-		if signature == nil {
-			return fmt.Errorf("%s did not sign message %d of %s", s.name, i, m.name)
-		}
-	}
-	if err := check.check(m, s.name == "postseal agent", signatures); err != nil {
-		return fmt.Errorf("%s: %w", s.name, err)
-	}
-	row.Verified += count
-	row.seconds = append(row.seconds, (after-before).Seconds()*1000/float64(count))
-	return nil
+	return answers, after - before, nil
 }
 
-// print writes the milter comparison.
-func (r *milterResult) print(w io.Writer) {
-	fmt.Fprintf(w, "\nMILTER, signing  over a Unix socket, %d connections; CPU seconds of the milter's process per 1,000 messages, median of interleaved rounds\n\n", milterConnections)
-	t := newTable(w)
-	fmt.Fprintf(t, "message\tmilter\tCPU s per 1,000\tverified\tby postseal's, round by round\t\n")
-	for _, row := range r.Rows {
-		fmt.Fprintf(t, "%s\t%s\t%.2f\t%d\t%.2f× (%.2f–%.2f)\t\n", row.Message, row.Milter, row.PerThou, row.Verified, row.Ratio, row.Least, row.Most)
+// milterRow is one milter with one message: medians over the rounds.
+type milterRow struct {
+	Milter  string  `json:"milter"`
+	Message string  `json:"message"`
+	PerThou float64 `json:"cpu_seconds_per_1000"`
+	Ratio   float64 `json:"ratio"` // this milter's CPU time by ours, median of the rounds' ratios; then the least and the most; 0 without ours
+	Least   float64 `json:"ratio_least"`
+	Most    float64 `json:"ratio_most"`
+	Counted int     `json:"counted"` // signatures that another implementation verified, or verdicts that are right
+	seconds []float64
+}
+
+// milterMemory is one milter's peak resident memory in MB, from its start to the end of the work named.
+type milterMemory struct {
+	Milter    string  `json:"milter"`
+	Processes int     `json:"processes"` // that it is of
+	Start     float64 `json:"started_mb"`
+	Eight     float64 `json:"after_8_connections_mb"`
+	Many      float64 `json:"after_32_connections_of_1_mib_mb"`
+}
+
+// milterResult is one comparison of milters.
+type milterResult struct {
+	Rows    []*milterRow    `json:"rows"`
+	Memory  []*milterMemory `json:"memory"`
+	Missing []string        `json:"missing"`
+}
+
+// contest is a comparison of milters that all do the same.
+type contest struct {
+	client  string
+	counts  map[string]int // messages in a round, by the message's name
+	servers []*milterServer
+	// judge says whether what the milter inserted into count messages is right.
+	judge  func(s *milterServer, m *message, answers [][]field) error
+	result milterResult
+}
+
+// enter adds a milter, or the reason why it takes no part.
+func (c *contest) enter(name string, s *milterServer, err error) {
+	if err != nil {
+		c.result.Missing = append(c.result.Missing, fmt.Sprintf("%s: %v", name, err))
+		return
 	}
-	_ = t.Flush()
-	fmt.Fprintf(w, "\npeak resident memory, MB\n\n")
-	t = newTable(w)
-	fmt.Fprintf(t, "milter\tstarted\t%d connections\t%d connections of 1 MiB\t\n", milterConnections, memoryConnections)
-	for _, m := range r.Memory {
-		fmt.Fprintf(t, "%s\t%.1f\t%.1f\t%.1f\t\n", m.Milter, m.Start, m.Eight, m.Many)
+	s.share = max(s.share, 1)
+	c.servers = append(c.servers, s)
+}
+
+func (c *contest) stopAll() {
+	for _, s := range c.servers {
+		s.stopAll()
 	}
-	_ = t.Flush()
-	for _, m := range r.Missing {
-		fmt.Fprintf(w, "not measured: %s\n", m)
+}
+
+// drop takes a milter that failed out of the rest of the comparison.
+func (c *contest) drop(s *milterServer, err error) {
+	s.quit() // a Go program writes down what each goroutine waits for
+	s.bad = err
+	c.result.Missing = append(c.result.Missing, fmt.Sprintf("%s from here on: %v", s.name, err))
+	fmt.Fprintf(os.Stderr, "bench: %s: %v; what it wrote:\n%s\n", s.name, err, s.log.String())
+}
+
+// turn is one milter's turn with one message.
+func (c *contest) turn(ctx context.Context, s *milterServer, m *message, row *milterRow, connections, count int) {
+	if s.bad != nil {
+		return
+	}
+	answers, used, err := s.pass(ctx, c.client, slices.Repeat([]*message{m}, count), connections)
+	if err == nil {
+		if err = c.judge(s, m, answers); err != nil {
+			err = fmt.Errorf("%s: %w", m.name, err)
+		}
+	}
+	if err != nil {
+		c.drop(s, err)
+		return
+	}
+	row.Counted += count
+	row.seconds = append(row.seconds, used.Seconds()*1000/float64(count))
+}
+
+// run lets the milters take turns, and then takes their memory. After the limit it goes on with fewer rounds than were asked for.
+func (c *contest) run(ctx context.Context, msgs []*message, rounds int, limit time.Duration) {
+	for _, s := range c.servers {
+		memory := &milterMemory{Milter: s.name}
+		var err error
+		if memory.Start, err = s.peakMemory(); err != nil {
+			c.drop(s, err)
+		}
+		c.result.Memory = append(c.result.Memory, memory)
+	}
+	began := time.Now()
+	for i, m := range msgs {
+		rows := make([]*milterRow, len(c.servers))
+		for i, s := range c.servers {
+			rows[i] = &milterRow{Milter: s.name, Message: m.name}
+			// What is allocated and read once belongs to no message.
+			c.turn(ctx, s, m, rows[i], milterConnections, 2*milterConnections)
+			rows[i].seconds, rows[i].Counted = nil, 0
+		}
+		for round := range max(rounds, 1) {
+			if round > 0 && time.Since(began) > limit*time.Duration(i+1)/time.Duration(len(msgs)) {
+				c.result.Missing = append(c.result.Missing, fmt.Sprintf("rounds %d to %d of %s: the time was up", round+1, rounds, m.name))
+				break
+			}
+			for i, s := range c.servers {
+				c.turn(ctx, s, m, rows[i], milterConnections, max(c.counts[m.name]/s.share, milterConnections))
+			}
+		}
+		c.settle(rows)
+	}
+	for i, s := range c.servers {
+		c.memory(ctx, s, c.result.Memory[i], msgs[len(msgs)-1])
+	}
+	for _, s := range c.servers {
+		if s.bad == nil && ctx.Err() != nil {
+			c.drop(s, ctx.Err())
+		}
+	}
+}
+
+// settle turns the rounds of one message into its rows.
+func (c *contest) settle(rows []*milterRow) {
+	var ours []float64
+	for _, r := range rows {
+		if r.Milter == oursMilter {
+			ours = r.seconds
+		}
+	}
+	for _, r := range rows {
+		if len(r.seconds) == 0 {
+			continue
+		}
+		r.PerThou = median(r.seconds)
+		if all := ratios(r.seconds, ours); len(all) > 0 {
+			r.Ratio, r.Least, r.Most = median(all), slices.Min(all), slices.Max(all)
+		}
+		c.result.Rows = append(c.result.Rows, r)
+	}
+}
+
+// memory notes the peak so far, then sends the largest message over many connections at once.
+func (c *contest) memory(ctx context.Context, s *milterServer, row *milterMemory, m *message) {
+	if s.bad != nil {
+		return
+	}
+	var err error
+	if row.Eight, err = s.peakMemory(); err != nil {
+		c.drop(s, err)
+		return
+	}
+	c.turn(ctx, s, m, &milterRow{}, memoryConnections, 4*memoryConnections)
+	if s.bad != nil {
+		return
+	}
+	row.Processes = len(s.tree())
+	if row.Many, err = s.peakMemory(); err != nil {
+		c.drop(s, err)
 	}
 }

@@ -51,7 +51,7 @@ func (g goMsgauth) verify(m *message, count int) (cost, error) {
 	lookup := func(string) ([]string, error) { return []string{g.record}, nil }
 	return measure(func() error {
 		for range count {
-			if err := msgauthVerifies(m.raw, lookup); err != nil {
+			if _, err := msgauthVerifies(m.raw, lookup); err != nil {
 				return err
 			}
 		}
@@ -59,17 +59,17 @@ func (g goMsgauth) verify(m *message, count int) (cost, error) {
 	})
 }
 
-// msgauthVerifies says whether the one signature of a message verifies.
-func msgauthVerifies(raw []byte, lookup func(string) ([]string, error)) error {
+// msgauthVerifies verifies the one signature of a message and returns its domain.
+func msgauthVerifies(raw []byte, lookup func(string) ([]string, error)) (signer string, err error) {
 	got, err := msgauth.VerifyWithOptions(bytes.NewReader(raw), &msgauth.VerifyOptions{LookupTXT: lookup})
 	if err != nil {
-		return fmt.Errorf("go-msgauth: %w", err)
+		return "", fmt.Errorf("go-msgauth: %w", err)
 	}
 	if len(got) != 1 {
-		return fmt.Errorf("go-msgauth finds %d signatures", len(got))
+		return "", fmt.Errorf("go-msgauth finds %d signatures", len(got))
 	}
 	if got[0].Err != nil {
-		return fmt.Errorf("go-msgauth: %w", got[0].Err)
+		return "", fmt.Errorf("go-msgauth: %w", got[0].Err)
 	}
-	return nil
+	return got[0].Domain, nil
 }

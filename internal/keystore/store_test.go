@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/x509"
 	"os"
 	"path/filepath"
 	"strings"
@@ -382,3 +383,32 @@ func TestAKeyFromElsewhereIsSealedLikeOurOwn(t *testing.T) {
 
 // opaqueSigner is a key whose private half is elsewhere.
 type opaqueSigner struct{ crypto.Signer }
+
+func TestASealedFileOpensUnderItsIDOnly(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "keys")
+	s := openStore(t, dir, 1)
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, content, err := testKey(t, 1).Sealed("k", der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, id := range map[string]string{file: "k", "other" + suffix: "other"} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		public, err := s.Public(id)
+		if good := err == nil && private.Public().(ed25519.PublicKey).Equal(public); good != (id == "k") {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+	if _, _, err := testKey(t, 1).Sealed("../k", der); fault.CodeOf(err) != fault.Invalid {
+		t.Errorf("a path as the id: %v", err)
+	}
+}
