@@ -172,11 +172,20 @@ func addLineEndTrials(s *signature, add addTrial) {
 	}
 }
 
-// bareLineEnds is a hash of a body whose CRLFs are LFs.
+// bareLineEnds is a hash of a body whose CRLFs are LFs. bodyHash never parts the octets of a CRLF.
 type bareLineEnds struct{ hash.Hash }
 
 func (b *bareLineEnds) Write(p []byte) (int, error) {
-	b.Hash.Write(bytes.ReplaceAll(p, lineEnds[:2], lineEnds[1:2]))
+	for rest := p; len(rest) > 0; {
+		end := bytes.Index(rest, lineEnds[:2])
+		if end < 0 {
+			b.Hash.Write(rest)
+			break
+		}
+		b.Hash.Write(rest[:end])
+		b.Hash.Write(lineEnds[1:2])
+		rest = rest[end+2:]
+	}
 	return len(p), nil
 }
 

@@ -62,8 +62,8 @@ type headerDifference struct {
 	Removed bool   `json:"removed"`
 }
 
-// maxKeptInput bounds what is kept of standard input, which cannot be read twice, for an explanation; mail servers take less.
-const maxKeptInput = 64 << 20
+// maxKeptInput bounds what is kept of standard input, which cannot be read twice, for an explanation.
+const maxKeptInput = 2 * dkim.MaxExplainedBody
 
 func newVerify() *cobra.Command {
 	var (
