@@ -9,11 +9,14 @@ PKG     ?= ./...
 # Of the comparison with other tools: make bench PKG=./dkim BENCH_FLAGS="-markdown /tmp/tables.md -skip-domains"
 BENCH_FLAGS ?=
 
+# The tests that run cases of other projects and log a line "corpus: …" for each source.
+CORPORA := Conformance|Corpora|Suite|Vectors|Reproduced|RandomInterop|OfOthers
+
 # A commit in the binary's build info where git lets us read it, and no failure where it does not.
 VCS := $(shell git status --short >/dev/null 2>&1 && echo true || echo false)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build check fmt vet staticcheck archtest depscheck test integration race fuzz bench deps
+.PHONY: help demo build check fmt vet staticcheck archtest depscheck test corpora integration race fuzz bench deps
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +47,14 @@ depscheck:
 
 test: ## all tests; those that need a missing Debian program say so and are skipped
 	$(GO) test -timeout $(TIMEOUT) $(PKG)
+	@$(MAKE) --no-print-directory corpora
+
+# A passing test prints nothing without -v, so those that run cases of other projects run once more for their counts.
+corpora: ## how many cases of other projects ran, by source, and whether all agree
+	@echo "cases of other projects:"
+	@out=$$($(GO) test -count=1 -v -timeout $(TIMEOUT) -run '$(CORPORA)' ./dkim ./dmarc ./internal/audit ./internal/agent 2>&1); status=$$?; \
+	echo "$$out" | sed -n 's/^.*: corpus: /  /p'; \
+	if [ $$status = 0 ]; then echo "  all agree, but for the differences that are stated"; else echo "$$out" | grep -E '^ *(---|[a-z_]+.go:)' ; exit $$status; fi
 
 integration: ## all tests; a missing Debian program is a failure (.ci/run installs them)
 	POSTSEAL_REQUIRE_INTEGRATION=1 $(GO) test -timeout $(TIMEOUT) $(PKG)

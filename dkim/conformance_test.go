@@ -201,7 +201,7 @@ func TestConformance(t *testing.T) {
 					agree++
 				}
 			}
-			t.Logf("corpus: %s: %d cases run, %d agree, %d signatures judged one by one", source, cases, agree, signatures)
+			t.Logf("corpus: DKIM, %s: %d cases run, %d agree, %d signatures judged one by one", source, cases, agree, signatures)
 			if cases < least.cases || signatures < least.signatures {
 				t.Errorf("%d cases with %d signatures ran, want at least %d and %d", cases, signatures, least.cases, least.signatures)
 			}

@@ -120,7 +120,7 @@ func TestRandomInterop(t *testing.T) {
 					t.Errorf("theirs, %s: %+v, %v\n%q", theirs[i].name, results, err, message)
 				}
 			}
-			t.Logf("interop: %s: %d of %d random messages agree, both ways together", name, agree, 2*randomMessages)
+			t.Logf("corpus: %s: %d of %d random messages agree, both ways together", name, agree, 2*randomMessages)
 		})
 	}
 }

@@ -85,7 +85,7 @@ func TestPublishedSignaturesAreReproduced(t *testing.T) {
 			made++
 		}
 	}
-	t.Logf("%d signatures made again", made)
+	t.Logf("corpus: published signatures made again octet for octet: %d", made)
 	if made < 50 {
 		t.Errorf("%d signatures made again, want at least 50", made)
 	}

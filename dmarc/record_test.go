@@ -174,7 +174,7 @@ func TestRecordsOfOthers(t *testing.T) {
 				t.Logf("%q: valid %v, %s says %v: %s", c.Record, valid, file, c.Valid, reason)
 			}
 		}
-		t.Logf("%s: agreed on %d of %d", file, agreed, len(suite.Cases))
+		t.Logf("corpus: DMARC records, %s: %d of %d agree", file, agreed, len(suite.Cases))
 		if agreed < 30 {
 			t.Errorf("%s: agreed on %d only", file, agreed)
 		}

@@ -190,7 +190,7 @@ func TestParseXMLOfOthers(t *testing.T) {
 			})
 		}
 	}
-	t.Logf("%d reports were read", read)
+	t.Logf("corpus: DMARC reports: %d were read", read)
 	if read < 8 {
 		t.Errorf("only %d reports were read", read)
 	}
