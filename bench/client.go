@@ -51,14 +51,14 @@ type field struct{ name, value string }
 // send passes one message through the milter and returns what it inserts.
 func (c *milterClient) send(m *message) ([]field, error) {
 	s := c.session
-	act, err := s.Mail("<ann@"+m.domain+">", "")
+	act, err := s.Mail("ann@"+m.domain, "") // it puts the brackets itself
 	if err != nil {
 		return nil, fmt.Errorf("MAIL: %w", err)
 	}
 	if act.Type == milter.ActionAccept { // wants to see no more of it
 		return nil, s.Abort(nil)
 	}
-	if _, err := s.Rcpt("<bob@receive.example>", ""); err != nil {
+	if _, err := s.Rcpt("bob@receive.example", ""); err != nil {
 		return nil, fmt.Errorf("RCPT: %w", err)
 	}
 	if _, err := s.DataStart(); err != nil {
