@@ -15,6 +15,7 @@ type Cause string
 const (
 	CauseTextAppended  Cause = "text_appended"       // body: lines were added at the end
 	CauseTextPrepended Cause = "text_prepended"      // body: lines were added at the top
+	CauseTextInserted  Cause = "text_inserted"       // body: lines were added in between
 	CauseBodyTruncated Cause = "body_truncated"      // body: the end is missing; never proven
 	CauseFinalLineEnd  Cause = "final_line_end"      // body: the signer hashed the last line end or the blank lines at the end differently
 	CauseWhiteSpace    Cause = "white_space_changed" // body: white space was added or taken away
@@ -93,8 +94,7 @@ type explainer struct {
 	open   func() (io.ReadCloser, error)
 
 	sig    *signature // found by the first pass
-	body   *bodyExplainer
-	trials int // header hypotheses tried
+	trials int        // header hypotheses tried
 }
 
 // pass reads the message. The header goes to the Verifier the first time; the body to the function, nil = stop after the

@@ -14,8 +14,9 @@ type fieldEdit func(i int, value []byte) []byte
 // explainHeader explains ReasonSignatureMismatch.
 func (x *explainer) explainHeader(ctx context.Context) Explanation {
 	k := x.readKeys(ctx)
-	e := x.headerCause(&k)
-	e.Headers = x.v.block.headerDifferences(x.sig)
+	differences := x.v.block.headerDifferences(x.sig)
+	e := x.headerCause(&k, differences)
+	e.Headers = differences
 	if e.Cause == CauseHeaderChanged || e.Cause == CauseUnknown {
 		for _, d := range e.Headers {
 			e.Text += " " + d.String() + "."
@@ -25,7 +26,7 @@ func (x *explainer) explainHeader(ctx context.Context) Explanation {
 }
 
 // headerCause looks for the cause with what the keys say.
-func (x *explainer) headerCause(k *keyFindings) Explanation {
+func (x *explainer) headerCause(k *keyFindings, differences []HeaderDifference) Explanation {
 	switch {
 	case k.keys == 0:
 		return Explanation{Cause: CauseUnknown, Text: "The key can no longer be read, so nothing can be said."}
@@ -47,11 +48,11 @@ func (x *explainer) headerCause(k *keyFindings) Explanation {
 			Text: "The published key signed a header that differs from this one: a signed field, or the signature field itself, was changed on the way."}
 	}
 	// An Ed25519 signature does not show what was signed.
-	for _, d := range x.v.block.headerDifferences(x.sig) {
-		if d.Removed {
+	if len(differences) > 0 {
+		if d := differences[0]; d.Removed {
 			return Explanation{Cause: CauseFieldRemoved, Text: "A signed field seems to be missing: " + d.String() + "."}
 		}
-		return Explanation{Cause: CauseFieldAdded, Text: "A field seems to have been added: " + d.String() + "."}
+		return Explanation{Cause: CauseFieldAdded, Text: "A field seems to have been added: " + differences[0].String() + "."}
 	}
 	return Explanation{Cause: CauseUnknown, Text: "Another private key is in use, or a signed field was changed on the way."}
 }
