@@ -31,7 +31,7 @@ const (
 	CauseFieldRemoved   Cause = "field_removed"   // header: a signed field is gone; never proven
 	CauseFieldRewritten Cause = "field_rewritten" // header: a field was replaced, the old one is kept under another name
 	CauseSubjectTag     Cause = "subject_tag"     // header: the subject got a tag in front
-	CauseFieldOrder     Cause = "field_order"     // header: the signer chose fields from the top down
+	CauseFieldOrder     Cause = "field_order"     // header: fields of one name changed places, or the signer chose them from the top down
 	CauseFolding        Cause = "folding_changed" // header: fields were folded differently
 	CauseHeaderChanged  Cause = "header_changed"  // header: this key signed other octets; which is not known
 
@@ -78,13 +78,23 @@ func Explain(ctx context.Context, open func() (io.ReadCloser, error), opts Verif
 		return Explanation{}, err
 	}
 	e.Headers = x.v.block.headerDifferences(x.sig)
-	switch k := x.readKeys(ctx); {
-	case k.signs(x.digest(x.selection(-1, false), x.sig.header, nil)):
-		e.Text += " The header is as it was signed."
-	case len(k.digests) > 0:
-		e.Text += " The header changed as well."
-	}
+	e.Text += " " + x.headerBeside(ctx)
 	return e, nil
+}
+
+// headerBeside says what became of the header of a message whose body was changed: lists change both.
+func (x *explainer) headerBeside(ctx context.Context) string {
+	k := x.readKeys(ctx)
+	if k.keys == 0 {
+		return "The key can no longer be read, so nothing can be said of the header."
+	}
+	if k.signs(x.digest(x.selection(-1, false), x.sig.header, nil)) {
+		return "The header is as it was signed."
+	}
+	if e := x.headerCause(&k, x.v.block.headerDifferences(x.sig)); e.Proven && e.Cause != CauseHeaderChanged {
+		return e.Text
+	}
+	return "The header, or the signature itself, changed as well."
 }
 
 // explainer is the work on one signature.

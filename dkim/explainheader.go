@@ -74,10 +74,10 @@ func (x *explainer) proveHeader(k *keyFindings) (Explanation, bool) {
 			Text: fmt.Sprintf("The signer used %s header canonicalisation, but c= says %s.", other, s.header)}, true
 	}
 	if try(x.selection(-1, true), s.header, nil) {
-		return Explanation{Cause: CauseFieldOrder, Text: "The signer chose fields that occur more than once from the top; h= counts from the bottom."}, true
+		return Explanation{Cause: CauseFieldOrder, Text: "Fields of one name stand in another order than when they were signed, or the signer chose them from the top; h= counts from the bottom."}, true
 	}
 	for _, subject := range usual {
-		if subject < 0 || !equalFold(b.name(subject), []byte("subject")) {
+		if !equalFold(b.name(subject), []byte("subject")) {
 			continue
 		}
 		for _, cut := range withoutTags(b.value(subject)) {
@@ -90,11 +90,35 @@ func (x *explainer) proveHeader(k *keyFindings) (Explanation, bool) {
 		return e, true
 	}
 	for _, i := range usual {
-		if i >= 0 && try(x.selection(i, false), s.header, nil) {
+		if try(x.selection(i, false), s.header, nil) {
 			return Explanation{Cause: CauseFieldAdded, Text: "A field was added after signing: " + quote(bytes.TrimSpace(b.raw(i))) + "."}, true
 		}
 	}
-	return x.proveFolding(usual, try)
+	if e, ok := x.proveFolding(usual, try); ok {
+		return e, true
+	}
+	return x.proveTagAndField(usual, try)
+}
+
+// proveTagAndField undoes what lists do together: a tag in front of the subject and a field, Reply-To often. It comes last, because
+// it needs the most hypotheses.
+func (x *explainer) proveTagAndField(usual []int, try headerTry) (Explanation, bool) {
+	b := &x.v.block
+	for _, subject := range usual {
+		if !equalFold(b.name(subject), []byte("subject")) {
+			continue
+		}
+		for _, cut := range withoutTags(b.value(subject)) {
+			edit := only(subject, func([]byte) []byte { return cut.value })
+			for _, i := range usual {
+				if i != subject && try(x.selection(i, false), x.sig.header, edit) {
+					return Explanation{Cause: CauseSubjectTag,
+						Text: "The subject got " + quote(cut.tag) + " in front after signing, and a field was added: " + quote(bytes.TrimSpace(b.raw(i))) + "."}, true
+				}
+			}
+		}
+	}
+	return Explanation{}, false
 }
 
 type headerTry func(selection []int, c Canonicalization, edit fieldEdit) bool
@@ -103,9 +127,6 @@ type headerTry func(selection []int, c Canonicalization, edit fieldEdit) bool
 func (x *explainer) proveRewritten(usual []int, try headerTry) (Explanation, bool) {
 	b := &x.v.block
 	for _, i := range usual {
-		if i < 0 {
-			continue
-		}
 		name := string(b.name(i))
 		kept := []string{"X-Original-" + name, "Original-" + name, "X-Old-" + name, "Old-" + name}
 		if strings.EqualFold(name, "From") {
@@ -154,7 +175,7 @@ func (x *explainer) proveFolding(usual []int, try headerTry) (Explanation, bool)
 			return Explanation{Cause: CauseFolding, Text: "The header fields were folded differently when they were signed."}, true
 		}
 		for _, i := range append(usual[:len(usual):len(usual)], x.sig.field) {
-			if i >= 0 && !bytes.Equal(undo(b.value(i)), b.value(i)) && try(usual, x.sig.header, only(i, undo)) {
+			if !bytes.Equal(undo(b.value(i)), b.value(i)) && try(usual, x.sig.header, only(i, undo)) {
 				return Explanation{Cause: CauseFolding, Text: fmt.Sprintf("%s was folded differently when it was signed.", b.name(i))}, true
 			}
 		}
