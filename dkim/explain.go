@@ -15,6 +15,7 @@ type Cause string
 const (
 	CauseTextAppended  Cause = "text_appended"       // body: lines were added at the end
 	CauseTextPrepended Cause = "text_prepended"      // body: lines were added at the top
+	CauseTextInserted  Cause = "text_inserted"       // body: lines were added in between
 	CauseBodyTruncated Cause = "body_truncated"      // body: the end is missing; never proven
 	CauseFinalLineEnd  Cause = "final_line_end"      // body: the signer hashed the last line end or the blank lines at the end differently
 	CauseWhiteSpace    Cause = "white_space_changed" // body: white space was added or taken away
@@ -30,7 +31,7 @@ const (
 	CauseFieldRemoved   Cause = "field_removed"   // header: a signed field is gone; never proven
 	CauseFieldRewritten Cause = "field_rewritten" // header: a field was replaced, the old one is kept under another name
 	CauseSubjectTag     Cause = "subject_tag"     // header: the subject got a tag in front
-	CauseFieldOrder     Cause = "field_order"     // header: the signer chose fields from the top down
+	CauseFieldOrder     Cause = "field_order"     // header: fields of one name changed places, or the signer chose them from the top down
 	CauseFolding        Cause = "folding_changed" // header: fields were folded differently
 	CauseHeaderChanged  Cause = "header_changed"  // header: this key signed other octets; which is not known
 
@@ -77,13 +78,23 @@ func Explain(ctx context.Context, open func() (io.ReadCloser, error), opts Verif
 		return Explanation{}, err
 	}
 	e.Headers = x.v.block.headerDifferences(x.sig)
-	switch k := x.readKeys(ctx); {
-	case k.signs(x.digest(x.selection(-1, false), x.sig.header, nil)):
-		e.Text += " The header is as it was signed."
-	case len(k.digests) > 0:
-		e.Text += " The header changed as well."
-	}
+	e.Text += " " + x.headerBeside(ctx)
 	return e, nil
+}
+
+// headerBeside says what became of the header of a message whose body was changed: lists change both.
+func (x *explainer) headerBeside(ctx context.Context) string {
+	k := x.readKeys(ctx)
+	if k.keys == 0 {
+		return "The key can no longer be read, so nothing can be said of the header."
+	}
+	if k.signs(x.digest(x.selection(-1, false), x.sig.header, nil)) {
+		return "The header is as it was signed."
+	}
+	if e := x.headerCause(&k, x.v.block.headerDifferences(x.sig)); e.Proven && e.Cause != CauseHeaderChanged {
+		return e.Text
+	}
+	return "The header, or the signature itself, changed as well."
 }
 
 // explainer is the work on one signature.
@@ -93,8 +104,7 @@ type explainer struct {
 	open   func() (io.ReadCloser, error)
 
 	sig    *signature // found by the first pass
-	body   *bodyExplainer
-	trials int // header hypotheses tried
+	trials int        // header hypotheses tried
 }
 
 // pass reads the message. The header goes to the Verifier the first time; the body to the function, nil = stop after the

@@ -85,6 +85,13 @@ func TestExplainBody(t *testing.T) {
 		{"footer behind an unfinished line", "", "Hello", func(b string) string { return b + "\r\nbye\r\n" }, CauseTextAppended, true, "“bye”"},
 		{"all of it", "", "\r\n\r\n", func(string) string { return "text\r\nmore\r\n" }, CauseTextAppended, true, "all of its 2 lines (12 octets)"},
 		{"banner", "", "", func(b string) string { return "\r\nCAUTION: external\r\n\r\n" + b }, CauseTextPrepended, true, "3 lines were added at the top after signing; the first with text is “CAUTION: external”"},
+		{"banner and footer", "", "", func(b string) string {
+			return "--b\r\nContent-Type: text/plain\r\n\r\n" + b + "--b\r\n\r\nfooter\r\n--b--\r\n"
+		}, CauseTextAppended, true, "3 lines were added at the top and 4 lines at the end after signing; the first with text at the end is “--b”"},
+		{"a footer as a part", "", multipart, replace("\r\n--b1--", "\r\n--b1\r\n\r\nfooter\r\n--b1--"), CauseTextInserted, true, "3 lines were added after signing, between line 9 and the last line; the first with text is “--b1”."},
+		{"a footer in HTML", "", "<html>\r\n<p>Hello</p>\r\n</body>\r\n</html>\r\n\r\n", replace("</body>", "\r\n<hr>\r\nfooter\r\n</body>"), CauseTextInserted, true, "3 lines were added after signing, between line 2 and the last 2 lines; the first with text is “<hr>”."},
+		{"a banner in a part", "", multipart + strings.Repeat("more\r\n", 20), replace("8bit\r\n\r\n", "8bit\r\n\r\n\r\nCAUTION\r\nexternal\r\n"), CauseTextInserted, true, "3 lines were added after signing, between line 4 and the last 26 lines; the first with text is “CAUTION”."},
+		{"a line in the middle", "", strings.Repeat("a\r\nb\r\n", 20), func(b string) string { return b[:60] + "c\r\n" + b[60:] }, CauseUnknown, false, ""},
 		{"blank line on top", "", "", func(b string) string { return "\r\n" + b }, CauseTextPrepended, true, "1 line was added at the top after signing."},
 		{"spaces at line ends", "simple", "", replace("Monday. ", "Monday.  ", "all,", "all,\t"), CauseUnknown, false, ""},
 		{"spaces at line ends, none before", "simple", "Hello\r\nthere\r\n", replace("\r\n", "  \r\n"), CauseWhiteSpace, true, "at line ends"},

@@ -3,6 +3,7 @@ package dkim
 import (
 	"context"
 	"fmt"
+	"hash"
 )
 
 // bodyExplainer runs hypotheses about a body side by side while the body streams through once.
@@ -10,51 +11,58 @@ type bodyExplainer struct {
 	sig    *signature
 	total  int64 // octets of the body
 	lines  lineSplitter
-	ends   *endWatch // the canonical body at its line ends; nil with l=
-	plain  bodyHash  // feeds ends
+	watch  bodyWatch // of the canonical body; nil with l=
+	plain  bodyHash  // feeds it
 	trials []*bodyTrial
 	facts  bodyFacts
 }
 
+// bodyWatch is told the canonical body in place of a hash, and says what it has seen.
+type bodyWatch interface {
+	hash.Hash
+	explain() (Explanation, bool)
+}
+
 // explainBody explains ReasonBodyHashMismatch: one pass for what needs no knowledge of the body, a second one for broken lines,
-// whose length the first one found.
+// whose length the first one found, and for inserted lines, for which it found what may follow them.
 func (x *explainer) explainBody(ctx context.Context) (Explanation, error) {
 	var b *bodyExplainer
-	err := x.pass(ctx, func(chunk []byte) {
+	var ends *endWatch
+	start := func() {
 		if b == nil {
-			b = newBodyExplainer(x.sig, bodyTrials(x.sig))
+			ends = newEndWatch(x.sig)
+			b = newBodyExplainer(x.sig, ends, bodyTrials(x.sig))
 		}
+	}
+	err := x.pass(ctx, func(chunk []byte) {
+		start()
 		b.write(chunk)
 	})
 	if err != nil {
 		return Explanation{}, err
 	}
-	if b == nil {
-		b = newBodyExplainer(x.sig, bodyTrials(x.sig))
-	}
+	start()
 	if e, ok := b.finish(); ok {
 		return e, nil
 	}
 	if b.total > MaxExplainedBody {
 		return Explanation{Cause: CauseUnknown, Text: fmt.Sprintf("The body is larger than %d MiB, too large to look for the cause.", MaxExplainedBody>>20)}, nil
 	}
-	if b.facts.longest >= minBrokenLine {
-		second := newBodyExplainer(x.sig, brokenLineTrials(x.sig, b.facts.longest))
-		if err := x.pass(ctx, second.write); err != nil {
-			return Explanation{}, err
-		}
-		if e, ok := second.finish(); ok {
-			return e, nil
-		}
+	second := newBodyExplainer(x.sig, newInsertWatch(x.sig, ends, b.total), brokenLineTrials(x.sig, b.facts.longest))
+	if err := x.pass(ctx, second.write); err != nil {
+		return Explanation{}, err
+	}
+	if e, ok := second.finish(); ok {
+		return e, nil
 	}
 	return b.facts.guess(&x.v.block), nil
 }
 
-func newBodyExplainer(s *signature, trials []*bodyTrial) *bodyExplainer {
+func newBodyExplainer(s *signature, watch bodyWatch, trials []*bodyTrial) *bodyExplainer {
 	b := &bodyExplainer{sig: s, trials: trials}
 	if s.limit == noLimit {
-		b.ends = newEndWatch(s)
-		b.plain = bodyHash{canon: s.body, sinks: []bodySink{{hash: b.ends, limit: noLimit}}}
+		b.watch = watch
+		b.plain = bodyHash{canon: s.body, sinks: []bodySink{{hash: watch, limit: noLimit}}}
 	}
 	b.lines.emit = func(text []byte, first, ends bool) {
 		b.facts.see(text, first, ends)
@@ -69,7 +77,7 @@ func (b *bodyExplainer) write(chunk []byte) {
 	if b.total += int64(len(chunk)); b.total > MaxExplainedBody {
 		return
 	}
-	if b.ends != nil {
+	if b.watch != nil {
 		b.plain.write(chunk)
 	}
 	b.lines.write(chunk)
@@ -81,9 +89,9 @@ func (b *bodyExplainer) finish() (Explanation, bool) {
 		return Explanation{}, false
 	}
 	b.lines.finish()
-	if b.ends != nil {
+	if b.watch != nil {
 		b.plain.finish()
-		if e, ok := b.ends.explain(); ok {
+		if e, ok := b.watch.explain(); ok {
 			return e, true
 		}
 	}

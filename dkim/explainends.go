@@ -26,7 +26,9 @@ type endWatch struct {
 
 	at       int64 // where the signed body ended, -1 = not found
 	atLines  int
+	top      int         // lines above the signed body, where it ended at atLines
 	suffixes []hash.Hash // of the rests that begin after the first lines
+	tail     [][]byte    // the last lines with their line ends, as far as they are short
 }
 
 // lineQuote gathers the beginning of the first line that is not blank.
@@ -79,6 +81,7 @@ func (w *endWatch) Write(p []byte) (int, error) {
 		}
 		w.partial = true
 		w.put(rest[:end])
+		w.keep(rest[:end])
 		w.first.add(rest[:end])
 		if w.at >= 0 {
 			w.added.add(rest[:end])
@@ -107,16 +110,51 @@ func (w *endWatch) lineEnd() {
 		w.last, _ = state.AppendBinary(w.last[:0])
 	}
 	w.put(lineEnds[:2])
+	w.keep(lineEnds[:2])
 	w.lines++
 	if w.partial && w.at < 0 && w.lines <= maxPrefixLines {
 		if w.Hash.Sum(w.sum[:0]); w.sum == w.want {
 			w.at, w.atLines = w.octets, w.lines
+		}
+		for i := 0; i < len(w.suffixes) && w.at < 0 && w.lines <= maxWrappedLines; i++ {
+			if w.suffixes[i].Sum(w.sum[:0]); w.sum == w.want {
+				w.at, w.atLines, w.top = w.octets, w.lines, i+1
+			}
 		}
 	}
 	w.partial = false
 	if len(w.suffixes) < maxSuffixLines {
 		w.suffixes = append(w.suffixes, sha256.New())
 	}
+}
+
+// keep gathers the last lines, for insertWatch.
+func (w *endWatch) keep(p []byte) {
+	if n := len(w.tail); n == 0 || bytes.HasSuffix(w.tail[n-1], lineEnds[:2]) {
+		if n < maxTailLines {
+			w.tail = append(w.tail, nil)
+		} else { // the oldest makes room
+			oldest := w.tail[0]
+			copy(w.tail, w.tail[1:])
+			w.tail[n-1] = oldest[:0]
+		}
+	}
+	last := &w.tail[len(w.tail)-1]
+	if len(*last) > maxTailLine {
+		p = p[len(p)-min(len(p), 2):] // too long to be of use; only its end matters
+	}
+	*last = append(*last, p...)
+}
+
+// tails gives what may follow inserted lines: the last line, the last two, and so on.
+func (w *endWatch) tails() [][]byte {
+	var out [][]byte
+	var rest []byte
+	for i := len(w.tail) - 1; i >= 0 && len(w.tail[i]) <= maxTailLine; i-- {
+		rest = append(bytes.Clone(w.tail[i]), rest...)
+		out = append(out, rest)
+	}
+	return out
 }
 
 // explain says what the line ends have shown, after the last one.
@@ -126,7 +164,13 @@ func (w *endWatch) explain() (Explanation, bool) {
 		e.Cause = CauseTextAppended
 		e.Text = fmt.Sprintf("%s added at the end after signing, %s; the first with text is %s.",
 			were(w.lines-w.atLines, "line"), counted(int(w.octets-w.at), "octet"), quote(w.added.text))
-		if w.at == 0 {
+		switch {
+		case w.at > 0 && w.top > 0 && w.atLines == w.lines:
+			e.Cause, e.Text = CauseTextPrepended, w.prepended(w.top)
+		case w.top > 0:
+			e.Text = fmt.Sprintf("%s added at the top and %s at the end after signing; the first with text at the end is %s.",
+				were(w.top, "line"), counted(w.lines-w.atLines, "line"), quote(w.added.text))
+		case w.at == 0:
 			e.Text = fmt.Sprintf("The body was empty when it was signed; all of its %s (%s) came later.",
 				counted(w.lines, "line"), counted(int(w.octets), "octet"))
 		}
@@ -134,12 +178,7 @@ func (w *endWatch) explain() (Explanation, bool) {
 	}
 	for i, h := range w.suffixes {
 		if h.Sum(w.sum[:0]); i+1 < w.lines && w.sum == w.want {
-			e.Cause = CauseTextPrepended
-			e.Text = fmt.Sprintf("%s added at the top after signing", were(i+1, "line"))
-			if w.blank <= i {
-				e.Text += "; the first with text is " + quote(w.first.text)
-			}
-			e.Text += "."
+			e.Cause, e.Text = CauseTextPrepended, w.prepended(i+1)
 			return e, true
 		}
 	}
@@ -148,6 +187,15 @@ func (w *endWatch) explain() (Explanation, bool) {
 		return e, true
 	}
 	return Explanation{}, false
+}
+
+// prepended is the sentence for lines added at the top.
+func (w *endWatch) prepended(lines int) string {
+	text := were(lines, "line") + " added at the top after signing"
+	if w.blank < lines {
+		text += "; the first with text is " + quote(w.first.text)
+	}
+	return text + "."
 }
 
 // explainEnd tries other line ends behind the last content than the one that RFC 6376 §3.4.3 asks for.

@@ -14,8 +14,9 @@ type fieldEdit func(i int, value []byte) []byte
 // explainHeader explains ReasonSignatureMismatch.
 func (x *explainer) explainHeader(ctx context.Context) Explanation {
 	k := x.readKeys(ctx)
-	e := x.headerCause(&k)
-	e.Headers = x.v.block.headerDifferences(x.sig)
+	differences := x.v.block.headerDifferences(x.sig)
+	e := x.headerCause(&k, differences)
+	e.Headers = differences
 	if e.Cause == CauseHeaderChanged || e.Cause == CauseUnknown {
 		for _, d := range e.Headers {
 			e.Text += " " + d.String() + "."
@@ -25,7 +26,7 @@ func (x *explainer) explainHeader(ctx context.Context) Explanation {
 }
 
 // headerCause looks for the cause with what the keys say.
-func (x *explainer) headerCause(k *keyFindings) Explanation {
+func (x *explainer) headerCause(k *keyFindings, differences []HeaderDifference) Explanation {
 	switch {
 	case k.keys == 0:
 		return Explanation{Cause: CauseUnknown, Text: "The key can no longer be read, so nothing can be said."}
@@ -47,11 +48,11 @@ func (x *explainer) headerCause(k *keyFindings) Explanation {
 			Text: "The published key signed a header that differs from this one: a signed field, or the signature field itself, was changed on the way."}
 	}
 	// An Ed25519 signature does not show what was signed.
-	for _, d := range x.v.block.headerDifferences(x.sig) {
-		if d.Removed {
+	if len(differences) > 0 {
+		if d := differences[0]; d.Removed {
 			return Explanation{Cause: CauseFieldRemoved, Text: "A signed field seems to be missing: " + d.String() + "."}
 		}
-		return Explanation{Cause: CauseFieldAdded, Text: "A field seems to have been added: " + d.String() + "."}
+		return Explanation{Cause: CauseFieldAdded, Text: "A field seems to have been added: " + differences[0].String() + "."}
 	}
 	return Explanation{Cause: CauseUnknown, Text: "Another private key is in use, or a signed field was changed on the way."}
 }
@@ -73,10 +74,10 @@ func (x *explainer) proveHeader(k *keyFindings) (Explanation, bool) {
 			Text: fmt.Sprintf("The signer used %s header canonicalisation, but c= says %s.", other, s.header)}, true
 	}
 	if try(x.selection(-1, true), s.header, nil) {
-		return Explanation{Cause: CauseFieldOrder, Text: "The signer chose fields that occur more than once from the top; h= counts from the bottom."}, true
+		return Explanation{Cause: CauseFieldOrder, Text: "Fields of one name stand in another order than when they were signed, or the signer chose them from the top; h= counts from the bottom."}, true
 	}
 	for _, subject := range usual {
-		if subject < 0 || !equalFold(b.name(subject), []byte("subject")) {
+		if !equalFold(b.name(subject), []byte("subject")) {
 			continue
 		}
 		for _, cut := range withoutTags(b.value(subject)) {
@@ -89,11 +90,35 @@ func (x *explainer) proveHeader(k *keyFindings) (Explanation, bool) {
 		return e, true
 	}
 	for _, i := range usual {
-		if i >= 0 && try(x.selection(i, false), s.header, nil) {
+		if try(x.selection(i, false), s.header, nil) {
 			return Explanation{Cause: CauseFieldAdded, Text: "A field was added after signing: " + quote(bytes.TrimSpace(b.raw(i))) + "."}, true
 		}
 	}
-	return x.proveFolding(usual, try)
+	if e, ok := x.proveFolding(usual, try); ok {
+		return e, true
+	}
+	return x.proveTagAndField(usual, try)
+}
+
+// proveTagAndField undoes what lists do together: a tag in front of the subject and a field, Reply-To often. It comes last, because
+// it needs the most hypotheses.
+func (x *explainer) proveTagAndField(usual []int, try headerTry) (Explanation, bool) {
+	b := &x.v.block
+	for _, subject := range usual {
+		if !equalFold(b.name(subject), []byte("subject")) {
+			continue
+		}
+		for _, cut := range withoutTags(b.value(subject)) {
+			edit := only(subject, func([]byte) []byte { return cut.value })
+			for _, i := range usual {
+				if i != subject && try(x.selection(i, false), x.sig.header, edit) {
+					return Explanation{Cause: CauseSubjectTag,
+						Text: "The subject got " + quote(cut.tag) + " in front after signing, and a field was added: " + quote(bytes.TrimSpace(b.raw(i))) + "."}, true
+				}
+			}
+		}
+	}
+	return Explanation{}, false
 }
 
 type headerTry func(selection []int, c Canonicalization, edit fieldEdit) bool
@@ -102,9 +127,6 @@ type headerTry func(selection []int, c Canonicalization, edit fieldEdit) bool
 func (x *explainer) proveRewritten(usual []int, try headerTry) (Explanation, bool) {
 	b := &x.v.block
 	for _, i := range usual {
-		if i < 0 {
-			continue
-		}
 		name := string(b.name(i))
 		kept := []string{"X-Original-" + name, "Original-" + name, "X-Old-" + name, "Old-" + name}
 		if strings.EqualFold(name, "From") {
@@ -153,7 +175,7 @@ func (x *explainer) proveFolding(usual []int, try headerTry) (Explanation, bool)
 			return Explanation{Cause: CauseFolding, Text: "The header fields were folded differently when they were signed."}, true
 		}
 		for _, i := range append(usual[:len(usual):len(usual)], x.sig.field) {
-			if i >= 0 && !bytes.Equal(undo(b.value(i)), b.value(i)) && try(usual, x.sig.header, only(i, undo)) {
+			if !bytes.Equal(undo(b.value(i)), b.value(i)) && try(usual, x.sig.header, only(i, undo)) {
 				return Explanation{Cause: CauseFolding, Text: fmt.Sprintf("%s was folded differently when it was signed.", b.name(i))}, true
 			}
 		}

@@ -28,6 +28,7 @@ func TestExplainHeader(t *testing.T) {
 		{"tag behind Re:", "", "", replace("Re: hello", "Re: [my list] hello"), CauseSubjectTag, "", "“[my list]”"},
 		{"spam mark", "", "", replace("Re: hello", "***SPAM*** Re: hello"), CauseSubjectTag, "", "“***SPAM***”"},
 		{"mark of two words", "", "", replace("Re: hello", "EXTERNAL MAIL: Re: hello"), CauseSubjectTag, "", "“EXTERNAL MAIL:”"},
+		{"tag and Cc", "", "", func(h string) string { return strings.Replace(h, "Re:", "[l] Re:", 1) + "Cc: c@receive.example\r\n" }, CauseSubjectTag, "", "“[l]” in front after signing, and a field was added: “Cc: c@receive.example”"},
 		{"oversigned field added", "", "", func(h string) string { return h + "Cc: c@receive.example\r\n" }, CauseFieldAdded, "", "“Cc: c@receive.example”"},
 		{"second From", "", "", func(h string) string { return h + "From: evil@receive.example\r\n" }, CauseFieldAdded, "", "“From: evil"},
 		{"second From above", "", "", func(h string) string { return "From: evil@receive.example\r\n" + h }, CauseFieldAdded, "", "“From: evil"},
@@ -136,4 +137,22 @@ func freshRSA(t testing.TB) crypto.Signer {
 		t.Fatal(err)
 	}
 	return key
+}
+
+// TestExplainList: a list changes body and header, and both are said.
+func TestExplainList(t *testing.T) {
+	for name, key := range map[string]crypto.Signer{"rsa-sha256": rsaKey(t), "ed25519-sha256": ed25519Key(t)} {
+		signed := referenceSign(t, key, reasonMessage, "v=1; a="+name+"; c=relaxed/relaxed; d=sign.example; s=s; h=from:subject; bh=; b=")
+		for header, text := range map[string]string{
+			"Subject: hello":        " The header is as it was signed.",
+			"Subject: [list] hello": " The subject got “[list]” in front after signing.",
+			"Subject: other":        " The header, or the signature itself, changed as well.",
+		} {
+			message := strings.Replace(signed, "Subject: hello", header, 1) + "footer\r\n"
+			_, e := explained(t, message, VerifyOptions{Resolver: fixed{recordOf(t, key)}})
+			if e.Cause != CauseTextAppended || !e.Proven || !strings.HasSuffix(e.Text, text) {
+				t.Errorf("%s: %+v, want %q", name, e, text)
+			}
+		}
+	}
 }

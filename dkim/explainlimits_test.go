@@ -47,15 +47,15 @@ func TestExplainIsBounded(t *testing.T) {
 		want string
 	}{
 		"too large":       {strings.Repeat("x", 998) + "\r\n", MaxExplainedBody + 1, "larger than 32 MiB"},
-		"one line":        {"xxxxxxxx", 1 << 20, "in none of the ways"},
-		"short lines":     {"x\r\n", 1 << 20, "in none of the ways"},
-		"blank lines":     {"\r\n", 1 << 20, "in none of the ways"},
-		"base64":          {strings.Repeat("QUJD", 19) + "\r\n", 1 << 20, "in none of the ways"},
-		"soft breaks":     {"=\r\n", 1 << 20, "in none of the ways"},
-		"bare octets":     {"\r\n\r\r\n\n", 1 << 20, "in none of the ways"},
-		"white space":     {" \t", 1 << 20, "in none of the ways"},
-		"boundary lines":  {"--b\r\n", 1 << 20, "in none of the ways"},
-		"broken, doubled": {strings.Repeat("y", 100) + "!\r\n ", 1 << 20, "in none of the ways"},
+		"one line":        {"xxxxxxxx", 300 << 10, "in none of the ways"},
+		"short lines":     {"x\r\n", 300 << 10, "in none of the ways"},
+		"blank lines":     {"\r\n", 300 << 10, "in none of the ways"},
+		"base64":          {strings.Repeat("QUJD", 19) + "\r\n", 300 << 10, "in none of the ways"},
+		"soft breaks":     {"=\r\n", 300 << 10, "in none of the ways"},
+		"bare octets":     {"\r\n\r\r\n\n", 300 << 10, "in none of the ways"},
+		"white space":     {" \t", 300 << 10, "in none of the ways"},
+		"boundary lines":  {"--b\r\n", 300 << 10, "in none of the ways"},
+		"broken, doubled": {strings.Repeat("y", 100) + "!\r\n ", 300 << 10, "in none of the ways"},
 	} {
 		result.Reason = ReasonBodyHashMismatch
 		opens := 0

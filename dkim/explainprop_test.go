@@ -78,8 +78,15 @@ func TestExplainedCausesAreTrue(t *testing.T) {
 		switch e.Cause {
 		case CauseTextAppended:
 			ok = strings.HasPrefix(after, before) || strings.Trim(before, breaks) == ""
+			ok = ok || strings.Contains(after, before) // at both ends
 		case CauseTextPrepended:
 			ok = strings.HasSuffix(after, before)
+		case CauseTextInserted:
+			common := 0
+			for common < min(len(before), len(after)) && before[common] == after[common] {
+				common++
+			}
+			ok = strings.HasSuffix(after, before[common:]) && len(after) > len(before)
 		case CauseWhiteSpace, CauseLineEnds:
 			ok = without(before, white) == without(after, white)
 		case CauseLinesBroken:

@@ -191,6 +191,9 @@ func (b *bareLineEnds) Write(p []byte) (int, error) {
 
 // brokenLineTrials put lines together again that were broken where they are longest.
 func brokenLineTrials(s *signature, longest int) []*bodyTrial {
+	if longest < minBrokenLine {
+		return nil
+	}
 	var trials []*bodyTrial
 	for _, mark := range []string{"", "!"} { // sendmail ends a broken line in "!"
 		for _, blank := range []bool{false, true} { // Postfix and sendmail begin the next one with a space

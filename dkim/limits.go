@@ -63,6 +63,21 @@ const (
 	// rest of the body, so the bound keeps the work linear. Banners have fewer lines.
 	maxSuffixLines = 24
 
+	// maxWrappedLines bounds the body in which Explain looks for text added at both ends: every rest is asked at every line.
+	maxWrappedLines = 5000
+
+	// maxTailLines and maxTailLine bound the lines, and their octets, that Explain lets follow inserted ones: the closing
+	// boundaries of MIME below a footer, a few tags of HTML.
+	maxTailLines = 6
+	maxTailLine  = 1000
+
+	// maxTopLines and maxBannerLines bound the lines near the top after which Explain lets lines have been inserted, and how many:
+	// the header of a MIME part, then a banner. Their product is the number of hashes that run over the body, so the body is
+	// bounded too.
+	maxTopLines    = 12
+	maxBannerLines = 12
+	maxBannerBody  = 4 << 20
+
 	// maxBlankEnd bounds the blank lines at the end that Explain lets a wrong signer have hashed.
 	maxBlankEnd = 16
 
