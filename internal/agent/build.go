@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"slices"
+
 	"github.com/postseal/postseal/dkim"
 	"github.com/postseal/postseal/internal/agentapi"
 )
@@ -34,32 +36,27 @@ func (a *Agent) rebuild() {
 }
 
 func (f *fleetState) table(checkRecord bool) *Table {
-	t := &Table{version: f.wanted.Version, assigned: map[tableKey]*assigned{}, active: map[string]bool{}}
-	for i := range f.wanted.Assignments {
-		as := &f.wanted.Assignments[i]
+	t := &Table{version: f.wanted.Version, assigned: make(map[tableKey]*assigned, len(f.wanted.Assignments))}
+	for _, as := range f.wanted.Assignments {
 		at := tableKey{as.Domain, as.Stream}
-		if validAssignment(as) != "" || t.assigned[at] != nil {
+		if as.trouble != nil || t.assigned[at] != nil {
 			continue
 		}
-		best := map[string]*keyState{}
-		for _, key := range as.Keys {
-			k := f.keys[key.ID]
-			if k == nil || k.assignment != as || k.refused != "" || k.key.Want != agentapi.WantSign || !k.usable(f, checkRecord) {
+		var best [len(families)]*keyState
+		for _, k := range as.keys {
+			if k.rare().refused != "" || k.key.Want() != agentapi.WantSign || !k.usable(checkRecord) {
 				continue
 			}
-			fam := family(k.key.Algorithm)
-			if b := best[fam]; b == nil || k.key.Rank > b.key.Rank || k.key.Rank == b.key.Rank && k.id < b.id {
-				best[fam] = k
+			b := &best[slices.Index(families[:], family(k.key.Algorithm()))]
+			if *b == nil || k.key.Rank > (*b).key.Rank || k.key.Rank == (*b).key.Rank && k.id < (*b).id {
+				*b = k
 			}
 		}
 		entry := &assigned{noKey: as.NoKey, bulk: as.Bulk}
-		for _, fam := range families {
-			k := best[fam]
-			if k == nil {
-				continue
+		for _, k := range best {
+			if k != nil {
+				entry.signing = append(entry.signing, &activeKey{id: k.id, domain: as.Domain, selector: k.key.Selector, held: &k.held})
 			}
-			t.active[k.id] = true
-			entry.signing = append(entry.signing, &activeKey{id: k.id, domain: as.Domain, selector: k.key.Selector, held: k.handle()})
 		}
 		t.assigned[at] = entry
 	}
@@ -67,6 +64,6 @@ func (f *fleetState) table(checkRecord bool) *Table {
 }
 
 // usable reports whether the key can sign, and its record was seen by ourselves.
-func (k *keyState) usable(f *fleetState, checkRecord bool) bool {
-	return k.has && k.failure == "" && !k.otherRecord() && (!checkRecord || f.facts.Checked[k.id] == k.checkedAs())
+func (k *keyState) usable(checkRecord bool) bool {
+	return k.has && k.rare().failure == "" && !k.otherRecord() && (!checkRecord || k.checked)
 }

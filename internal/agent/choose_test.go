@@ -78,12 +78,17 @@ func TestChoose(t *testing.T) {
 	}
 }
 
+// tableOf is a table in which one key signs.
+func tableOf(id string) *Table {
+	return &Table{assigned: map[tableKey]*assigned{{"example.org", "default"}: {signing: []*activeKey{{id: id}}}}}
+}
+
 // A table that was replaced counts as in use until the last message that chose from it is done, and never comes back.
 func TestTablesInUse(t *testing.T) {
 	ts := newTables()
-	ts.swap(&Table{active: map[string]bool{"a": true}})
+	ts.swap(tableOf("a"))
 	first := ts.acquire()
-	ts.swap(&Table{active: map[string]bool{"b": true}})
+	ts.swap(tableOf("b"))
 	second := ts.acquire()
 	if used := ts.inUse(); !used["a"] || !used["b"] {
 		t.Errorf("in use: %v", used)

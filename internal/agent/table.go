@@ -12,8 +12,7 @@ import (
 type Table struct {
 	version  int64 // agentapi.Instructions.Version it was made from
 	assigned map[tableKey]*assigned
-	active   map[string]bool // ids of all keys in it
-	inFlight atomic.Int64    // messages that chose from it and are not done
+	inFlight atomic.Int64 // messages that chose from it and are not done
 }
 
 type tableKey struct{ domain, stream string }
@@ -30,6 +29,15 @@ type activeKey struct {
 	id, domain, selector string
 	held                 *keystore.Handle
 	count                atomic.Pointer[keyCount] // nil until it has signed
+}
+
+// active adds the ids of all keys in it.
+func (t *Table) active(ids map[string]bool) {
+	for _, a := range t.assigned {
+		for _, k := range a.signing {
+			ids[k.id] = true
+		}
+	}
 }
 
 func (t *Table) lookup(domain, stream string) *assigned { return t.assigned[tableKey{domain, stream}] }
@@ -87,15 +95,11 @@ func (ts *tables) inUse() map[string]bool {
 	for _, t := range ts.old {
 		if t.inFlight.Load() > 0 {
 			kept = append(kept, t)
-			for id := range t.active {
-				used[id] = true
-			}
+			t.active(used)
 		}
 	}
 	clear(ts.old[len(kept):])
 	ts.old = kept
-	for id := range ts.current.Load().active {
-		used[id] = true
-	}
+	ts.current.Load().active(used)
 	return used
 }
