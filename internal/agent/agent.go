@@ -116,7 +116,7 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 	if a.keys, err = keystore.Open(filepath.Join(set.StateDirectory, dirKeys), sealing); err != nil {
 		return nil, err
 	}
-	a.fleet = fleetState{keys: map[string]*keyState{}, conditions: map[string]string{}}
+	a.fleet = fleetState{keys: map[string]*keyState{}, lost: map[string]recordSum{}, conditions: map[string]string{}}
 	if a.controlPlane == nil {
 		if a.identities, err = openIdentities(set.StateDirectory, sealing, a.now); err != nil {
 			return nil, err
@@ -131,17 +131,18 @@ func (a *Agent) restore() error {
 	dir := a.settings.Load().StateDirectory
 	f := &a.fleet
 	var damaged []error
-	if _, err := readState(dir, fileFacts, &f.facts); err != nil {
+	ids, err := a.keys.List()
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		f.keys[id] = &keyState{id: id, has: true}
+	}
+	if _, err := f.readInstructions(dir); err != nil {
 		damaged = append(damaged, err)
-		f.facts = facts{}
 	}
-	for _, m := range []*map[string]string{&f.facts.Records, &f.facts.Checked} {
-		if *m == nil {
-			*m = map[string]string{}
-		}
-	}
-	if f.facts.Destroyed == nil {
-		f.facts.Destroyed = map[string]bool{}
+	if err := f.readFacts(dir); err != nil {
+		damaged = append(damaged, err)
 	}
 	a.followIdentity()
 	var saved savedCounters
@@ -150,23 +151,8 @@ func (a *Agent) restore() error {
 	} else if ok {
 		a.counters.restore(saved)
 	}
-	ids, err := a.keys.List()
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		k := &keyState{id: id}
-		f.keys[id] = k
-		a.inspect(k)
-		if k.failure != "" {
-			a.log.Error("a key cannot be used", "key", id, "error", k.failure)
-		}
-	}
-	var last agentapi.Instructions
-	if ok, err := readState(dir, fileInstructions, &last); err != nil {
-		damaged = append(damaged, err)
-	} else if ok {
-		f.want(last)
+	if len(ids) <= openedAtStart {
+		a.openKeys(context.Background(), 0)
 	}
 	if err := errors.Join(damaged...); err != nil {
 		a.log.Error("state is damaged and is asked for again", "error", err)
@@ -197,7 +183,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	loops, stop := context.WithCancel(context.Background())
 	defer stop()
 	var running sync.WaitGroup
-	for _, loop := range []func(context.Context){a.work, a.poll, a.report, a.checkRecords, a.save, a.renew} {
+	for _, loop := range []func(context.Context){a.work, a.poll, a.report, a.checkRecords, a.save, a.renew, a.openLater} {
 		running.Go(func() { loop(loops) })
 	}
 	if status != nil {

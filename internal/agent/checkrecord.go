@@ -27,8 +27,9 @@ const (
 
 // recordCheck is one look-up to make.
 type recordCheck struct {
-	key          *keyState
-	name, record string
+	key  *keyState
+	name string
+	own  recordSum
 }
 
 // checkRecords sees to it that no key signs mail before its record was seen through our own resolver. It is what limits a control
@@ -67,14 +68,15 @@ func (a *Agent) checksDue() ([]recordCheck, time.Duration) {
 	defer f.mu.Unlock()
 	var due []recordCheck
 	for _, k := range f.keys {
-		if !k.named || k.refused != "" || !k.has || k.key.Want != agentapi.WantSign || f.facts.Checked[k.id] == k.checkedAs() {
+		rare := k.rare()
+		if !k.named() || rare.refused != "" || !k.has || k.key.Want() != agentapi.WantSign || k.checked {
 			continue
 		}
-		if left := k.checkNext.Sub(now); left > 0 {
+		if left := rare.checkNext.Sub(now); left > 0 {
 			wait = min(wait, left)
 			continue
 		}
-		due = append(due, recordCheck{key: k, name: k.name(), record: k.record})
+		due = append(due, recordCheck{key: k, name: k.name(), own: k.own})
 	}
 	if len(due) > 0 {
 		wait = 0
@@ -109,26 +111,35 @@ func (a *Agent) runCheck(ctx context.Context, c recordCheck) {
 	if ctx.Err() != nil {
 		return // stopping says nothing about the record
 	}
-	problem := recordProblem(c.record, txt, err)
+	own, ownErr := a.recordOf(c.key.id)
+	if ownErr != nil {
+		a.keyFailed(c.key.id, ownErr)
+		return
+	}
+	problem := recordProblem(own, txt, err)
 	f := &a.fleet
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	k := c.key
-	if !k.named || k.name() != c.name || k.record != c.record {
+	if !k.named() || k.name() != c.name || k.own != c.own {
 		return // other wishes came while we asked
 	}
 	if problem == "" {
-		f.facts.Checked[k.id] = k.checkedAs()
-		k.checkProblem, k.checkTries = "", 0
+		k.checked = true
+		if k.more != nil {
+			k.more.checkProblem, k.more.checkTries = "", 0
+			k.tidy()
+		}
 		a.log.Info("the record of a key stands", "key", k.id, "name", c.name)
 		return
 	}
-	if k.checkProblem != problem {
+	m := k.note()
+	if m.checkProblem != problem {
 		a.log.Warn("a key is not used yet", "key", k.id, "name", c.name, "problem", problem, "error", err)
 	}
-	k.checkProblem = problem
-	k.checkNext = a.now().Add(backoff(k.checkTries, a.pace.CheckMin, a.pace.CheckMax))
-	k.checkTries++
+	m.checkProblem = problem
+	m.checkNext = a.now().Add(backoff(m.checkTries, a.pace.CheckMin, a.pace.CheckMax))
+	m.checkTries++
 }
 
 // recordProblem says why what the resolver answered is not the record of the key whose own record is want, "" when it is.

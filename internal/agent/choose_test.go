@@ -38,9 +38,9 @@ func TestWhoseMailIsOurs(t *testing.T) {
 // A table that was replaced counts as in use until the last message that chose from it is done, and never comes back.
 func TestTablesInUse(t *testing.T) {
 	ts := newTables()
-	ts.swap(&Table{active: map[string]bool{"a": true}})
+	ts.swap(tableOf("a"))
 	first := ts.acquire()
-	ts.swap(&Table{active: map[string]bool{"b": true}})
+	ts.swap(tableOf("b"))
 	second := ts.acquire()
 	if used := ts.inUse(); !used["a"] || !used["b"] {
 		t.Errorf("in use: %v", used)

@@ -140,7 +140,7 @@ func TestCanariesTakeTurns(t *testing.T) {
 	for i := range canariesPerReport*2 + 50 {
 		id := "k" + string(rune('0'+i/100)) + string(rune('0'+i/10%10)) + string(rune('0'+i%10))
 		ids = append(ids, id)
-		f.keys[id] = &keyState{canary: []byte("x")}
+		f.keys[id] = &keyState{more: &keyTrouble{canary: []byte("x")}}
 	}
 	seen := map[string]int{}
 	for range 3 {
@@ -155,7 +155,7 @@ func TestCanariesTakeTurns(t *testing.T) {
 	if len(seen) != len(ids) {
 		t.Errorf("%d of %d canaries went out", len(seen), len(ids))
 	}
-	f.keys = map[string]*keyState{"a": {canary: []byte("x")}, "b": {}}
+	f.keys = map[string]*keyState{"a": {more: &keyTrouble{canary: []byte("x")}}, "b": {}}
 	for range 2 {
 		if picked := f.nextCanaries([]string{"a", "b"}); len(picked) != 1 || !picked["a"] {
 			t.Errorf("picked %v", picked)

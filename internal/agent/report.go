@@ -95,17 +95,35 @@ func (a *Agent) currentReport() agentapi.Report {
 	for _, id := range ids {
 		k := f.keys[id]
 		count := a.counters.seen(id)
-		kr := agentapi.KeyReport{ID: id, Has: k.has, Record: k.record, Signing: inUse[id], SignedAgeSeconds: -1, Destroyed: k.destroyed, Error: shown(k.problem())}
+		rare := k.rare()
+		kr := agentapi.KeyReport{ID: id, Has: k.has, Record: a.recordToReport(k), Signing: inUse[id], SignedAgeSeconds: -1, Destroyed: k.destroyed, Error: shown(k.problem())}
 		if age, ok := a.counters.age(count); ok {
 			kr.SignedAgeSeconds = int64(age / time.Second)
 		}
 		kr.Signed = count.signed.Load()
 		if canaries[id] {
-			kr.CanaryNonce, kr.Canary = k.canaryNonce, k.canary
+			kr.CanaryNonce, kr.Canary = rare.canaryNonce, rare.canary
 		}
 		r.Keys = append(r.Keys, kr)
 	}
 	return r
+}
+
+// recordToReport is the record of a key as far as the control plane does not know it: a hundred thousand would not fit a report, nor the
+// memory. The caller holds the lock.
+func (a *Agent) recordToReport(k *keyState) string {
+	if !k.own.known() || k.named() && k.wanted == k.own {
+		return ""
+	}
+	if r := k.rare(); r.record != "" {
+		return r.record
+	}
+	record, err := a.recordOf(k.id)
+	if err != nil || sumOf(record) != k.own {
+		return ""
+	}
+	k.note().record = record
+	return record
 }
 
 // nextCanaries picks the keys whose canaries go into the next report: all in turn, whether or not the control plane says that it has
@@ -113,7 +131,7 @@ func (a *Agent) currentReport() agentapi.Report {
 func (f *fleetState) nextCanaries(ids []string) map[string]bool {
 	var waiting []string
 	for _, id := range ids {
-		if f.keys[id].canary != nil {
+		if f.keys[id].rare().canary != nil {
 			waiting = append(waiting, id)
 		}
 	}

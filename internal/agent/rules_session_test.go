@@ -216,7 +216,7 @@ func TestAnUnsafeWayOfSigningIsRefused(t *testing.T) {
 	if got := strings.Join(r.verified(m.send(simpleMail("a@y.example.org", "a\r\n"), 0).raw), " "); got != "s1" {
 		t.Errorf("below the parent signed by %q", got)
 	}
-	if trouble := validAssignment(&agentapi.Assignment{Domain: "org", NoKey: agentapi.NoKeyPass, Subdomains: true}); !strings.Contains(trouble, "top-level") {
+	if _, trouble := signingOf(&agentapi.Assignment{Domain: "org", NoKey: agentapi.NoKeyPass, Subdomains: true}); !strings.Contains(trouble, "top-level") {
 		t.Errorf("all of a top-level domain: %q", trouble)
 	}
 }

@@ -27,7 +27,7 @@ func settingsOf(t testing.TB, text string) *settings {
 // tableOf makes a table from words such as "example.org", "example.org/marketing", "example.org+subdomains" and
 // "example.org-nokey"; the key's id is the domain, with the stream behind a slash.
 func tableOf(words ...string) *Table {
-	t := &Table{}
+	t := newTable(0, len(words))
 	for _, word := range words {
 		word, subdomains := strings.CutSuffix(word, "+subdomains")
 		word, noKey := strings.CutSuffix(word, "-nokey")

@@ -113,14 +113,15 @@ func (f *fleetState) explain(set *settings, t *Table, m *subject, c choice) Expl
 	default:
 		e.Outcome = OutcomePassed
 	}
-	for i := range f.wanted.Assignments {
-		as := &f.wanted.Assignments[i]
+	active := map[string]bool{}
+	t.active(active)
+	for _, as := range f.wanted.Assignments {
 		if as.Domain != c.domain && !isOrBelow(c.domain, as.Domain) {
 			continue
 		}
-		for _, key := range as.Keys {
-			if k := f.keys[key.ID]; k != nil && k.assignment == as && !t.active[key.ID] {
-				e.Keys = append(e.Keys, ExplainedKey{as.Domain, as.Stream, key.Selector, f.idle(k, set.checkRecord)})
+		for _, k := range as.keys {
+			if !active[k.id] {
+				e.Keys = append(e.Keys, ExplainedKey{as.Domain, as.Stream, k.key.Selector, k.idle(set.checkRecord)})
 			}
 		}
 	}
@@ -128,15 +129,15 @@ func (f *fleetState) explain(set *settings, t *Table, m *subject, c choice) Expl
 }
 
 // idle says why a key does not sign.
-func (f *fleetState) idle(k *keyState, checkRecord bool) string {
+func (k *keyState) idle(checkRecord bool) string {
 	switch {
 	case k.problem() != "":
 		return k.problem()
-	case k.key.Want != agentapi.WantSign:
-		return fmt.Sprintf("the control plane wants: %s", k.key.Want)
+	case k.key.Want() != agentapi.WantSign:
+		return fmt.Sprintf("the control plane wants: %s", k.key.Want())
 	case !k.has:
 		return "its file is not on this server"
-	case checkRecord && f.facts.Checked[k.id] != k.checkedAs():
+	case checkRecord && !k.checked:
 		return "its record was not seen in DNS yet"
 	}
 	return "one of higher rank signs"
@@ -144,11 +145,10 @@ func (f *fleetState) idle(k *keyState, checkRecord bool) string {
 
 // savedState is what an agent would know at its start, but for what only the keys themselves tell.
 func savedState(set *settings) (*fleetState, error) {
-	f := &fleetState{keys: map[string]*keyState{}, conditions: map[string]string{}}
-	var last agentapi.Instructions
-	ok, err := readState(set.StateDirectory, fileInstructions, &last)
+	f := &fleetState{keys: map[string]*keyState{}, lost: map[string]recordSum{}, conditions: map[string]string{}}
+	ok, err := f.readInstructions(set.StateDirectory)
 	if err == nil && ok {
-		_, err = readState(set.StateDirectory, fileFacts, &f.facts)
+		err = f.readFacts(set.StateDirectory)
 	}
 	switch {
 	case errors.Is(err, fs.ErrPermission):
@@ -158,11 +158,9 @@ func savedState(set *settings) (*fleetState, error) {
 	case !ok:
 		return nil, fault.New(fault.NotFound, "%s knows no instructions of a control plane", set.StateDirectory).WithHint("join this server first: postseal agent join; or name the agent's configuration with --config")
 	}
-	f.want(last)
 	for id, k := range f.keys {
-		if _, err := os.Stat(filepath.Join(set.StateDirectory, dirKeys, id+".key")); err == nil {
-			k.has, k.record = true, f.facts.Records[id]
-		}
+		_, err := os.Stat(filepath.Join(set.StateDirectory, dirKeys, id+".key"))
+		k.has = err == nil
 	}
 	return f, nil
 }

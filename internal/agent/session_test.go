@@ -476,7 +476,7 @@ func TestPanicsDoNoHarm(t *testing.T) {
 	if n := broken.inFlight.Load(); n != 0 {
 		t.Errorf("%d messages hold the broken table", n)
 	}
-	next := Table{version: good.version, assigned: good.assigned, active: good.active}
+	next := Table{version: good.version, assigned: good.assigned}
 	r.agent.tables.swap(&next)
 	if got := r.verified(m.send(simpleMail("ann@example.org", "hello\r\n"), 0).raw); len(got) != 1 {
 		t.Errorf("signed by %q", got)

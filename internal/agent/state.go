@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"io"
@@ -28,14 +29,11 @@ const (
 // maxStateFile is the largest state file that is read: instructions are bounded by the contract, indentation is not used.
 const maxStateFile = 2 * agentapi.MaxMessage
 
-// facts is facts.json.
+// facts are what facts.json says beside the keys.
 type facts struct {
-	Installation string            `json:"installation"`
-	Epoch        int64             `json:"epoch"`     // the highest that was seen
-	Joined       time.Time         `json:"joined"`    // identity that the two above belong to
-	Records      map[string]string `json:"records"`   // key id → TXT value of its public half
-	Checked      map[string]string `json:"checked"`   // key id → owner name and TXT value that our resolver saw
-	Destroyed    map[string]bool   `json:"destroyed"` // key ids, as long as instructions name them
+	Installation string    `json:"installation"`
+	Epoch        int64     `json:"epoch"`  // the highest that was seen
+	Joined       time.Time `json:"joined"` // identity that the two above belong to
 }
 
 // lockState makes sure that one process uses a state directory. The lock ends with the process.
@@ -81,13 +79,25 @@ func writeState(dir, name string, value any) error {
 	if err != nil {
 		return err
 	}
+	return replaceState(dir, name, func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	})
+}
+
+// replaceState is writeState for content that is written piece by piece.
+func replaceState(dir, name string, write func(io.Writer) error) error {
 	path := filepath.Join(dir, name)
 	f, err := os.CreateTemp(dir, "."+name+".*") // mode 0600
 	if err != nil {
 		return fault.Wrap(fault.Unavailable, err, "%s cannot be written", path)
 	}
 	defer os.Remove(f.Name())
-	_, err = f.Write(content)
+	w := bufio.NewWriterSize(f, jsonBuffer)
+	err = write(w)
+	if err == nil {
+		err = w.Flush()
+	}
 	if err == nil {
 		err = f.Sync()
 	}
@@ -101,6 +111,25 @@ func writeState(dir, name string, value any) error {
 		return fault.Wrap(fault.Unavailable, err, "%s cannot be written", path)
 	}
 	return nil
+}
+
+// streamState reads a state file value by value; ok is false when it is not there. A file that cannot be read is fault.Invalid.
+func streamState(dir, name string, read func(*jsonReader)) (ok bool, err error) {
+	path := filepath.Join(dir, name)
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err == nil {
+		defer f.Close()
+		j := newJSONReader(f)
+		read(j)
+		err = j.err
+	}
+	if err != nil {
+		return false, fault.Wrap(fault.Invalid, err, "%s cannot be read", path)
+	}
+	return true, nil
 }
 
 func syncDirectory(dir string) error {

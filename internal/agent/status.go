@@ -113,19 +113,16 @@ func (a *Agent) Status() Status {
 		c.ContactAgeSeconds = int64(max(0, a.now().Sub(f.contact)) / time.Second)
 	}
 	inUse := a.tables.inUse()
-	for i := range f.wanted.Assignments {
-		as := &f.wanted.Assignments[i]
-		row := StatusAssignment{Domain: as.Domain, Stream: as.Stream, NoKey: string(as.NoKey), Problem: validAssignment(as)}
-		for _, key := range as.Keys {
-			if k := f.keys[key.ID]; k != nil && k.assignment == as {
-				row.Keys = append(row.Keys, a.statusKey(k, inUse[k.id]))
-				row.Signs = row.Signs || inUse[k.id]
-			}
+	for _, as := range f.wanted.Assignments {
+		row := StatusAssignment{Domain: as.Domain, Stream: as.Stream, NoKey: string(as.NoKey), Problem: as.problem()}
+		for _, k := range as.keys {
+			row.Keys = append(row.Keys, a.statusKey(k, inUse[k.id]))
+			row.Signs = row.Signs || inUse[k.id]
 		}
 		s.Assignments = append(s.Assignments, row)
 	}
 	for _, id := range slices.Sorted(maps.Keys(f.keys)) {
-		if k := f.keys[id]; !k.named {
+		if k := f.keys[id]; !k.named() {
 			s.Stored = append(s.Stored, a.statusKey(k, inUse[id]))
 		}
 	}
@@ -137,7 +134,7 @@ func (a *Agent) Status() Status {
 
 func (a *Agent) statusKey(k *keyState, inUse bool) StatusKey {
 	count := a.counters.seen(k.id)
-	s := StatusKey{ID: k.id, Selector: k.key.Selector, Algorithm: k.key.Algorithm, Want: string(k.key.Want), Has: k.has, Signing: inUse, Signed: count.signed.Load(), SignedAgeSeconds: -1, Problem: k.problem()}
+	s := StatusKey{ID: k.id, Selector: k.key.Selector, Algorithm: k.key.Algorithm(), Want: string(k.key.Want()), Has: k.has, Signing: inUse, Signed: count.signed.Load(), SignedAgeSeconds: -1, Problem: k.problem()}
 	if age, ok := a.counters.age(count); ok {
 		s.SignedAgeSeconds = int64(age / time.Second)
 	}

@@ -60,22 +60,22 @@ func (a *Agent) steps() []step {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var out []step
-	for i := range f.wanted.Assignments {
-		for _, key := range f.wanted.Assignments[i].Keys {
-			k := f.keys[key.ID]
-			if k == nil || k.refused != "" || k.assignment != &f.wanted.Assignments[i] {
+	for _, as := range f.wanted.Assignments {
+		for _, k := range as.keys {
+			rare := k.rare()
+			if rare.refused != "" {
 				continue
 			}
-			switch want := k.key.Want; {
+			switch want := k.key.Want(); {
 			case want == agentapi.WantDestroy:
 				// A file that does not open any more is destroyed as well.
 				if !k.destroyed && !k.stuck && !inUse[k.id] {
 					out = append(out, step{k, a.destroyKey})
 				}
-			case want == agentapi.WantStop || k.failure != "":
+			case want == agentapi.WantStop || rare.failure != "":
 			case !k.has:
 				out = append(out, step{k, a.makeKey})
-			case k.key.Canary != "" && k.canaryNonce != k.key.Canary:
+			case rare.canaryWanted != "" && rare.canaryNonce != rare.canaryWanted:
 				out = append(out, step{k, a.signCanary})
 			}
 		}
@@ -91,11 +91,11 @@ func (a *Agent) makeKey(k *keyState) {
 	switch {
 	case k.destroyed:
 		failure = "it was destroyed on request and is not made again"
-	case k.key.Record != "" || a.madeBefore(k.id):
+	case k.wanted.known() || k.own.known():
 		failure = "its private half is not on this server any more"
 	default:
 		started := a.now()
-		public, err := a.keys.Generate(k.id, k.key.Algorithm)
+		public, err := a.keys.Generate(k.id, k.key.Algorithm())
 		var record string
 		if err == nil {
 			record, err = dkim.FormatKeyRecord(public)
@@ -103,26 +103,20 @@ func (a *Agent) makeKey(k *keyState) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if err != nil {
-			k.failure = errorText(err)
+			k.fail(errorText(err))
 			a.log.Error("a key cannot be made", "key", k.id, "error", err)
 			return
 		}
-		k.has, k.record = true, record
-		f.facts.Records[k.id] = record
-		a.log.Info("made a key", "key", k.id, "domain", k.assignment.Domain, "selector", k.key.Selector, "algorithm", k.key.Algorithm, "took", a.now().Sub(started).Round(time.Millisecond))
+		k.has, k.looked, k.own = true, true, sumOf(record)
+		k.note().record = record
+		a.log.Info("made a key", "key", k.id, "domain", k.assignment.Domain, "selector", k.key.Selector, "algorithm", k.key.Algorithm(), "took", a.now().Sub(started).Round(time.Millisecond))
 		return
 	}
 	a.log.Error("a key cannot be made", "key", k.id, "error", failure)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	k.failure, k.lost = failure, true
-}
-
-// madeBefore reports whether a key with this id was made here, even if the control plane has not said yet that it knows.
-func (a *Agent) madeBefore(id string) bool {
-	a.fleet.mu.Lock()
-	defer a.fleet.mu.Unlock()
-	return a.fleet.facts.Records[id] != ""
+	k.fail(failure)
+	k.lost = true
 }
 
 func (a *Agent) destroyKey(k *keyState) {
@@ -131,14 +125,16 @@ func (a *Agent) destroyKey(k *keyState) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err != nil {
-		k.failure, k.stuck = errorText(err), true
+		k.fail(errorText(err))
+		k.stuck = true
 		a.log.Error("a key cannot be destroyed", "key", k.id, "error", err)
 		return
 	}
-	k.has, k.destroyed, k.failure = false, true, ""
-	f.facts.Destroyed[k.id] = true
-	delete(f.facts.Checked, k.id)
-	delete(f.facts.Records, k.id)
+	k.has, k.destroyed, k.checked, k.own = false, true, false, recordSum{}
+	k.fail("")
+	if k.more != nil {
+		k.more.record = ""
+	}
 	a.log.Info("destroyed a key", "key", k.id)
 }
 
@@ -146,8 +142,9 @@ func (a *Agent) destroyKey(k *keyState) {
 func (a *Agent) keyFailed(id string, err error) {
 	f := &a.fleet
 	f.mu.Lock()
-	if k := f.keys[id]; k != nil && k.failure == "" {
-		k.failure, k.has = errorText(err), false
+	if k := f.keys[id]; k != nil && k.rare().failure == "" {
+		k.fail(errorText(err))
+		k.has = false
 	}
 	f.mu.Unlock()
 	a.workSoon()
@@ -159,7 +156,7 @@ func (a *Agent) lookAgain() {
 	f.mu.Lock()
 	var failed []*keyState
 	for _, k := range f.keys {
-		if k.failure != "" {
+		if k.rare().failure != "" {
 			failed = append(failed, k)
 		}
 		k.stuck = false
@@ -176,28 +173,29 @@ func (a *Agent) lookAgain() {
 // inspect looks whether the key's file is there and opens, and learns its public half.
 func (a *Agent) inspect(k *keyState) {
 	err := a.keys.Check(k.id)
-	record := ""
-	if err == nil {
-		a.fleet.mu.Lock()
-		record = a.fleet.facts.Records[k.id]
-		a.fleet.mu.Unlock()
-		if record == "" {
-			record, err = a.recordOf(k.id)
-		}
+	a.fleet.mu.Lock()
+	own := k.own
+	a.fleet.mu.Unlock()
+	if err == nil && !own.known() {
+		var record string
+		record, err = a.recordOf(k.id)
+		own = sumOf(record)
 	}
 	a.fleet.mu.Lock()
 	defer a.fleet.mu.Unlock()
+	k.looked = true
 	switch {
 	case err == nil:
-		k.has, k.record, k.failure, k.lost = true, record, "", false
-		a.fleet.facts.Records[k.id] = record
+		k.has, k.own, k.lost = true, own, false
+		k.fail("")
 	case fault.CodeOf(err) == fault.NotFound:
 		k.has = false
 		if !k.lost {
-			k.failure = "" // steps decides what that means
+			k.fail("") // steps decides what that means
 		}
 	default:
-		k.has, k.failure = false, errorText(err)
+		k.has = false
+		k.fail(errorText(err))
 	}
 }
 
@@ -208,4 +206,57 @@ func (a *Agent) recordOf(id string) (string, error) {
 		return "", err
 	}
 	return dkim.FormatKeyRecord(public)
+}
+
+// Keys are opened once when the agent starts, so that one that does not open is known before its turn comes. Many are opened while mail is
+// signed already: a thousand take 20 ms, and slower than openPace they cost one per cent of a processor.
+const (
+	openedAtStart = 1000
+	openPace      = 2 * time.Millisecond
+	openBatch     = 50
+)
+
+// openLater opens the keys that the start left out.
+func (a *Agent) openLater(ctx context.Context) { a.openKeys(ctx, openBatch*openPace) }
+
+// openKeys opens the keys that nobody has opened yet, a batch and then a pause.
+func (a *Agent) openKeys(ctx context.Context, pause time.Duration) {
+	f := &a.fleet
+	f.mu.Lock()
+	var left []*keyState
+	for _, k := range f.keys {
+		if k.has && !k.looked {
+			left = append(left, k)
+		}
+	}
+	f.mu.Unlock()
+	failed := false
+	for i, k := range left {
+		if pause > 0 && i%openBatch == openBatch-1 {
+			timer := time.NewTimer(pause)
+			select {
+			case <-ctx.Done():
+				timer.Stop()
+				return
+			case <-timer.C:
+			}
+		}
+		f.mu.Lock()
+		skip := !k.has || k.looked
+		f.mu.Unlock()
+		if skip {
+			continue
+		}
+		a.inspect(k)
+		f.mu.Lock()
+		why := k.rare().failure
+		f.mu.Unlock()
+		if why != "" {
+			failed = true
+			a.log.Error("a key cannot be used", "key", k.id, "error", why)
+		}
+	}
+	if failed && pause > 0 {
+		a.workSoon()
+	}
 }

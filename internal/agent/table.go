@@ -15,9 +15,8 @@ import (
 type Table struct {
 	version  int64 // agentapi.Instructions.Version it was made from
 	assigned map[tableKey]*assigned
-	owned    map[string]bool // domains with an assignment of their own, on whatever stream
+	owned    map[string]bool // domains with an assignment on a stream of their own
 	parents  bool            // some assignment signs for the domains below it
-	active   map[string]bool // ids of all keys in it
 	inFlight atomic.Int64    // messages that chose from it and are not done
 }
 
@@ -46,13 +45,17 @@ func (k *activeKey) with(key crypto.Signer) dkim.Signing {
 	return how
 }
 
+// newTable begins a table with room for so many assignments.
+func newTable(version int64, room int) *Table {
+	return &Table{version: version, assigned: make(map[tableKey]*assigned, room), owned: map[string]bool{}}
+}
+
 // add puts an assignment into a table under construction.
 func (t *Table) add(stream string, a *assigned) {
-	if t.assigned == nil {
-		t.assigned, t.owned = map[tableKey]*assigned{}, map[string]bool{}
-	}
 	t.assigned[tableKey{a.domain, stream}] = a
-	t.owned[a.domain] = true
+	if stream != defaultStream {
+		t.owned[a.domain] = true
+	}
 	t.parents = t.parents || a.subdomains
 }
 
@@ -61,7 +64,7 @@ func (t *Table) add(stream string, a *assigned) {
 // which signs for the names below. Nothing is ever signed for a parent that was not assigned.
 func (t *Table) find(domain, stream string, below bool) (a *assigned, unknown bool) {
 	a, unknown = t.own(domain, stream, false)
-	if a != nil || !below || !t.parents || t.owned[domain] {
+	if a != nil || !below || !t.parents || t.owned[domain] || t.assigned[tableKey{domain, defaultStream}] != nil {
 		return a, unknown
 	}
 	for a == nil {
@@ -86,6 +89,15 @@ func (t *Table) own(domain, stream string, parent bool) (a *assigned, unknown bo
 		return a, unknown
 	}
 	return nil, false
+}
+
+// active adds the ids of all keys in it.
+func (t *Table) active(ids map[string]bool) {
+	for _, a := range t.assigned {
+		for _, k := range a.signing {
+			ids[k.id] = true
+		}
+	}
 }
 
 // tables holds the table in force and those that messages in flight still use.
@@ -141,15 +153,11 @@ func (ts *tables) inUse() map[string]bool {
 	for _, t := range ts.old {
 		if t.inFlight.Load() > 0 {
 			kept = append(kept, t)
-			for id := range t.active {
-				used[id] = true
-			}
+			t.active(used)
 		}
 	}
 	clear(ts.old[len(kept):])
 	ts.old = kept
-	for id := range ts.current.Load().active {
-		used[id] = true
-	}
+	ts.current.Load().active(used)
 	return used
 }

@@ -11,7 +11,7 @@ const Version = 1
 
 // Limits of one message, enforced by the receiving side.
 const (
-	MaxMessage     = 32 << 20        // octets of one encoded message: 10,000 assignments with two RSA-2048 keys each are some 12 MB
+	MaxMessage     = 96 << 20        // octets of one encoded message: 100,000 assignments with an RSA-2048 key each are some 70 MB
 	MaxCanary      = 16 << 10        // octets of one canary: a few headers, one line of body, one or two signatures
 	MaxWait        = 5 * time.Minute // a long poll ends by then, so that dead connections are noticed
 	MaxReasons     = 64              // distinct reasons for not signing in one report

@@ -14,9 +14,11 @@ type Report struct {
 
 // KeyReport is the fact about one (key, holder).
 type KeyReport struct {
-	ID     string `json:"id"`
-	Has    bool   `json:"has"`    // the private key is here and loads
-	Record string `json:"record"` // TXT value of its public half; "" while it does not exist
+	ID  string `json:"id"`
+	Has bool   `json:"has"` // the private key is here and loads
+	// Record is the TXT value of its public half; "" while it does not exist, and when the instructions in force have the same one under
+	// this id: a hundred thousand would not fit a report.
+	Record string `json:"record"`
 	// Signing is true when mail is, or may still be, signed with it: it turns false only when no message in flight can
 	// be signed with it any more. Standing by is false.
 	Signing bool `json:"signing"`

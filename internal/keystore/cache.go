@@ -10,11 +10,9 @@ import (
 // takes about 4 kB, so that this is at most 8 MB. A key that fell out costs a tenth of its signature to read again.
 const maxCached = 2048
 
-// Handle stands for one key of a Store, whether or not it is in memory; Store.Key opens it. One handle is made for an id and kept: each
-// handle has a copy of the key of its own. It must not be copied after its first use.
+// Handle is where a key of a Store is held while it is in memory; its zero value is ready for use with Store.Key. One handle is kept for
+// an id: each has a copy of the key of its own. It must not be copied after its first use.
 type Handle struct {
-	ID string
-
 	key     atomic.Pointer[Key]
 	loading sync.Mutex  // a key is read once, however many ask for it at the same time
 	used    atomic.Bool // since the clock's hand passed
@@ -32,23 +30,29 @@ type Key struct {
 type clock struct {
 	mu    sync.Mutex
 	limit int
-	ring  []*Handle
+	ring  []kept
 	hand  int
 }
 
+// kept is a handle with a key in memory.
+type kept struct {
+	id string
+	*Handle
+}
+
 // add takes a handle that was just given its key; another may lose its own.
-func (c *clock) add(h *Handle) {
+func (c *clock) add(id string, h *Handle) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.ring) < c.limit {
-		c.ring = append(c.ring, h)
+		c.ring = append(c.ring, kept{id, h})
 		return
 	}
 	for c.ring[c.hand].used.Swap(false) {
 		c.hand = (c.hand + 1) % c.limit
 	}
 	c.ring[c.hand].key.Store(nil)
-	c.ring[c.hand] = h
+	c.ring[c.hand] = kept{id, h}
 	c.hand = (c.hand + 1) % c.limit
 }
 
@@ -57,12 +61,12 @@ func (c *clock) forget(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := 0; i < len(c.ring); i++ {
-		if c.ring[i].ID != id {
+		if c.ring[i].id != id {
 			continue
 		}
 		c.ring[i].key.Store(nil)
 		last := len(c.ring) - 1
-		c.ring[i], c.ring[last] = c.ring[last], nil
+		c.ring[i], c.ring[last] = c.ring[last], kept{}
 		c.ring, c.hand = c.ring[:last], 0
 		i--
 	}

@@ -101,9 +101,9 @@ func (s *Store) put(id, path string, key crypto.Signer) error {
 	return writeNew(path, sealed)
 }
 
-// Key returns the private key of a handle, parsed when it is not in memory and kept while it is among those in use. fault.NotFound when
+// Key returns the private key with that id, which h holds: parsed when it is not in memory and kept while it is among those in use. fault.NotFound when
 // there is no such key, fault.Invalid when it does not open; a failure is not kept.
-func (s *Store) Key(h *Handle) (*Key, error) {
+func (s *Store) Key(id string, h *Handle) (*Key, error) {
 	if k := h.key.Load(); k != nil {
 		s.hits.Add(1)
 		if !h.used.Load() {
@@ -118,14 +118,14 @@ func (s *Store) Key(h *Handle) (*Key, error) {
 		return k, nil
 	}
 	s.misses.Add(1)
-	signer, err := s.Signer(h.ID)
+	signer, err := s.Signer(id)
 	if err != nil {
 		return nil, err
 	}
 	k := &Key{Signer: signer}
 	h.used.Store(false)
 	h.key.Store(k)
-	s.clock.add(h)
+	s.clock.add(id, h)
 	return k, nil
 }
 

@@ -226,12 +226,12 @@ func TestKeysInMemoryAreBoundedAndReadOnce(t *testing.T) {
 		if _, err := s.Generate(id, Ed25519); err != nil {
 			t.Fatal(err)
 		}
-		handles[id] = &Handle{ID: id}
+		handles[id] = new(Handle)
 	}
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
-			if _, err := s.Key(handles["a"]); err != nil {
+			if _, err := s.Key("a", handles["a"]); err != nil {
 				t.Error(err)
 			}
 		})
@@ -245,7 +245,7 @@ func TestKeysInMemoryAreBoundedAndReadOnce(t *testing.T) {
 		read bool
 	}{{"b", true}, {"a", false}, {"c", true}, {"a", false}, {"b", true}} { // b was not used since it came, a was
 		_, before := s.Lookups()
-		k, err := s.Key(handles[c.id])
+		k, err := s.Key(c.id, handles[c.id])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -270,7 +270,7 @@ func TestKeysInMemoryAreBoundedAndReadOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if _, err := s.Key(handles["b"]); fault.CodeOf(err) != fault.NotFound {
+		if _, err := s.Key("b", handles["b"]); fault.CodeOf(err) != fault.NotFound {
 			t.Errorf("after Destroy: %v", err)
 		}
 	}
