@@ -145,7 +145,10 @@ func (r *rig) bring(domain, id, selector string, rank int) agentapi.KeyReport {
 
 func (r *rig) made(id string) agentapi.KeyReport {
 	r.t.Helper()
-	report := r.plane.awaitReport(r.t, id+" made", func(rep agentapi.Report) bool { k := keyReport(rep, id); return k.Has && (k.Record != "" || r.recordWanted(id) != "") })
+	report := r.plane.awaitReport(r.t, id+" made", func(rep agentapi.Report) bool {
+		k := keyReport(rep, id)
+		return k.Has && (k.Record != "" || r.recordWanted(id) != "")
+	})
 	k := keyReport(report, id)
 	if k.Record == "" { // the instructions have it
 		k.Record = r.recordWanted(id)
