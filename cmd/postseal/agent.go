@@ -152,7 +152,7 @@ SIGHUP reads agent.yaml again; a file with a mistake changes nothing and is comp
 				select {
 				case <-done:
 				case <-a.Ready():
-					settleMemory()
+					settle(done)
 				}
 			})
 			err = a.Run(cmd.Context())

@@ -7,7 +7,35 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 )
+
+// agentGCPercent is how much garbage the agent lets gather, in per cent of what it holds. A signed message leaves two to twenty kilobytes, so
+// that collecting twice as often as Go does by itself costs less than one per cent of its time even with a hundred thousand keys.
+const agentGCPercent = 50
+
+// collectOften sets agentGCPercent where the environment does not say otherwise.
+func collectOften() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(agentGCPercent)
+	}
+}
+
+// settleAgain is when memory is given back a second time: by then the first report and the first look at all keys are over.
+const settleAgain = 5 * time.Second
+
+// settle makes a process small that has just started and is to run for long. It returns when that is done, or when done is closed.
+func settle(done <-chan struct{}) {
+	collectOften()
+	settleMemory()
+	again := time.NewTimer(settleAgain)
+	defer again.Stop()
+	select {
+	case <-done:
+	case <-again.C:
+		settleMemory()
+	}
+}
 
 // settleMemory gives back what only the start needed: garbage, and the pages of the program itself. One binary with all faces touches
 // many pages of code and tables while its packages initialise, and the kernel counts them to this process for good; what the

@@ -67,7 +67,11 @@ func (a *Agent) reportInterval() time.Duration {
 func (a *Agent) reportOnce(ctx context.Context) error {
 	request, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
+	if err := a.reachable(request); err != nil {
+		return err
+	}
 	response, err := a.controlPlane.Report(request, a.currentReport())
+	a.giveBack()
 	if err != nil {
 		return err
 	}
@@ -165,3 +169,32 @@ func kick(c chan struct{}) {
 func (a *Agent) reportSoon() { kick(a.reportKick) }
 func (a *Agent) workSoon()   { kick(a.workKick) }
 func (a *Agent) checkSoon()  { kick(a.checkKick) }
+
+// manyKeys is from how many keys on a report, or new instructions, leave so much garbage that it is given back to the system at once: by
+// itself it would stay for minutes, and be counted to an agent that has hardly anything to do.
+const manyKeys = 10_000
+
+func (a *Agent) giveBack() {
+	if a.hasMany() {
+		debug.FreeOSMemory()
+	}
+}
+
+func (a *Agent) hasMany() bool {
+	a.fleet.mu.Lock()
+	defer a.fleet.mu.Unlock()
+	return len(a.fleet.keys) >= manyKeys
+}
+
+// reachable asks a control plane that did not answer last time for something small, before a report on many keys is made for nothing.
+func (a *Agent) reachable(ctx context.Context) error {
+	a.fleet.mu.Lock()
+	answered := a.fleet.trouble == "" && !a.fleet.contact.IsZero()
+	a.fleet.mu.Unlock()
+	if answered || !a.hasMany() {
+		return nil
+	}
+	have, source := a.haveVersion()
+	_, err := a.controlPlane.Poll(ctx, agentapi.PollRequest{Version: agentapi.Version, Have: have, Source: source})
+	return err
+}

@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"time"
+
+	"github.com/postseal/postseal/internal/agentapi"
 )
 
 // work carries out what is wanted. It is the only goroutine that changes wishes.
@@ -19,6 +21,8 @@ func (a *Agent) work(ctx context.Context) {
 				a.log.Error("the instructions are in force but cannot be kept on disk", "error", err)
 			}
 			a.log.Info("instructions taken", "version", in.Version, "assignments", len(in.Assignments))
+			in = agentapi.Instructions{}
+			a.giveBack()
 			kick(a.adopted)
 			a.checkSoon()
 		case <-a.workKick:

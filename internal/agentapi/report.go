@@ -18,7 +18,7 @@ type KeyReport struct {
 	Has bool   `json:"has"` // the private key is here and loads
 	// Record is the TXT value of its public half; "" while it does not exist, and when the instructions in force have the same one under
 	// this id: a hundred thousand would not fit a report.
-	Record string `json:"record"`
+	Record string `json:"record,omitzero"`
 	// Signing is true when mail is, or may still be, signed with it: it turns false only when no message in flight can
 	// be signed with it any more. Standing by is false.
 	Signing bool `json:"signing"`
@@ -27,10 +27,10 @@ type KeyReport struct {
 	Signed           uint64 `json:"signed"`
 	SignedAgeSeconds int64  `json:"signed_age_seconds"`
 	// Canary is the whole signed message (CRLF line ends) for the nonce that was asked for.
-	CanaryNonce string `json:"canary_nonce"`
-	Canary      []byte `json:"canary"`
-	Destroyed   bool   `json:"destroyed"`
-	Error       string `json:"error"` // a sentence why a wish cannot be met
+	CanaryNonce string `json:"canary_nonce,omitzero"`
+	Canary      []byte `json:"canary,omitzero"`
+	Destroyed   bool   `json:"destroyed,omitzero"`
+	Error       string `json:"error,omitzero"` // a sentence why a wish cannot be met
 }
 
 // ReportResponse tells the agent whether newer instructions wait.

@@ -2,8 +2,6 @@ package keystore
 
 import (
 	"bytes"
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/rand"
 
 	"github.com/postseal/postseal/internal/fault"
@@ -20,15 +18,12 @@ const (
 	maxSealed = 16 << 10
 )
 
-func (k SealingKey) aead() (cipher.AEAD, error) {
-	if len(k.seal) != SealingKeySize {
-		return nil, fault.New(fault.Invalid, "there is no sealing key")
+// check refuses the zero value.
+func (k SealingKey) check() error {
+	if k.aead == nil {
+		return fault.New(fault.Invalid, "there is no sealing key")
 	}
-	block, err := aes.NewCipher(k.seal)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCM(block)
+	return nil
 }
 
 // Sealed makes what Generate writes, of a private key that the caller has: the name of the file for the key id, and its content. der is PKCS#8. It
@@ -43,8 +38,7 @@ func (k SealingKey) Sealed(id string, der []byte) (file string, content []byte, 
 
 // sealFor encrypts plain for the key id.
 func (k SealingKey) sealFor(id string, plain []byte) ([]byte, error) {
-	aead, err := k.aead()
-	if err != nil {
+	if err := k.check(); err != nil {
 		return nil, err
 	}
 	out := make([]byte, 0, len(magic)+markSize+nonceSize+len(plain)+tagSize)
@@ -54,13 +48,12 @@ func (k SealingKey) sealFor(id string, plain []byte) ([]byte, error) {
 		return nil, err
 	}
 	out = append(out, nonce...)
-	return aead.Seal(out, nonce, plain, bound(id)), nil
+	return k.aead.Seal(out, nonce, plain, bound(id)), nil
 }
 
 // openFor decrypts what sealFor made for the same id under the same sealing key.
 func (k SealingKey) openFor(id string, sealed []byte) ([]byte, error) {
-	aead, err := k.aead()
-	if err != nil {
+	if err := k.check(); err != nil {
 		return nil, err
 	}
 	rest, ok := bytes.CutPrefix(sealed, []byte(magic))
@@ -72,7 +65,7 @@ func (k SealingKey) openFor(id string, sealed []byte) ([]byte, error) {
 			WithHint("the agent was started with %s; give it the one that belongs to this state directory", k)
 	}
 	rest = rest[markSize:]
-	plain, err := aead.Open(nil, rest[:nonceSize], rest[nonceSize:], bound(id))
+	plain, err := k.aead.Open(nil, rest[:nonceSize], rest[nonceSize:], bound(id))
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "key %s: the file was changed, damaged, or belongs to another key", id)
 	}

@@ -1,6 +1,8 @@
 package keystore
 
 import (
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
@@ -25,7 +27,10 @@ const maxSealingFile = 160
 const CredentialsDirectory = "CREDENTIALS_DIRECTORY"
 
 // SealingKey seals private keys. Its zero value is refused by Open. It prints as its fingerprint.
-type SealingKey struct{ seal, mark []byte }
+type SealingKey struct {
+	aead cipher.AEAD // under the key that seals
+	mark []byte
+}
 
 // NewSealingKey takes 32 secret octets; it keeps only what it derives from them.
 func NewSealingKey(secret []byte) (SealingKey, error) {
@@ -36,8 +41,16 @@ func NewSealingKey(secret []byte) (SealingKey, error) {
 	if err != nil {
 		return SealingKey{}, err
 	}
+	block, err := aes.NewCipher(seal)
+	if err != nil {
+		return SealingKey{}, err
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		return SealingKey{}, err
+	}
 	mark, err := hkdf.Key(sha256.New, secret, nil, "postseal keystore mark v1", markSize)
-	return SealingKey{seal: seal, mark: mark}, err
+	return SealingKey{aead: aead, mark: mark}, err
 }
 
 // String gives the fingerprint, which tells two sealing keys apart and nothing about either.

@@ -33,17 +33,18 @@ type Store struct {
 
 	clock        clock
 	hits, misses atomic.Uint64
+	buffers      sync.Pool // of *[maxSealed + 1]byte, for sealed files
 }
 
 // Open makes the directory (mode 0700) when it is not there. It does not read any key.
 func Open(dir string, key SealingKey) (*Store, error) {
-	if _, err := key.aead(); err != nil {
+	if err := key.check(); err != nil {
 		return nil, err
 	}
 	if err := ensureDir(dir); err != nil {
 		return nil, err
 	}
-	return &Store{dir: dir, key: key, clock: clock{limit: maxCached}}, nil
+	return &Store{dir: dir, key: key, clock: clock{limit: maxCached}, buffers: sync.Pool{New: func() any { return new([maxSealed + 1]byte) }}}, nil
 }
 
 // Generate makes a key and stores it; when it returns without error the key survives a power cut. An id that is taken is
@@ -208,14 +209,16 @@ func (s *Store) read(id, path string) ([]byte, error) {
 		return nil, fault.Wrap(fault.Unavailable, err, "key %s cannot be read", id)
 	}
 	defer f.Close()
-	sealed, err := io.ReadAll(io.LimitReader(f, maxSealed+1))
-	if err != nil {
+	buffer := s.buffers.Get().(*[maxSealed + 1]byte)
+	defer s.buffers.Put(buffer)
+	n, err := io.ReadFull(f, buffer[:])
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return nil, fault.Wrap(fault.Unavailable, err, "key %s cannot be read", id)
 	}
-	if len(sealed) > maxSealed {
+	if n > maxSealed {
 		return nil, fault.New(fault.Invalid, "key %s: the file is longer than any sealed key", id)
 	}
-	return s.key.openFor(id, sealed)
+	return s.key.openFor(id, buffer[:n])
 }
 
 func (s *Store) path(id string) (string, error) {
