@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 )
 
 // Cause is a stable word for what broke a signature.
@@ -180,15 +181,17 @@ func (c *contextReader) Read(p []byte) (int, error) {
 	return c.r.Read(p)
 }
 
-// quote shortens foreign text for a sentence and takes out what could act on a terminal.
-func quote(b []byte) string {
-	text := strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+// quote shortens foreign text for a sentence.
+func quote(b []byte) string { return "“" + strings.TrimSpace(printable(b)) + "”" }
+
+// printable shortens foreign text and takes out what could act on a terminal or turn a line around.
+func printable(b []byte) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r
 	}, strings.ToValidUTF8(excerpt(b), "?"))
-	return "“" + strings.TrimSpace(text) + "”"
 }
 
 // counted gives a number with its noun.

@@ -141,6 +141,24 @@ func TestExplainBody(t *testing.T) {
 	}
 }
 
+// TestExplainWithLength: with l= the hypotheses are held against the octets that it counts.
+func TestExplainWithLength(t *testing.T) {
+	key := ed25519Key(t)
+	opts := VerifyOptions{Resolver: fixed{recordOf(t, key)}}
+	const body = "Hello\r\n.there\r\nmore\r\n"
+	signed := referenceSign(t, key, explainedHeader+"\r\n"+body, "v=1; a=ed25519-sha256; c=relaxed/simple; d=sign.example; s=s; l=15; h=from:subject; bh=; b=")
+	for changed, want := range map[string]Cause{
+		"Hello\r\n..there\r\nmore\r\nfooter\r\n": CauseDots,
+		"Hallo\r\n.there\r\nmore\r\nfooter\r\n":  CauseUnknown,
+		"banner\r\n" + body:                      CauseUnknown,
+	} {
+		r, e := explained(t, strings.TrimSuffix(signed, body)+changed, opts)
+		if r.Reason != ReasonBodyHashMismatch || e.Cause != want || e.Proven != (want != CauseUnknown) {
+			t.Errorf("%q: %q, %+v; want %s", changed, string(r.Reason), e, want)
+		}
+	}
+}
+
 // TestExplainSigners: signers that do not hash what the RFC says.
 func TestExplainSigners(t *testing.T) {
 	key := ed25519Key(t)

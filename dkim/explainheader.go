@@ -39,6 +39,9 @@ func (x *explainer) headerCause(k *keyFindings, differences []HeaderDifference) 
 	case len(k.digests) == 0 && len(k.ed) == 0 && k.other:
 		return Explanation{Cause: CauseOtherHash, Proven: true, Text: "The published key made this signature, but over another hash than a= says."}
 	}
+	if k.signs(x.digest(x.selection(-1, false), x.sig.header, nil)) {
+		return Explanation{Cause: CauseUnknown, Text: "With the key that is published now the signature verifies: the record was changed since."}
+	}
 	if e, ok := x.proveHeader(k); ok {
 		e.Proven = true
 		return e

@@ -118,6 +118,12 @@ func TestExplainKey(t *testing.T) {
 			t.Errorf("%+v, %v", e, err)
 		}
 	}
+
+	// A record that was put right in between.
+	e, err := Explain(t.Context(), opener(good), VerifyOptions{Resolver: fixed{recordOf(t, key)}}, results[0])
+	if err != nil || e.Cause != CauseUnknown || e.Proven || !strings.Contains(e.Text, "published now the signature verifies") {
+		t.Errorf("%+v, %v", e, err)
+	}
 }
 
 // damaged changes one character in the middle of b=.

@@ -5,7 +5,7 @@ import "fmt"
 // HeaderDifference is a header field name that does not occur as often as the signature's h= leads to expect: a field of that
 // name was added after signing, or taken away.
 type HeaderDifference struct {
-	Name    string // as h= writes it
+	Name    string // as h= writes it, shortened and without control characters
 	Signed  int    // how often h= names it
 	Present int    // how many fields of that name the message has, this signature not counted
 
@@ -52,7 +52,7 @@ func (b *fieldBlock) headerDifferences(s *signature) []HeaderDifference {
 		}
 		if !known {
 			c := counted{raw: name, single: isSingleton(name)}
-			c.Name, c.Signed, c.Present = excerpt(name), 1, b.count(name)
+			c.Name, c.Signed, c.Present = printable(name), 1, b.count(name)
 			if equalFold(name, signatureFieldName) {
 				c.Present-- // h= cannot mean the signature itself
 			}
