@@ -30,6 +30,6 @@
 //	keyfile.go     private keys made, written and read
 //	explain*.go    what broke a failed signature: API and words (explain), keys asked what they signed (explainkey), hypotheses
 //	               about the header (explainheader) and about the body: its ends (explainends), lines in between (explaininsert),
-//	               edits undone (explaintrials, explainencoding), all run together (explainbody), evidence without proof (explainfacts)
+//	               white space (explainspaces), edits undone (explaintrials, explainencoding), all run together (explainbody), evidence without proof (explainfacts)
 //	message.go     whole messages from an io.Reader, split into fields and body
 package dkim

@@ -26,15 +26,16 @@ const (
 	CauseFromQuoted    Cause = "from_quoted"         // body: "From " at line starts became ">From ", or the reverse
 	CauseLinesBroken   Cause = "lines_broken"        // body: long lines were broken
 
-	CauseNotThisKey     Cause = "not_this_key"    // b= was not made with the published key, or was changed
-	CauseOtherHash      Cause = "other_hash"      // the key signed a digest of another kind than a= says
-	CauseFieldAdded     Cause = "field_added"     // header: a field was added that h= selects
-	CauseFieldRemoved   Cause = "field_removed"   // header: a signed field is gone; never proven
-	CauseFieldRewritten Cause = "field_rewritten" // header: a field was replaced, the old one is kept under another name
-	CauseSubjectTag     Cause = "subject_tag"     // header: the subject got a tag in front
-	CauseFieldOrder     Cause = "field_order"     // header: fields of one name changed places, or the signer chose them from the top down
-	CauseFolding        Cause = "folding_changed" // header: fields were folded differently
-	CauseHeaderChanged  Cause = "header_changed"  // header: this key signed other octets; which is not known
+	CauseNotThisKey     Cause = "not_this_key"      // b= was not made with the published key, or was changed
+	CauseOtherHash      Cause = "other_hash"        // the key signed a digest of another kind than a= says
+	CauseFieldAdded     Cause = "field_added"       // header: a field was added that h= selects
+	CauseFieldRemoved   Cause = "field_removed"     // header: a signed field is gone; never proven
+	CauseFieldRewritten Cause = "field_rewritten"   // header: a field was replaced, the old one is kept under another name
+	CauseSubjectTag     Cause = "subject_tag"       // header: the subject got a tag in front
+	CauseFieldOrder     Cause = "field_order"       // header: fields of one name changed places, or the signer chose them from the top down
+	CauseFolding        Cause = "folding_changed"   // header: fields were folded differently
+	CauseNameCase       Cause = "name_case_changed" // header: a field name changed its letter case, under simple
+	CauseHeaderChanged  Cause = "header_changed"    // header: this key signed other octets; which is not known
 
 	CauseOtherCanonicalization Cause = "other_canonicalization" // the signer used the other canonicalisation than c= says
 	CauseUnknown               Cause = "unknown"
@@ -106,6 +107,9 @@ type explainer struct {
 
 	sig    *signature // found by the first pass
 	trials int        // header hypotheses tried
+
+	spell   []byte // for a hypothesis: the name of field spelled, in another letter case
+	spelled int
 }
 
 // pass reads the message. The header goes to the Verifier the first time; the body to the function, nil = stop after the

@@ -55,6 +55,11 @@ func (x *explainer) explainBody(ctx context.Context) (Explanation, error) {
 	if e, ok := second.finish(); ok {
 		return e, nil
 	}
+	if b.watch != nil {
+		if e, ok := ends.explainSpaces(); ok {
+			return e, nil
+		}
+	}
 	return b.facts.guess(&x.v.block), nil
 }
 

@@ -29,6 +29,7 @@ type endWatch struct {
 	top      int         // lines above the signed body, where it ended at atLines
 	suffixes []hash.Hash // of the rests that begin after the first lines
 	tail     [][]byte    // the last lines with their line ends, as far as they are short
+	small    []byte      // the canonical body, its first maxSmallBody octets
 }
 
 // lineQuote gathers the beginning of the first line that is not blank.
@@ -95,6 +96,7 @@ func (w *endWatch) Write(p []byte) (int, error) {
 func (w *endWatch) put(p []byte) {
 	w.Hash.Write(p)
 	w.octets += int64(len(p))
+	w.small = append(w.small, p[:min(len(p), maxSmallBody-len(w.small))]...)
 	for _, h := range w.suffixes {
 		h.Write(p)
 	}

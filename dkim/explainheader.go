@@ -76,9 +76,6 @@ func (x *explainer) proveHeader(k *keyFindings) (Explanation, bool) {
 		return Explanation{Cause: CauseOtherCanonicalization,
 			Text: fmt.Sprintf("The signer used %s header canonicalisation, but c= says %s.", other, s.header)}, true
 	}
-	if try(x.selection(-1, true), s.header, nil) {
-		return Explanation{Cause: CauseFieldOrder, Text: "Fields of one name stand in another order than when they were signed, or the signer chose them from the top; h= counts from the bottom."}, true
-	}
 	for _, subject := range usual {
 		if !equalFold(b.name(subject), []byte("subject")) {
 			continue
@@ -92,15 +89,34 @@ func (x *explainer) proveHeader(k *keyFindings) (Explanation, bool) {
 	if e, ok := x.proveRewritten(usual, try); ok {
 		return e, true
 	}
-	for _, i := range usual {
-		if try(x.selection(i, false), s.header, nil) {
-			return Explanation{Cause: CauseFieldAdded, Text: "A field was added after signing: " + quote(bytes.TrimSpace(b.raw(i))) + "."}, true
-		}
+	if e, ok := x.proveAdded(usual, true, try); ok {
+		return e, true
+	}
+	if try(x.selection(-1, true), s.header, nil) {
+		return Explanation{Cause: CauseFieldOrder, Text: "Fields of one name stand in another order than when they were signed, or the signer chose them from the top; h= counts from the bottom."}, true
+	}
+	if e, ok := x.proveAdded(usual, false, try); ok {
+		return e, true
+	}
+	if e, ok := x.proveSpelling(usual, try); ok {
+		return e, true
 	}
 	if e, ok := x.proveFolding(usual, try); ok {
 		return e, true
 	}
 	return x.proveTagAndField(usual, try)
+}
+
+// proveAdded leaves out one field. Where a name may occur only once a second one was added; of other names the order may have
+// changed as well, which is tried in between.
+func (x *explainer) proveAdded(usual []int, single bool, try headerTry) (Explanation, bool) {
+	b := &x.v.block
+	for _, i := range usual {
+		if isSingleton(b.name(i)) == single && try(x.selection(i, false), x.sig.header, nil) {
+			return Explanation{Cause: CauseFieldAdded, Text: "A field was added after signing: " + quote(bytes.TrimSpace(b.raw(i))) + "."}, true
+		}
+	}
+	return Explanation{}, false
 }
 
 // proveTagAndField undoes what lists do together: a tag in front of the subject and a field, Reply-To often. It comes last, because
@@ -186,6 +202,38 @@ func (x *explainer) proveFolding(usual []int, try headerTry) (Explanation, bool)
 	return Explanation{}, false
 }
 
+// proveSpelling tries other letter case in field names, which simple canonicalisation keeps.
+func (x *explainer) proveSpelling(usual []int, try headerTry) (Explanation, bool) {
+	if x.sig.header == Relaxed {
+		return Explanation{}, false
+	}
+	defer func() { x.spell = nil }()
+	for _, i := range usual {
+		name := x.v.block.name(i)
+		for _, spelling := range spellings(name) {
+			if string(spelling) == string(name) {
+				continue
+			}
+			if x.spell, x.spelled = spelling, i; try(usual, Simple, nil) {
+				return Explanation{Cause: CauseNameCase, Text: fmt.Sprintf("The field name %s was written %s when it was signed.", name, spelling)}, true
+			}
+		}
+	}
+	return Explanation{}, false
+}
+
+// spellings are the ways to write a field name: message-id, MESSAGE-ID, Message-Id, Message-ID, Mime-Version, MIME-Version.
+func spellings(name []byte) [][]byte {
+	low, title := bytes.ToLower(name), bytes.ToLower(name)
+	for i := range title {
+		if i == 0 || title[i-1] == '-' {
+			title[i] = bytes.ToUpper(title[i : i+1])[0]
+		}
+	}
+	initials := bytes.ReplaceAll(bytes.ReplaceAll(title, []byte("Mime"), []byte("MIME")), []byte("-Id"), []byte("-ID"))
+	return [][]byte{low, title, initials, bytes.ToUpper(name)}
+}
+
 // only edits one field.
 func only(field int, edit func(value []byte) []byte) fieldEdit {
 	return func(i int, value []byte) []byte {
@@ -235,6 +283,9 @@ func (x *explainer) digest(selection []int, c Canonicalization, edit fieldEdit) 
 	h := headerHash{canon: c, buf: x.v.scratch[:0]}
 	h.start(x.v.header)
 	edited := func(i int, raw []byte) []byte {
+		if x.spell != nil && i == x.spelled {
+			return append(bytes.Clone(x.spell), raw[len(x.spell):]...)
+		}
 		if edit == nil {
 			return raw
 		}

@@ -41,6 +41,8 @@ func TestExplainHeader(t *testing.T) {
 		{"folded with a space for the tab", "simple", "", replace("\r\n\t", "\r\n "), CauseFolding, "", ""},
 		{"space behind the colon", "simple", "", replace("Reply-To:", "Reply-To: "), CauseFolding, "", "Reply-To was folded"},
 		{"no space behind the colon", "simple", "", replace("To: a", "To:a"), CauseFolding, "", "To was folded"},
+		{"name in capitals", "simple", "", replace("Subject:", "SUBJECT:"), CauseNameCase, "", "SUBJECT was written Subject"},
+		{"name respelt", "simple", "", replace("Reply-To:", "Reply-to:"), CauseNameCase, "", "Reply-to was written Reply-To"},
 		{"another word", "", "", replace("hello", "goodbye"), CauseHeaderChanged, CauseUnknown, ""},
 		{"removed", "", "", replace("Subject: Re: hello there\r\n", ""), CauseHeaderChanged, CauseFieldRemoved, "subject: h= names it 2×, present 0×: removed"},
 		{"added and changed", "", "", func(h string) string { return strings.Replace(h, "hello", "bye", 1) + "Subject: x\r\n" }, CauseHeaderChanged, CauseFieldAdded, "subject: h= names it 2×, present 2×: added"},

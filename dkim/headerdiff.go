@@ -36,7 +36,6 @@ func (b *fieldBlock) headerDifferences(s *signature) []HeaderDifference {
 		single bool
 	}
 	var names []counted
-	oversigns := false // shown by a field that is present and named once more
 	for rest := s.names; len(rest) > 0; {
 		var name []byte
 		name, rest = nextItem(rest)
@@ -59,14 +58,23 @@ func (b *fieldBlock) headerDifferences(s *signature) []HeaderDifference {
 			names = append(names, c)
 		}
 	}
+	// A name that is absent may be oversigned or gone. It counts as oversigned where most fields that are there are.
+	plain, twice := 0, 0
 	for _, c := range names {
-		oversigns = oversigns || c.single && c.Signed >= 2
+		switch {
+		case !c.single || c.Present == 0:
+		case c.Signed >= 2:
+			twice++
+		default:
+			plain++
+		}
 	}
+	oversigns := twice > 0 && twice >= plain
 	var out []HeaderDifference
 	for _, c := range names {
 		switch {
 		case c.single && (c.Present > c.Signed || c.Signed >= 2 && c.Present >= c.Signed):
-		case c.Signed > c.Present+1, c.Signed > c.Present && !oversigns:
+		case c.Signed > c.Present+1, c.Signed > c.Present && !oversigns && (c.Present == 0 || !c.single):
 			c.Removed = true
 		default:
 			continue

@@ -18,6 +18,7 @@ func TestHeaderDifferences(t *testing.T) {
 		{"from:Subject", "From: a\r\nSubject: x\r\nsubject: y\r\n", "[Subject: h= names it 1×, present 2×: added]"},
 		{"from:to:date", "From: a\r\nDate: x\r\n", "[to: h= names it 1×, present 0×: removed]"},
 		{"from:from:to:to", "From: a\r\n", "[to: h= names it 2×, present 0×: removed]"},
+		{"from:from:to:date:subject", "From: a\r\nTo: b\r\nDate: x\r\n", "[subject: h= names it 1×, present 0×: removed]"}, // From alone is oversigned
 		{"from:received:received", "From: a\r\nReceived: x\r\n", "[received: h= names it 2×, present 1×: removed]"},
 		{"from:received", "From: a\r\nReceived: x\r\nReceived: y\r\nX-A: b\r\nX-A: c\r\n", "[]"}, // trace fields come on top
 		{"from:dkim-signature", "From: a\r\n", "[dkim-signature: h= names it 1×, present 0×: removed]"},

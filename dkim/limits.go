@@ -78,6 +78,9 @@ const (
 	maxBannerLines = 12
 	maxBannerBody  = 4 << 20
 
+	// maxSmallBody bounds the body in which Explain tries every place for one change of white space: some 130 MB are hashed then.
+	maxSmallBody = 8 << 10
+
 	// maxBlankEnd bounds the blank lines at the end that Explain lets a wrong signer have hashed.
 	maxBlankEnd = 16
 
