@@ -25,8 +25,10 @@ func (f *dnsFlags) add(cmd *cobra.Command) {
 	cmd.MarkFlagsMutuallyExclusive("records", "resolver")
 }
 
-// open gives the resolver that the flags name, nil for the system's.
+// open gives the resolver that the flags name, or the system's. A cache is in front of it: the messages of one call often share keys,
+// and it says which answers were validated. Its questions end with the process.
 func (f *dnsFlags) open() (dkim.Resolver, error) {
+	var servers []string
 	switch {
 	case f.records != "":
 		return f.openRecords()
@@ -34,9 +36,13 @@ func (f *dnsFlags) open() (dkim.Resolver, error) {
 		if err := checkResolverAddr(f.resolver); err != nil {
 			return nil, err
 		}
-		return resolver.NewRecursive(f.resolver, 0), nil
+		servers = []string{f.resolver}
 	}
-	return nil, nil
+	r, err := resolver.New(resolver.Config{Recursive: servers})
+	if err != nil {
+		return nil, err
+	}
+	return resolver.NewCache(r, resolver.CacheConfig{}), nil
 }
 
 // openRecords reads the file of --records.
