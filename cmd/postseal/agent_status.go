@@ -92,6 +92,13 @@ func printAgentStatus(out io.Writer, s agent.Status) error {
 			row(reason, fmt.Sprint(s.Unsigned[reason]))
 		}
 	}
+	if len(s.Times) > 0 {
+		row()
+		row("STEP OF SIGNING", "MESSAGES", "EACH")
+		for _, t := range s.Times {
+			row(t.Step, fmt.Sprint(t.Messages), fmt.Sprintf("%d µs", t.MicrosecondsEach))
+		}
+	}
 	if len(s.Conditions) > 0 {
 		row()
 		for _, c := range s.Conditions {

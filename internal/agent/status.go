@@ -27,6 +27,7 @@ type Status struct {
 	Unsigned   map[string]uint64 `json:"unsigned"`
 	EightBit   uint64            `json:"eight_bit"` // signed messages that a conversion to 7 bits would break
 	InFlight   int64             `json:"in_flight"`
+	Times      []StatusTime      `json:"times"` // of signed messages, since the start
 	Conditions []StatusCondition `json:"conditions"`
 }
 
@@ -77,6 +78,13 @@ type StatusKey struct {
 	Problem          string `json:"problem"`
 }
 
+// StatusTime is what one step of signing took.
+type StatusTime struct {
+	Step             string `json:"step"` // lookup, hash, sign
+	Messages         uint64 `json:"messages"`
+	MicrosecondsEach int64  `json:"microseconds_each"` // on average
+}
+
 // StatusCondition is something that a person should know.
 type StatusCondition struct {
 	Word    string `json:"word"`
@@ -87,6 +95,11 @@ type StatusCondition struct {
 func (a *Agent) Status() Status {
 	s := Status{Unsigned: a.counters.reasonTotals(), EightBit: a.counters.warned.Load(), InFlight: a.slots.Load()}
 	s.Server.Software = software()
+	if n := a.counters.times.messages.Load(); n > 0 {
+		for _, step := range a.counters.times.steps() {
+			s.Times = append(s.Times, StatusTime{step.name, n, (step.spent / time.Duration(n)).Microseconds()})
+		}
+	}
 	if a.identities != nil {
 		id := a.identities.current()
 		s.Server.ID, s.Server.Name, s.Server.RenewAfter, s.ControlPlane.URL = id.ServerID, id.ServerName, renewalTime(id.credential), id.URL

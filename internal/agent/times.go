@@ -24,3 +24,14 @@ func (t *timeTotals) add(m messageTimes) {
 	t.hash.Add(int64(m.hash))
 	t.sign.Add(int64(m.sign))
 }
+
+// stepTime is what one step took in all.
+type stepTime struct {
+	name  string
+	spent time.Duration
+}
+
+// steps are the totals in the order of a message.
+func (t *timeTotals) steps() []stepTime {
+	return []stepTime{{"lookup", time.Duration(t.lookup.Load())}, {"hash", time.Duration(t.hash.Load())}, {"sign", time.Duration(t.sign.Load())}}
+}
