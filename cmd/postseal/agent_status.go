@@ -115,6 +115,13 @@ func printAgentStatus(out io.Writer, s agent.Status) error {
 			row(method, strings.ReplaceAll(result, "/", ", "), fmt.Sprint(s.Verified[what]))
 		}
 	}
+	if len(s.Times) > 0 {
+		row()
+		row("STEP", "MESSAGES", "EACH")
+		for _, t := range s.Times {
+			row(t.Step, fmt.Sprint(t.Messages), fmt.Sprintf("%d µs", t.MicrosecondsEach))
+		}
+	}
 	if len(s.Conditions) > 0 {
 		row()
 		for _, c := range s.Conditions {

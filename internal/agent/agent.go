@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -63,6 +64,8 @@ type Agent struct {
 	leaving sync.WaitGroup // sockets that Reload closed
 	running bool
 	ready   chan struct{}
+
+	metricsAddr net.Addr // nil without metrics; set before ready
 }
 
 // New opens the state directory and reads what an earlier process left there. Nothing is listened to and nobody is asked before Run.
@@ -180,6 +183,16 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 
+	metrics, err := a.openMetrics(ctx)
+	if err != nil {
+		a.closeSockets(0)
+		if status != nil {
+			_ = status.Close()
+		}
+		return err
+	}
+	metricsServer := a.metricsServer()
+
 	loops, stop := context.WithCancel(context.Background())
 	defer stop()
 	var running sync.WaitGroup
@@ -188,6 +201,10 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	if status != nil {
 		running.Go(func() { a.serveStatus(status) })
+	}
+	if metrics != nil {
+		a.metricsAddr = metrics.Addr()
+		running.Go(func() { a.serveMetrics(metricsServer, metrics) })
 	}
 	close(a.ready)
 	<-ctx.Done()
@@ -198,6 +215,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	if status != nil {
 		_ = status.Close()
 	}
+	_ = metricsServer.Close()
 	running.Wait()
 	err = a.saveCounters()
 	last, cancel := context.WithTimeout(context.Background(), lastReport)
@@ -232,8 +250,8 @@ func (a *Agent) Reload(ctx context.Context, cfg Config) error {
 		return err
 	}
 	old := a.settings.Load()
-	if set.StateDirectory != old.StateDirectory || set.SealingKey != old.SealingKey || set.statusPath() != old.statusPath() || !slices.Equal(set.Resolver, old.Resolver) {
-		return fault.New(fault.Invalid, "state_directory, status_socket, sealing_key and resolver cannot change while the agent runs").WithHint("restart it")
+	if set.StateDirectory != old.StateDirectory || set.SealingKey != old.SealingKey || set.statusPath() != old.statusPath() || set.Metrics.Address != old.Metrics.Address || !slices.Equal(set.Resolver, old.Resolver) {
+		return fault.New(fault.Invalid, "state_directory, status_socket, sealing_key, metrics.address and resolver cannot change while the agent runs").WithHint("restart it")
 	}
 	if err := a.canVerify(set); err != nil {
 		return err

@@ -175,3 +175,45 @@ func BenchmarkTable(b *testing.B) {
 		f.table(false)
 	}
 }
+
+// maxPerConnection is what a connection may hold while its message of 1 MiB is on its way: the buffer for its octets and what little is
+// kept of the message.
+const maxPerConnection = 128 << 10
+
+// Memory follows the connections and not the mail: with so many large messages half way through, no body is kept.
+func TestMemoryOfManyConnections(t *testing.T) {
+	r := unixRig(t)
+	const connections = 64
+	text := prepare(simpleMail("Ann <ann@example.org>", bodyOf(1<<20)))
+	var conns []*rawMTA
+	for range connections {
+		conns = append(conns, dialRaw(t, r.agent, 0))
+	}
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapInuse)
+	}
+	before := heap()
+	for _, m := range conns {
+		if _, err := m.conn.Write(text[:len(text)-100]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	await(t, "all messages are under way", func() bool { return r.agent.slots.Load() == connections })
+	if per := (heap() - before) / connections; per > maxPerConnection {
+		t.Errorf("%d octets per connection", per)
+	}
+	for _, m := range conns {
+		if m.exchange(text[len(text)-100:], 'a') != 1 {
+			t.Error("not signed")
+		}
+	}
+	// Idle connections hold the small buffer only.
+	await(t, "the messages are done", func() bool { return r.agent.slots.Load() == 0 })
+	runtime.GC() // pools let go after two
+	if per := (heap() - before) / connections; per > 32<<10 {
+		t.Errorf("%d octets per idle connection", per)
+	}
+}

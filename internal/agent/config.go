@@ -44,6 +44,7 @@ type Config struct {
 	CheckRecord    string     `yaml:"check_record"` // before_first_use (default) or off
 	LongLines      string     `yaml:"long_lines"`   // skip (default) or sign
 	MaxMessages    int        `yaml:"max_messages"` // messages held at once; further ones are not signed
+	Metrics        Metrics    `yaml:"metrics"`
 	Log            Log        `yaml:"log"`
 }
 
@@ -68,6 +69,12 @@ type Outbound struct {
 	Listeners []string         `yaml:"listeners"` // values of the macro {daemon_name}
 	Networks  []string         `yaml:"networks"`  // client addresses; never loopback
 	Macros    map[string]Words `yaml:"macros"`    // other macros, at MAIL, and the values that make a message ours
+}
+
+// Metrics says where numbers for Prometheus are served, at /metrics.
+type Metrics struct {
+	Address string   `yaml:"address"` // host:port with a literal address; empty = nowhere
+	Peers   []string `yaml:"peers"`   // who may read them; needed beyond loopback
 }
 
 // Log says how the agent logs to standard error.
@@ -130,6 +137,7 @@ func ParseConfig(content []byte) (Config, error) {
 type settings struct {
 	Config
 	listeners   []listenSpec
+	metrics     *listenSpec // nil = off
 	daemons     map[string]bool
 	networks    []netip.Prefix
 	allowed     map[string]bool // nil = all
@@ -175,6 +183,9 @@ func compile(cfg Config) (*settings, error) {
 	}
 	var err error
 	if s.listeners, err = compileListeners(cfg.Listeners); err != nil {
+		return nil, err
+	}
+	if s.metrics, err = compileMetrics(cfg.Metrics); err != nil {
 		return nil, err
 	}
 	if err := s.compileOutbound(); err != nil {

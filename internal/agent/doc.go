@@ -14,12 +14,14 @@
 // (what happened). The same question without a message: rulesexplain.go.
 //
 // Mail of others: session.go → incoming.go (one message: what claims to be ours, forwards to dkim) → verdict.go (DKIM, SPF and DMARC, what is
-// done, Authentication-Results) → verdicts.go (what happened). verifyconfig.go has its settings.
+// done, Authentication-Results) → lookuptime.go, verdicts.go (what happened). verifyconfig.go has its settings.
 //
 // The fleet: token.go, join.go, identity.go, renew.go (who we are) → transport.go (JSON over HTTPS) → poll.go (what is wanted) → work.go →
-// apply.go (wishes to keys, kept in fleetstate.go) → build.go, rulessigning.go (keys to table) → steps.go (make, prove, destroy) → checkrecord.go (our
+// apply.go (wishes to keys, kept in fleetstate.go and, across restarts, by factsfile.go and jsonin.go) → build.go, rulessigning.go (keys to
+// table) → steps.go (make, prove, destroy) → checkrecord.go (our
 // own record) → canary.go (proof) → report.go (what is).
 //
 // The process: config.go, pace.go (settings), state.go (what survives), agent.go (start, reload, stop), sockets.go (listeners come and
-// go), status.go (what people see).
+// go), status.go (what people see), metrics.go, times.go (what
+// scrapers see).
 package agent

@@ -33,6 +33,7 @@ type incoming struct {
 
 	id       string // our authserv-id
 	verifier *dkim.Verifier
+	dns      *timedResolver
 	raw      []byte   // scratch for one field
 	from     []string // at most two From fields
 	begins   []string // b= of the signatures, the first octets
@@ -43,12 +44,12 @@ type incoming struct {
 	looked   bool     // the header is over
 
 	queueID string
-	hashing time.Duration
-	asking  time.Duration
+	hashing time.Duration // the body
+	judging time.Duration // all that follows the end of the message
 }
 
-func newIncoming(a *Agent, log *slog.Logger, set *settings, who sender, s *milter.Session, v *dkim.Verifier) *incoming {
-	m := &incoming{agent: a, log: log, set: set, sender: who, spaced: s.SpaceKept(), verifier: v, light: a.slots.Add(1) > int64(set.MaxMessages)}
+func newIncoming(a *Agent, log *slog.Logger, set *settings, who sender, s *milter.Session, v *dkim.Verifier, dns *timedResolver) *incoming {
+	m := &incoming{agent: a, log: log, set: set, sender: who, spaced: s.SpaceKept(), verifier: v, dns: dns, light: a.slots.Add(1) > int64(set.MaxMessages)}
 	if m.id = set.verify.id; m.id == "" {
 		m.id = set.verify.hostname
 		if name, err := resolver.ToASCII(s.Macro(macroHost)); err == nil && name != "." {

@@ -107,6 +107,33 @@ func (l Listener) compile() (listenSpec, error) {
 	return spec, nil
 }
 
+// compileMetrics checks where numbers are served. Loopback alone needs no list of peers: the names of keys and domains are for those who run
+// the server.
+func compileMetrics(m Metrics) (*listenSpec, error) {
+	if m.Address == "" {
+		if len(m.Peers) > 0 {
+			return nil, fault.New(fault.Invalid, "metrics: peers without an address").WithHint(`address: "127.0.0.1:9810"`)
+		}
+		return nil, nil
+	}
+	at, err := netip.ParseAddrPort(m.Address)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "metrics.address: %q is not host:port with a literal address", m.Address).WithHint(`address: "127.0.0.1:9810"`)
+	}
+	spec := &listenSpec{network: "tcp", address: netip.AddrPortFrom(at.Addr().Unmap(), at.Port()).String()}
+	for _, text := range m.Peers {
+		p, err := parsePrefix(text)
+		if err != nil {
+			return nil, fault.New(fault.Invalid, "metrics.peers: %q is not an address or a network", text)
+		}
+		spec.peers = append(spec.peers, p)
+	}
+	if !at.Addr().Unmap().IsLoopback() && len(spec.peers) == 0 {
+		return nil, fault.New(fault.Invalid, "metrics.address: %s is not on loopback", m.Address).WithHint("list under metrics.peers who may read it")
+	}
+	return spec, nil
+}
+
 // parseListenAddress understands the notations of Postfix (inet:host:port, unix:/path), of sendmail (inet:port@host, local:/path),
 // and host:port. Without a host it is loopback; names other than localhost are refused, because they can change.
 func parseListenAddress(text string) (network, address string, err error) {

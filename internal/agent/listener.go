@@ -64,11 +64,15 @@ func (a *Agent) listen(ctx context.Context, spec listenSpec) (*socket, error) {
 
 // permitted says whether a peer may connect.
 func (s *socket) permitted(addr net.Addr) bool {
-	peers := s.spec.Load().peers
+	return permits(s.spec.Load().peers, addr.String())
+}
+
+// permits says whether a list of peers lets an address connect; without a list everybody may.
+func permits(peers []netip.Prefix, address string) bool {
 	if len(peers) == 0 {
 		return true
 	}
-	ap, err := netip.ParseAddrPort(addr.String())
+	ap, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return false
 	}

@@ -82,6 +82,7 @@ type session struct {
 	now    transaction // the message under way; nil between messages, and for mail that is nothing to us
 
 	verifier *dkim.Verifier // of one message after the other; nil before the first
+	dns      *timedResolver // the verifier's
 }
 
 var _ milter.Handler = (*session)(nil)
@@ -139,10 +140,12 @@ func (s *session) Mail(m *milter.Session, from string) milter.Reply {
 				return milter.Accept
 			}
 			if s.verifier == nil {
-				s.verifier = dkim.NewVerifier(dkim.VerifyOptions{Resolver: s.agent.mail, Now: s.agent.now})
+				s.dns = &timedResolver{MailResolver: s.agent.mail, now: s.agent.now}
+				s.verifier = dkim.NewVerifier(dkim.VerifyOptions{Resolver: s.dns, Now: s.agent.now})
 			}
 			s.verifier.Reset()
-			s.now = newIncoming(s.agent, s.log, set, sender{s.client, s.helo, from}, m, s.verifier)
+			s.dns.spent = 0
+			s.now = newIncoming(s.agent, s.log, set, sender{s.client, s.helo, from}, m, s.verifier, s.dns)
 			return milter.Continue
 		}
 		s.now = newOutgoing(s.agent, s.log, s.socket, set, e, m)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/goccy/go-yaml"
 )
@@ -229,7 +230,7 @@ func TestSPFSuite(t *testing.T) {
 				}
 			}
 			cases++
-			m := &incoming{agent: &Agent{mail: zone}, sender: sender{client: netip.MustParseAddr(c.Host), helo: c.Helo, from: c.Mailfrom}}
+			m := &incoming{dns: &timedResolver{MailResolver: zone, now: time.Now}, sender: sender{client: netip.MustParseAddr(c.Host), helo: c.Helo, from: c.Mailfrom}}
 			var v verdict
 			m.checkSPF(t.Context(), &v)
 			good := slices.Contains(want, v.spf)

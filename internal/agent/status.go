@@ -29,6 +29,7 @@ type Status struct {
 	Notes      map[string]uint64 `json:"notes"`     // signed messages about which there is something to know
 	Verified   map[string]uint64 `json:"verified"`  // mail of others, by "method/result/reason"; what was done, by "action/…"
 	InFlight   int64             `json:"in_flight"`
+	Times      []StatusTime      `json:"times"` // of messages, since the start
 	Conditions []StatusCondition `json:"conditions"`
 }
 
@@ -83,6 +84,13 @@ type StatusKey struct {
 	Problem          string `json:"problem"`
 }
 
+// StatusTime is what one step of signing or verifying took.
+type StatusTime struct {
+	Step             string `json:"step"` // lookup, hash, sign
+	Messages         uint64 `json:"messages"`
+	MicrosecondsEach int64  `json:"microseconds_each"` // on average
+}
+
 // StatusCondition is something that a person should know.
 type StatusCondition struct {
 	Word    string `json:"word"`
@@ -93,6 +101,7 @@ type StatusCondition struct {
 func (a *Agent) Status() Status {
 	s := Status{Unsigned: a.counters.reasonTotals(), Notes: a.counters.noteTotals(), Verified: a.counters.verdicts.totals(), EightBit: a.counters.warned.Load(), InFlight: a.slots.Load()}
 	s.Server.Software = software()
+	s.Times = append(a.counters.times.status("sign", "sign"), a.counters.verdicts.times.status("verify", "check")...)
 	if a.identities != nil {
 		id := a.identities.current()
 		s.Server.ID, s.Server.Name, s.Server.RenewAfter, s.ControlPlane.URL = id.ServerID, id.ServerName, renewalTime(id.credential), id.URL

@@ -69,7 +69,7 @@ type verdict struct {
 // judge asks DNS for what the message claims.
 func (m *incoming) judge(ctx context.Context) (v verdict) {
 	start := m.agent.now()
-	defer func() { m.asking = m.agent.now().Sub(start) }()
+	defer func() { m.judging = m.agent.now().Sub(start) }()
 	v.dkim = m.verifier.Finish(ctx)
 	v.begins = authres.SignaturePrefixes(m.begins)
 	if m.set.verify.spf {
@@ -100,7 +100,7 @@ func (m *incoming) checkSPF(ctx context.Context, v *verdict) {
 		from = "postmaster@" + name
 	}
 	result, err := spf.CheckHostWithSender(net.IP(m.sender.client.AsSlice()), m.sender.helo, from,
-		spf.WithContext(ctx), spf.WithResolver(m.agent.mail), spf.OverrideLookupLimit(spfLookups), spf.OverrideVoidLookupLimit(spfVoidLookups))
+		spf.WithContext(ctx), spf.WithResolver(m.dns), spf.OverrideLookupLimit(spfLookups), spf.OverrideVoidLookupLimit(spfVoidLookups))
 	v.spf, v.spfCause = string(result), err
 }
 
@@ -132,7 +132,7 @@ func (m *incoming) checkDMARC(ctx context.Context, v *verdict) {
 	if v.spf == string(spf.Pass) {
 		in.SPF = v.identity
 	}
-	e := dmarc.Evaluator{Resolver: m.agent.mail, Exists: m.agent.mail.Exists}
+	e := dmarc.Evaluator{Resolver: m.dns, Exists: m.dns.Exists}
 	out, err := e.Evaluate(ctx, in)
 	v.dmarc = &out
 	switch {
@@ -312,8 +312,7 @@ func (m *incoming) count(v *verdict) {
 		c.add("dmarc", string(v.dmarc.Result), string(v.dmarc.Requested))
 	}
 	c.add("action", v.action.String())
-	c.hashing.Add(int64(m.hashing))
-	c.asking.Add(int64(m.asking))
+	c.times.add(messageTimes{lookup: m.dns.spent, hash: m.hashing, sign: m.judging - m.dns.spent})
 	m.agent.counters.dirty.Store(true)
 }
 

@@ -4,14 +4,12 @@ import (
 	"maps"
 	"strings"
 	"sync"
-	"sync/atomic"
 )
 
 // verdictCounters are totals of what was verified. Keys are words of ours, joined by slashes: method, result, and reason or policy. It
 // is safe for concurrent use.
 type verdictCounters struct {
-	hashing atomic.Int64 // nanoseconds, in bodies
-	asking  atomic.Int64 // nanoseconds, from the end of a message to its verdict: keys, SPF and DMARC, and the signatures themselves
+	times timeTotals // sign is the check of the signatures
 
 	mu sync.Mutex
 	n  map[string]uint64
