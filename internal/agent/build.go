@@ -52,10 +52,10 @@ func (f *fleetState) table(checkRecord bool) *Table {
 				*b = k
 			}
 		}
-		entry := &assigned{noKey: as.NoKey, bulk: as.Bulk}
+		entry := &assigned{noKey: as.noKey(), bulk: as.Bulk}
 		for _, k := range best {
 			if k != nil {
-				entry.signing = append(entry.signing, &activeKey{id: k.id, domain: as.Domain, selector: k.key.Selector, held: &k.held})
+				entry.signing = append(entry.signing, &activeKey{id: k.id, selector: k.key.Selector, held: &k.held})
 			}
 		}
 		t.assigned[at] = entry

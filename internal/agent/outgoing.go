@@ -149,7 +149,7 @@ func (m *outgoing) start() error {
 	m.prepared = m.prepared[:0]
 	began := a.now()
 	for _, k := range m.choice.signing {
-		p, err := a.prepared(k, m.choice.bulk)
+		p, err := a.prepared(k, m.choice.domain, m.choice.bulk)
 		if err != nil {
 			m.fail(ReasonKeyUnavailable)
 			a.keyFailed(k.id, err)

@@ -27,7 +27,7 @@ type preparedFor struct {
 
 // prepared returns a key ready to sign. What can be done once for all messages was done with the first of them; while the key is in
 // memory that takes no lock and allocates nothing.
-func (a *Agent) prepared(k *activeKey, bulk bool) (*dkim.Prepared, error) {
+func (a *Agent) prepared(k *activeKey, domain string, bulk bool) (*dkim.Prepared, error) {
 	key, err := a.keys.Key(k.id, k.held)
 	if err != nil {
 		return nil, err
@@ -39,7 +39,7 @@ func (a *Agent) prepared(k *activeKey, bulk bool) (*dkim.Prepared, error) {
 	if bulk {
 		oversign = bulkOversign
 	}
-	with, err := dkim.Prepare(a.signing(k.domain, k.selector, key, time.Time{}, oversign))
+	with, err := dkim.Prepare(a.signing(domain, k.selector, key, time.Time{}, oversign))
 	if err != nil {
 		return nil, err
 	}

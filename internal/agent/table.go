@@ -26,9 +26,9 @@ type assigned struct {
 
 // activeKey is a key that signs mail.
 type activeKey struct {
-	id, domain, selector string
-	held                 *keystore.Handle
-	count                atomic.Pointer[keyCount] // nil until it has signed
+	id, selector string
+	held         *keystore.Handle
+	count        atomic.Pointer[keyCount] // nil until it has signed
 }
 
 // active adds the ids of all keys in it.
