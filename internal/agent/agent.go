@@ -141,12 +141,14 @@ func (a *Agent) restore() error {
 	for _, id := range ids {
 		f.keys[id] = &keyState{id: id, has: true}
 	}
+	later, err := f.readFacts(dir)
+	if err != nil {
+		damaged = append(damaged, err)
+	}
 	if _, err := f.readInstructions(dir); err != nil {
 		damaged = append(damaged, err)
 	}
-	if err := f.readFacts(dir); err != nil {
-		damaged = append(damaged, err)
-	}
+	f.remember(later)
 	a.followIdentity()
 	var saved savedCounters
 	if ok, err := readState(dir, fileCounters, &saved); err != nil {

@@ -62,7 +62,7 @@ func (f *fleetState) want(assignments iter.Seq[agentapi.Assignment]) (gone []str
 		}
 		seen[at] = as.ID
 		how, unsafe := signingOf(&as)
-		kept := &assignment{Domain: as.Domain, Stream: at.stream, NoKey: agentapi.NoKey(alike.one(string(as.NoKey))), Bulk: as.Bulk, Subdomains: as.Subdomains}
+		kept := &assignment{Domain: as.Domain, Stream: at.stream, tempfail: as.NoKey == agentapi.NoKeyTempfail, Bulk: as.Bulk, Subdomains: as.Subdomains}
 		if kept.unsafe = trouble == "" && unsafe != ""; kept.unsafe {
 			trouble = unsafe
 		}
@@ -123,14 +123,15 @@ func (f *fleetState) wantKey(as *assignment, key *agentapi.Key, in *agentapi.Ass
 	if was := before[k]; was != nil && (was.Domain != as.Domain || k.key.Selector != wish.Selector) {
 		k.checked = false
 	}
-	k.assignment, k.key, k.wanted = as, wish, sumOf(key.Record)
+	k.assignment, k.key = as, wish
+	k.setWanted(sumOf(key.Record))
 	if k.more != nil && k.more.checkedName != "" {
 		k.checked, k.more.checkedName = k.more.checkedName == k.name(), ""
 	}
 	if fresh && k.more != nil {
 		k.more.checkTries, k.more.checkNext, k.more.checkProblem = 0, time.Time{}, ""
 	}
-	if k.wanted.known() && k.more != nil {
+	if k.known && k.more != nil {
 		k.more.record = "" // it is known where it is needed
 	}
 	if why := cmp.Or(trouble, validKey(in, key)); why != "" {

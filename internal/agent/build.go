@@ -39,7 +39,7 @@ func (f *fleetState) table(checkRecord bool) *Table {
 	t := newTable(f.wanted.Version, len(f.wanted.Assignments))
 	for _, as := range f.wanted.Assignments {
 		if as.trouble == nil || as.unsafe {
-			t.add(as.Stream, &assigned{domain: as.Domain, noKey: as.NoKey, subdomains: as.Subdomains, signing: as.signing(checkRecord)})
+			t.add(as.Stream, &assigned{as, as.signing(checkRecord)})
 		}
 	}
 	return t
@@ -62,7 +62,7 @@ func (as *assignment) signing(checkRecord bool) (signing []*activeKey) {
 	}
 	for _, k := range best {
 		if k != nil {
-			signing = append(signing, &activeKey{id: k.id, domain: as.Domain, selector: k.key.Selector, how: as.how, held: &k.held})
+			signing = append(signing, &activeKey{id: k.id, selector: k.key.Selector, of: as, held: &k.held})
 		}
 	}
 	return signing

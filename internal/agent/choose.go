@@ -90,14 +90,14 @@ func choose(s *settings, t *Table, m *subject) choice {
 		c.reason = ReasonNotAssigned
 		return c
 	}
-	if s.allowed != nil && !s.allowed[as.domain] {
+	if s.allowed != nil && !s.allowed[as.Domain] {
 		c.reason = ReasonNotAllowed
 		return c
 	}
 	if c.reason, c.reject = s.permit(m, t, r, from.domain, as); c.reason != signed {
 		return c
 	}
-	c.noKey, c.signing, c.primary, c.streamUnknown = as.noKey, as.signing, len(as.signing), unknown
+	c.noKey, c.signing, c.primary, c.streamUnknown = as.noKey(), as.signing, len(as.signing), unknown
 	if c.primary == 0 {
 		c.reason = ReasonNoKey
 		return c
@@ -111,7 +111,7 @@ func choose(s *settings, t *Table, m *subject) choice {
 // permit says why the sender must not have a signature, and whether that is the end of the message. What is asked is about the author as
 // well as about the signature, because receivers show the one and DMARC's relaxed alignment takes a neighbour's signature for it.
 func (s *settings) permit(m *subject, t *Table, r *rule, author string, as *assigned) (why Reason, reject bool) {
-	if !s.loginMay(m, as.domain) {
+	if !s.loginMay(m, as.Domain) {
 		return ReasonLoginNotAllowed, s.logins.reject
 	}
 	if r.answersFor(t, author) {
@@ -120,7 +120,7 @@ func (s *settings) permit(m *subject, t *Table, r *rule, author string, as *assi
 	if why, what := s.mismatch(&m.envelope, author); why != signed {
 		return why, what == mismatchReject
 	}
-	if author != as.domain && !s.loginMay(m, author) {
+	if author != as.Domain && !s.loginMay(m, author) {
 		return ReasonLoginNotAllowed, s.logins.reject
 	}
 	return signed, false
@@ -137,7 +137,7 @@ func (c *choice) also(s *settings, t *Table, m *subject, first *assigned, list [
 	n := 1
 	for _, also := range list {
 		as, unknown := t.find(also.Domain, also.Stream, false)
-		if as == nil || len(as.signing) == 0 || s.allowed != nil && !s.allowed[as.domain] || !s.loginMay(m, as.domain) {
+		if as == nil || len(as.signing) == 0 || s.allowed != nil && !s.allowed[as.Domain] || !s.loginMay(m, as.Domain) {
 			c.alsoMissing++
 			continue
 		}

@@ -61,10 +61,11 @@ func (a *Agent) saveFacts() error {
 	})
 }
 
-// readFacts reads facts.json into the keys that are there by now, those that instructions name among them. It also understands the form
-// that held whole records, which the first versions wrote.
-func (f *fleetState) readFacts(dir string) error {
-	_, err := streamState(dir, fileFacts, func(j *jsonReader) {
+// readFacts reads facts.json: public halves into the keys that are there, or into lost. What makes sense only once instructions name the
+// keys is returned for remember. It also understands the form that held whole records, which the first versions wrote.
+func (f *fleetState) readFacts(dir string) (later map[string]savedKeyFacts, err error) {
+	later = map[string]savedKeyFacts{}
+	_, err = streamState(dir, fileFacts, func(j *jsonReader) {
 		j.object(func(name []byte) {
 			switch string(name) {
 			case "installation":
@@ -74,26 +75,18 @@ func (f *fleetState) readFacts(dir string) error {
 			case "joined":
 				j.raw(&f.facts.Joined)
 			case "keys":
-				j.object(func(id []byte) { f.readKeyFacts(string(id), j) })
+				j.object(func(id []byte) { f.learn(later, string(id), func(s *savedKeyFacts) { readKeyFacts(j, s) }) })
 			case "records":
-				j.object(func(name []byte) {
-					id := string(name) // before the next value is read
-					f.learn(id, savedKeyFacts{Own: sumOf(j.string())})
-				})
+				j.object(func(id []byte) { f.learn(later, string(id), func(s *savedKeyFacts) { s.Own = sumOf(j.string()) }) })
 			case "checked":
 				j.object(func(id []byte) {
-					if k := f.keys[string(id)]; k != nil && k.named() {
+					f.learn(later, string(id), func(s *savedKeyFacts) {
 						owner, record, _ := bytes.Cut(j.octets(), []byte{' '})
-						k.checked = string(owner) == k.name() && k.own == sumOf(string(record))
-					} else {
-						j.skip()
-					}
+						s.Checked = sumOf(string(record)).checkedAs(string(owner))
+					})
 				})
 			case "destroyed":
-				j.object(func(name []byte) {
-					id := string(name)
-					f.learn(id, savedKeyFacts{Destroyed: j.bool()})
-				})
+				j.object(func(id []byte) { f.learn(later, string(id), func(s *savedKeyFacts) { s.Destroyed = j.bool() }) })
 			default:
 				j.skip()
 			}
@@ -102,11 +95,10 @@ func (f *fleetState) readFacts(dir string) error {
 	if err != nil {
 		f.facts = facts{}
 	}
-	return err
+	return later, err
 }
 
-func (f *fleetState) readKeyFacts(id string, j *jsonReader) {
-	var s savedKeyFacts
+func readKeyFacts(j *jsonReader, s *savedKeyFacts) {
 	j.object(func(name []byte) {
 		switch string(name) {
 		case "own":
@@ -119,23 +111,35 @@ func (f *fleetState) readKeyFacts(id string, j *jsonReader) {
 			j.skip()
 		}
 	})
-	f.learn(id, s)
 }
 
-// learn adds what is known of a key.
-func (f *fleetState) learn(id string, s savedKeyFacts) {
-	k := f.keys[id]
-	if k == nil {
-		if s.Own.known() {
-			f.lost[id] = s.Own
-		}
-		return
-	}
-	if s.Own.known() {
+// learn reads what is known of a key.
+func (f *fleetState) learn(later map[string]savedKeyFacts, id string, read func(*savedKeyFacts)) {
+	var s savedKeyFacts
+	read(&s)
+	if k := f.keys[id]; k != nil && s.Own.known() {
 		k.own = s.Own
+	} else if s.Own.known() {
+		f.lost[id] = s.Own
 	}
-	k.destroyed = k.destroyed || s.Destroyed
-	k.checked = k.checked || k.named() && s.Checked.known() && s.Checked == k.own.checkedAs(k.name())
+	if s.Own = (recordSum{}); s != (savedKeyFacts{}) {
+		was := later[id]
+		if !s.Checked.known() {
+			s.Checked = was.Checked
+		}
+		s.Destroyed = s.Destroyed || was.Destroyed
+		later[id] = s
+	}
+}
+
+// remember takes what readFacts left for later.
+func (f *fleetState) remember(later map[string]savedKeyFacts) {
+	for id, s := range later {
+		if k := f.keys[id]; k != nil {
+			k.destroyed = s.Destroyed
+			k.checked = k.named() && k.own.known() && s.Checked.known() && s.Checked == k.own.checkedAs(k.name())
+		}
+	}
 }
 
 // writeInstructions keeps instructions for the next start, as the control plane sent them.

@@ -43,7 +43,7 @@ type wishes struct {
 // assignment is one permission to sign.
 type assignment struct {
 	Domain, Stream   string
-	NoKey            agentapi.NoKey
+	tempfail         bool // agentapi.NoKeyTempfail
 	Bulk, Subdomains bool
 	how              *dkim.Signing // without domain, selector and key; most share one
 	trouble          *string       // why it cannot be met; nil when it can
@@ -59,6 +59,14 @@ func (as *assignment) problem() string {
 		return ""
 	}
 	return *as.trouble
+}
+
+// noKey is what becomes of mail that it cannot sign.
+func (as *assignment) noKey() agentapi.NoKey {
+	if as.tempfail {
+		return agentapi.NoKeyTempfail
+	}
+	return agentapi.NoKeyPass
 }
 
 // recordSum stands for the TXT value of a public half, which has some 400 octets; zero when there is none.
@@ -85,8 +93,8 @@ type keyState struct {
 	assignment *assignment // nil when no instruction names it
 	key        keyWish
 
-	own    recordSum // of its public half
-	wanted recordSum // of what the control plane takes for its public half
+	own   recordSum // of its public half
+	known bool      // the control plane has a record for it: own, unless keyTrouble says otherwise
 
 	has       bool // the private key is here, and opens as far as was seen
 	looked    bool // its file was opened since the start
@@ -108,9 +116,10 @@ type keyWish struct {
 
 // keyTrouble is what a key that signs and is well has none of.
 type keyTrouble struct {
-	refused string // why the wish itself cannot be met
-	failure string // why it cannot be made, opened or destroyed
-	record  string // TXT value of its public half, until the control plane knows it
+	refused string    // why the wish itself cannot be met
+	failure string    // why it cannot be made, opened or destroyed
+	record  string    // TXT value of its public half, until the control plane knows it
+	other   recordSum // of what the control plane takes for its public half, when that is not known to be own
 
 	checkedName  string // where its record was seen, while no instruction names it
 	checkProblem string // why its record is not right yet
@@ -148,7 +157,7 @@ func (k *keyState) fail(why string) {
 
 // tidy lets go of notes that say nothing.
 func (k *keyState) tidy() {
-	if m := k.more; m != nil && m.refused == "" && m.failure == "" && m.record == "" && m.checkedName == "" && m.checkProblem == "" && m.checkTries == 0 && m.canaryWanted == "" && m.canaryNonce == "" {
+	if m := k.more; m != nil && m.refused == "" && !m.other.known() && m.failure == "" && m.record == "" && m.checkedName == "" && m.checkProblem == "" && m.checkTries == 0 && m.canaryWanted == "" && m.canaryNonce == "" {
 		k.more = nil
 	}
 }
@@ -188,7 +197,32 @@ func (k *keyState) problem() string {
 
 // otherRecord reports whether the control plane takes this key for another one, so that its record is not this key's.
 func (k *keyState) otherRecord() bool {
-	return k.named() && k.wanted.known() && k.own.known() && k.wanted != k.own
+	return k.named() && k.known && k.own.known() && k.rare().other.known()
+}
+
+// setOwn takes the sum of the public half.
+func (k *keyState) setOwn(sum recordSum) {
+	wanted := k.wanted()
+	k.own = sum
+	k.setWanted(wanted)
+}
+
+// wanted is the sum of what the control plane takes for its public half.
+func (k *keyState) wanted() recordSum {
+	if other := k.rare().other; !k.known || other.known() {
+		return other
+	}
+	return k.own
+}
+
+func (k *keyState) setWanted(sum recordSum) {
+	k.known = sum.known()
+	if sum == k.own {
+		sum = recordSum{}
+	}
+	if sum.known() || k.more != nil {
+		k.note().other = sum
+	}
 }
 
 // Conditions: stable words for `agent status`.

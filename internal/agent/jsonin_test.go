@@ -118,10 +118,10 @@ func TestOlderStateIsRead(t *testing.T) {
 			t.Fatalf("%+v %+v", f.wanted, f.facts)
 		}
 		as := f.wanted.Assignments[0]
-		if as.NoKey != agentapi.NoKeyTempfail || !as.Bulk || as.how == nil || as.how.BodyCanonicalization != dkim.Simple || len(as.keys) != 2 {
+		if as.noKey() != agentapi.NoKeyTempfail || !as.Bulk || as.how == nil || as.how.BodyCanonicalization != dkim.Simple || len(as.keys) != 2 {
 			t.Errorf("%+v", as)
 		}
-		if k1 == nil || k1.key.Want() != agentapi.WantSign || k1.key.Algorithm() != "rsa2048" || k1.key.Rank != 4 || k1.own != sumOf("v=DKIM1; p=AA==") || k1.wanted != k1.own || !k1.checked {
+		if k1 == nil || k1.key.Want() != agentapi.WantSign || k1.key.Algorithm() != "rsa2048" || k1.key.Rank != 4 || k1.own != sumOf("v=DKIM1; p=AA==") || k1.wanted() != k1.own || !k1.checked {
 			t.Errorf("%+v", k1)
 		}
 		if k2 == nil || !k2.destroyed || k2.rare().canaryWanted != "n" || k2.checked {

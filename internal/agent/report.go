@@ -116,7 +116,7 @@ func (a *Agent) currentReport() agentapi.Report {
 // recordToReport is the record of a key as far as the control plane does not know it: a hundred thousand would not fit a report, nor the
 // memory. The caller holds the lock.
 func (a *Agent) recordToReport(k *keyState) string {
-	if !k.own.known() || k.named() && k.wanted == k.own {
+	if !k.own.known() || k.named() && k.wanted() == k.own {
 		return ""
 	}
 	if r := k.rare(); r.record != "" {

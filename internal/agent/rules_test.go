@@ -35,9 +35,9 @@ func tableOf(words ...string) *Table {
 		if !ok {
 			stream = defaultStream
 		}
-		a := &assigned{domain: domain, noKey: agentapi.NoKeyTempfail, subdomains: subdomains}
+		a := &assigned{assignment: &assignment{Domain: domain, tempfail: true, Subdomains: subdomains}}
 		if !noKey {
-			a.signing = []*activeKey{{id: word, domain: domain}}
+			a.signing = []*activeKey{{id: word, of: a.assignment}}
 		}
 		t.add(stream, a)
 	}

@@ -104,7 +104,7 @@ func (f *fleetState) explain(set *settings, t *Table, m *subject, c choice) Expl
 	switch {
 	case c.reason == signed:
 		for _, k := range c.signing {
-			e.Signatures = append(e.Signatures, ExplainedSignature{k.domain, k.selector})
+			e.Signatures = append(e.Signatures, ExplainedSignature{k.of.Domain, k.selector})
 		}
 	case c.reject:
 		e.Outcome = OutcomeRefused
@@ -146,9 +146,22 @@ func (k *keyState) idle(checkRecord bool) string {
 // savedState is what an agent would know at its start, but for what only the keys themselves tell.
 func savedState(set *settings) (*fleetState, error) {
 	f := &fleetState{keys: map[string]*keyState{}, lost: map[string]recordSum{}, conditions: map[string]string{}}
-	ok, err := f.readInstructions(set.StateDirectory)
-	if err == nil && ok {
-		err = f.readFacts(set.StateDirectory)
+	files, err := os.ReadDir(filepath.Join(set.StateDirectory, dirKeys))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	for _, file := range files {
+		if id, ok := strings.CutSuffix(file.Name(), ".key"); ok {
+			f.keys[id] = &keyState{id: id, has: true}
+		}
+	}
+	var later map[string]savedKeyFacts
+	if err == nil {
+		later, err = f.readFacts(set.StateDirectory)
+	}
+	ok := false
+	if err == nil {
+		ok, err = f.readInstructions(set.StateDirectory)
 	}
 	switch {
 	case errors.Is(err, fs.ErrPermission):
@@ -158,10 +171,7 @@ func savedState(set *settings) (*fleetState, error) {
 	case !ok:
 		return nil, fault.New(fault.NotFound, "%s knows no instructions of a control plane", set.StateDirectory).WithHint("join this server first: postseal agent join; or name the agent's configuration with --config")
 	}
-	for id, k := range f.keys {
-		_, err := os.Stat(filepath.Join(set.StateDirectory, dirKeys, id+".key"))
-		k.has = err == nil
-	}
+	f.remember(later)
 	return f, nil
 }
 

@@ -123,7 +123,7 @@ func (a *Agent) Status() Status {
 	}
 	inUse := a.tables.inUse()
 	for _, as := range f.wanted.Assignments {
-		row := StatusAssignment{Domain: as.Domain, Stream: as.Stream, NoKey: string(as.NoKey), Problem: as.problem()}
+		row := StatusAssignment{Domain: as.Domain, Stream: as.Stream, NoKey: string(as.noKey()), Problem: as.problem()}
 		for _, k := range as.keys {
 			row.Keys = append(row.Keys, a.statusKey(k, inUse[k.id]))
 			row.Signs = row.Signs || inUse[k.id]

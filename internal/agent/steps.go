@@ -91,7 +91,7 @@ func (a *Agent) makeKey(k *keyState) {
 	switch {
 	case k.destroyed:
 		failure = "it was destroyed on request and is not made again"
-	case k.wanted.known() || k.own.known():
+	case k.known || k.own.known():
 		failure = "its private half is not on this server any more"
 	default:
 		started := a.now()
@@ -107,7 +107,8 @@ func (a *Agent) makeKey(k *keyState) {
 			a.log.Error("a key cannot be made", "key", k.id, "error", err)
 			return
 		}
-		k.has, k.looked, k.own = true, true, sumOf(record)
+		k.has, k.looked = true, true
+		k.setOwn(sumOf(record))
 		k.note().record = record
 		a.log.Info("made a key", "key", k.id, "domain", k.assignment.Domain, "selector", k.key.Selector, "algorithm", k.key.Algorithm(), "took", a.now().Sub(started).Round(time.Millisecond))
 		return
@@ -130,7 +131,8 @@ func (a *Agent) destroyKey(k *keyState) {
 		a.log.Error("a key cannot be destroyed", "key", k.id, "error", err)
 		return
 	}
-	k.has, k.destroyed, k.checked, k.own = false, true, false, recordSum{}
+	k.has, k.destroyed, k.checked = false, true, false
+	k.setOwn(recordSum{})
 	k.fail("")
 	if k.more != nil {
 		k.more.record = ""
@@ -186,7 +188,8 @@ func (a *Agent) inspect(k *keyState) {
 	k.looked = true
 	switch {
 	case err == nil:
-		k.has, k.own, k.lost = true, own, false
+		k.has, k.lost = true, false
+		k.setOwn(own)
 		k.fail("")
 	case fault.CodeOf(err) == fault.NotFound:
 		k.has = false

@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 
 	"github.com/postseal/postseal/dkim"
-	"github.com/postseal/postseal/internal/agentapi"
 	"github.com/postseal/postseal/internal/keystore"
 )
 
@@ -24,24 +23,22 @@ type tableKey struct{ domain, stream string }
 
 // assigned is one assignment with the keys that are used for it, one per algorithm family.
 type assigned struct {
-	domain     string
-	noKey      agentapi.NoKey
-	subdomains bool
-	signing    []*activeKey
+	*assignment
+	signing []*activeKey
 }
 
 // activeKey is a key that signs mail.
 type activeKey struct {
-	id, domain, selector string
-	how                  *dkim.Signing // without domain, selector and key; many keys share one
-	held                 *keystore.Handle
-	count                atomic.Pointer[keyCount] // nil until it has signed
+	id, selector string
+	of           *assignment // nothing of it changes once it is in a table
+	held         *keystore.Handle
+	count        atomic.Pointer[keyCount] // nil until it has signed
 }
 
 // with is the signature that a key makes.
 func (k *activeKey) with(key crypto.Signer) dkim.Signing {
-	how := *k.how
-	how.Domain, how.Selector, how.Key = k.domain, k.selector, key
+	how := *k.of.how
+	how.Domain, how.Selector, how.Key = k.of.Domain, k.selector, key
 	return how
 }
 
@@ -52,11 +49,11 @@ func newTable(version int64, room int) *Table {
 
 // add puts an assignment into a table under construction.
 func (t *Table) add(stream string, a *assigned) {
-	t.assigned[tableKey{a.domain, stream}] = a
+	t.assigned[tableKey{a.Domain, stream}] = a
 	if stream != defaultStream {
-		t.owned[a.domain] = true
+		t.owned[a.Domain] = true
 	}
-	t.parents = t.parents || a.subdomains
+	t.parents = t.parents || a.Subdomains
 }
 
 // find returns the assignment that signs for a domain and stream, nil if there is none: the domain's own, on the default stream
@@ -80,12 +77,12 @@ func (t *Table) find(domain, stream string, below bool) (a *assigned, unknown bo
 // own returns a domain's own assignment, if it signs for the names below where that is asked for.
 func (t *Table) own(domain, stream string, parent bool) (a *assigned, unknown bool) {
 	if stream != "" && stream != defaultStream {
-		if a := t.assigned[tableKey{domain, stream}]; a != nil && (a.subdomains || !parent) {
+		if a := t.assigned[tableKey{domain, stream}]; a != nil && (a.Subdomains || !parent) {
 			return a, false
 		}
 		unknown = true
 	}
-	if a := t.assigned[tableKey{domain, defaultStream}]; a != nil && (a.subdomains || !parent) {
+	if a := t.assigned[tableKey{domain, defaultStream}]; a != nil && (a.Subdomains || !parent) {
 		return a, unknown
 	}
 	return nil, false
