@@ -133,6 +133,9 @@ const maxAllocations = 20
 
 // A message costs a handful of small allocations, whatever its size: what is allocated per message is what the collector works for.
 func TestAllocationsPerSignedMessage(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector allocates")
+	}
 	r := unixRig(t)
 	m := dialRaw(t, r.agent, 0)
 	for _, c := range messageSizes {

@@ -116,14 +116,19 @@ func (a *Agent) currentReport() agentapi.Report {
 // recordToReport is the record of a key as far as the control plane does not know it: a hundred thousand would not fit a report, nor the
 // memory. The caller holds the lock.
 func (a *Agent) recordToReport(k *keyState) string {
-	if !k.own.known() || k.named() && k.wanted() == k.own {
+	asWanted := func() bool { return k.named() && k.known && k.own.known() && k.wanted() == k.own }
+	if !k.has && !k.own.known() || asWanted() {
 		return ""
 	}
 	if r := k.rare(); r.record != "" {
 		return r.record
 	}
 	record, err := a.recordOf(k.id)
-	if err != nil || sumOf(record) != k.own {
+	if err != nil {
+		return ""
+	}
+	// Saying nothing of a key that is here says that it is the one which the instructions have, so that must be known.
+	if k.setOwn(sumOf(record)); asWanted() {
 		return ""
 	}
 	k.note().record = record

@@ -144,12 +144,9 @@ func (t *tx) heldBy(ctx context.Context, serverID string) (map[string]held, erro
 func (h held) fold(k agentapi.KeyReport, r fleet.CheckedReport, now time.Time) held {
 	h.spoken = true
 	h.Has, h.Signing = k.Has, k.Signing
-	h.Error = sentence(k.Error)
-	switch {
-	case k.Record != "" || !k.Has:
-		h.Value = text(k.Record)
-	case h.Value == "":
-		h.Value = h.keyValue // it is not said again when the instructions have it
+	h.Value, h.Error = text(k.Record), sentence(k.Error)
+	if k.Has && k.Record == "" {
+		h.Value = h.keyValue // not said again, because the instructions have it
 	}
 	if h.keyValue != "" && h.Value != "" && h.Value != h.keyValue {
 		h.Error = "it has another public key than the one that was first delivered; that one stays"

@@ -24,6 +24,7 @@ type (
 var reportCases = map[string]func(*testing.T, *database){
 	"what a report says is known":              testReportFacts,
 	"the first public half stays":              testFirstValue,
+	"a public half is not said twice":          testValueLeftOut,
 	"a wish counts as taken when applied":      testAcked,
 	"an older acknowledgement does not count":  testAckedAgain,
 	"one entry for each domain and stream":     testOneEntry,
@@ -44,6 +45,28 @@ func said(id string, f func(*keyReport)) keyReport {
 
 func report(applied int64, keys ...keyReport) fleet.CheckedReport {
 	return fleet.CheckedReport{Received: agentapi.Report{Version: 1, Applied: applied, Software: "postseal test", Keys: keys}}
+}
+
+// An agent leaves out what the instructions have.
+func testValueLeftOut(t *testing.T, db *database) {
+	s := db.filled(t)
+	ctx := t.Context()
+	withKey(t, s, newKey("key_1", "as_1", "a", "srv_1"))
+	for _, c := range []struct {
+		has          bool
+		record, want string
+	}{
+		{true, "v=DKIM1; p=AAAA", "v=DKIM1; p=AAAA"},
+		{true, "", "v=DKIM1; p=AAAA"},
+		{true, "v=DKIM1; p=BBBB", "v=DKIM1; p=BBBB"},
+		{true, "", "v=DKIM1; p=AAAA"},
+		{false, "", ""},
+	} {
+		get[int64](t)(s.SaveReport(ctx, "srv_1", report(1, said("key_1", func(k *keyReport) { k.Has, k.Record = c.has, c.record }))))
+		if h := heldNow(t, s, "key_1", "srv_1"); h.Has != c.has || h.Value != c.want || (h.Error != "") != (c.record == "v=DKIM1; p=BBBB") {
+			t.Errorf("%+v: %+v", c, h)
+		}
+	}
 }
 
 // heldNow reads one holding.
