@@ -13,7 +13,7 @@
 // keys: rules.go, rulespattern.go, rulesmatch.go, stream.go, rulesmismatch.go, logins.go, loginsfile.go) → table.go (the keys in force, and who still uses an older table) → sign.go (fields in, DKIM-Signature out) → reason.go, rulesnotes.go, counters.go
 // (what happened). The same question without a message: rulesexplain.go.
 //
-// Mail of others: session.go → incoming.go (one message: what claims to be ours, forwards to dkim) → verdict.go (DKIM, SPF and DMARC, what is
+// Mail of others: session.go → incoming.go (one message: what claims to be ours, forwards to dkim) → verdict.go (DKIM, spf.go with spfsyntax.go, DMARC, what is
 // done, Authentication-Results) → lookuptime.go, verdicts.go (what happened). verifyconfig.go has its settings.
 //
 // The fleet: token.go, join.go, identity.go, renew.go (who we are) → transport.go (JSON over HTTPS) → poll.go (what is wanted) → work.go →

@@ -98,7 +98,7 @@ var verifiedFamilies = []struct {
 	labels           []string
 }{
 	{"dkim", "verified_dkim_total", "Messages of others by the result of their best signature.", []string{"result", "reason"}},
-	{"spf", "verified_spf_total", "Messages of others by the result of SPF.", []string{"result"}},
+	{"spf", "verified_spf_total", "Messages of others by the result of SPF.", []string{"result", "reason"}},
 	{"dmarc", "verified_dmarc_total", "Messages of others by the result of DMARC and what the author's domain asks for.", []string{"result", "policy"}},
 	{"action", "verified_action_total", "What was done with messages of others.", []string{"action"}},
 	{"field", "verified_field_total", "Header fields of others that were removed, or could not be added.", []string{"what"}},

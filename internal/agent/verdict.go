@@ -2,12 +2,10 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"strconv"
-	"strings"
 
 	"blitiri.com.ar/go/spf"
 
@@ -15,7 +13,6 @@ import (
 	"github.com/postseal/postseal/dmarc"
 	"github.com/postseal/postseal/internal/authres"
 	"github.com/postseal/postseal/internal/fault"
-	"github.com/postseal/postseal/internal/resolver"
 )
 
 // tagField is what the action tag adds. Fields of that name from outside are removed.
@@ -41,22 +38,13 @@ func (a *Agent) canVerify(set *settings) error {
 	return nil
 }
 
-// Limits of SPF (RFC 7208 §4.6.4).
-const (
-	spfLookups     = 10
-	spfVoidLookups = 2
-)
-
 // verdict is what is known of a message in the end.
 type verdict struct {
 	overload bool // nothing was looked at
 
 	dkim     []dkim.Result
-	begins   []string // header.b of each
-	spf      string   // "" = not looked at
-	spfCause error
-	helo     bool   // SPF was asked of the HELO name
-	identity string // of SPF: the domain
+	begins   []string   // header.b of each
+	spf      spfVerdict // its result is "" = not looked at
 	mailFrom string
 	dmarc    *dmarc.Evaluation // nil = not looked at
 	dmarcWhy string
@@ -73,7 +61,8 @@ func (m *incoming) judge(ctx context.Context) (v verdict) {
 	v.dkim = m.verifier.Finish(ctx)
 	v.begins = authres.SignaturePrefixes(m.begins)
 	if m.set.verify.spf {
-		m.checkSPF(ctx, &v)
+		v.mailFrom = m.sender.from
+		v.spf = checkSPF(ctx, m.dns, m.sender.client, m.sender.helo, m.sender.from)
 	}
 	if m.set.verify.dmarc {
 		m.checkDMARC(ctx, &v)
@@ -81,41 +70,16 @@ func (m *incoming) judge(ctx context.Context) (v verdict) {
 	return v
 }
 
-// checkSPF evaluates the envelope sender, or the HELO name for the null sender (RFC 7208 §2.4).
-func (m *incoming) checkSPF(ctx context.Context, v *verdict) {
-	v.mailFrom = m.sender.from
-	_, domain, ok := cutLast(m.sender.from, '@')
-	v.helo = !ok
-	if v.helo {
-		domain = m.sender.helo
-	}
-	name, err := resolver.ToASCII(domain)
-	if err != nil || name == "." || strings.IndexByte(name, '.') < 0 || !m.sender.client.IsValid() {
-		v.spf = "none" // nobody to ask (RFC 7208 §4.3)
-		return
-	}
-	v.identity = name
-	from := m.sender.from
-	if v.helo {
-		from = "postmaster@" + name
-	}
-	result, err := spf.CheckHostWithSender(net.IP(m.sender.client.AsSlice()), m.sender.helo, from,
-		spf.WithContext(ctx), spf.WithResolver(m.dns), spf.OverrideLookupLimit(spfLookups), spf.OverrideVoidLookupLimit(spfVoidLookups))
-	v.spf, v.spfCause = string(result), err
-}
-
 // checkDMARC evaluates the author's domain (RFC 9989 §5.3).
 func (m *incoming) checkDMARC(ctx context.Context, v *verdict) {
 	v.dmarc = &dmarc.Evaluation{Result: dmarc.PermError}
 	switch {
-	case len(m.from) == 0 && !m.lost:
+	// A field that could not be looked at changes nothing here: else whoever forges could have his mail escape by adding one.
+	case len(m.from) == 0:
 		v.dmarcWhy = string(ReasonFromMissing)
 		return
 	case len(m.from) > 1:
 		v.dmarcWhy = string(ReasonFromMultipleFields)
-		return
-	case m.lost:
-		v.dmarcWhy = string(ReasonHeaderTooLarge)
 		return
 	}
 	domain, reason := authorDomain(m.from[0])
@@ -129,39 +93,23 @@ func (m *incoming) checkDMARC(ctx context.Context, v *verdict) {
 			in.DKIM = append(in.DKIM, r.Domain)
 		}
 	}
-	if v.spf == string(spf.Pass) {
-		in.SPF = v.identity
+	if v.spf.result == string(spf.Pass) {
+		in.SPF = v.spf.domain
 	}
 	e := dmarc.Evaluator{Resolver: m.dns, Exists: m.dns.Exists}
 	out, err := e.Evaluate(ctx, in)
 	v.dmarc = &out
 	switch {
 	case err == nil:
-	case out.Result == dmarc.TempError && isTimeout(err):
-		v.dmarcWhy = "dns_timeout"
 	case out.Result == dmarc.TempError:
-		v.dmarcWhy = "dns_error"
+		v.dmarcWhy = dnsReason(err)
 	default:
 		v.dmarcWhy = "record_invalid"
 	}
 	// Temporary trouble of a signature or of SPF may hide a pass (RFC 9989 §5.3.1): only what is certain fails.
-	if out.Result == dmarc.Fail && (dkim.Best(v.dkim) == dkim.TempError || v.spf == string(spf.TempError)) {
-		out.Result, v.dmarcWhy = dmarc.TempError, "dns_error"
+	if out.Result == dmarc.Fail && (dkim.Best(v.dkim) == dkim.TempError || v.spf.result == string(spf.TempError)) {
+		out.Result, v.dmarcWhy = dmarc.TempError, reasonDNS
 	}
-}
-
-func isTimeout(err error) bool {
-	var dns *net.DNSError
-	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &dns) && dns.IsTimeout
-}
-
-// cutLast cuts at the last octet of that kind.
-func cutLast(s string, c byte) (before, after string, ok bool) {
-	i := strings.LastIndexByte(s, c)
-	if i < 0 {
-		return "", s, false
-	}
-	return s[:i], s[i+1:], true
 }
 
 // decide finds the strictest action that a result asks for.
@@ -185,8 +133,8 @@ func (v *verdict) decide(set *verifySettings) {
 	if best != dkim.Pass {
 		consider(set.dkimActions[string(best)], "dkim", text)
 	}
-	if v.spf != "" && v.spf != string(spf.Pass) {
-		consider(set.spfActions[v.spf], "spf", "spf="+v.spf)
+	if v.spf.result != "" && v.spf.result != string(spf.Pass) {
+		consider(set.spfActions[v.spf.result], "spf", v.spf.text())
 	}
 	if v.dmarc == nil {
 		return
@@ -211,13 +159,13 @@ func (v *verdict) refusal() string {
 		return fmt.Sprintf("%s No passing DKIM signature (%s)", code, v.because)
 	case "spf":
 		code := "5.7.23"
-		if v.spf == string(spf.TempError) || v.spf == string(spf.PermError) {
+		if v.spf.result == string(spf.TempError) || v.spf.result == string(spf.PermError) {
 			code = "5.7.24"
 		}
 		if !permanent {
 			code = "4" + code[1:]
 		}
-		return fmt.Sprintf("%s SPF validation of %s (%s)", code, v.identity, v.because)
+		return fmt.Sprintf("%s SPF validation of %s (%s)", code, v.spf.domain, v.because)
 	}
 	code := "5.7.1"
 	if !permanent {
@@ -258,10 +206,10 @@ func (v *verdict) field(id string) authres.Field {
 			f.Results = append(f.Results, out)
 		}
 	}
-	if v.spf != "" {
-		r := authres.Result{Method: "spf", Value: v.spf}
-		if v.helo {
-			r.Properties = []authres.Property{{Type: "smtp", Name: "helo", Value: v.identity}}
+	if v.spf.result != "" {
+		r := authres.Result{Method: "spf", Value: v.spf.result, Reason: v.spf.reason}
+		if v.spf.helo {
+			r.Properties = []authres.Property{{Type: "smtp", Name: "helo", Value: v.spf.domain}}
 		} else {
 			r.Properties = []authres.Property{{Type: "smtp", Name: "mailfrom", Value: v.mailFrom}}
 		}
@@ -305,8 +253,8 @@ func (m *incoming) count(v *verdict) {
 		}
 	}
 	c.add("dkim", string(best), reason)
-	if v.spf != "" {
-		c.add("spf", v.spf)
+	if v.spf.result != "" {
+		c.add("spf", v.spf.result, v.spf.reason)
 	}
 	if v.dmarc != nil {
 		c.add("dmarc", string(v.dmarc.Result), string(v.dmarc.Requested))
@@ -336,11 +284,8 @@ func (m *incoming) report(v *verdict) {
 		}
 		attributes = append(attributes, slog.String("dkim", text))
 	}
-	if v.spf != "" {
-		attributes = append(attributes, slog.String("spf", v.spf), slog.String("mail_from", v.mailFrom))
-		if v.spfCause != nil && v.spf != string(spf.Pass) {
-			attributes = append(attributes, slog.String("spf_detail", v.spfCause.Error()))
-		}
+	if v.spf.result != "" {
+		attributes = append(attributes, slog.String("spf", v.spf.text()), slog.String("mail_from", v.mailFrom))
 	}
 	if v.dmarc != nil {
 		attributes = append(attributes, slog.String("dmarc", string(v.dmarc.Result)), slog.String("from", v.dmarc.From), slog.String("policy", string(v.dmarc.Requested)))
