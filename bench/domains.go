@@ -14,6 +14,7 @@ const (
 	manyDomains  = 100_000
 	zipfExponent = 1.1
 	domainCount  = 400 // messages in a round
+	settle       = 10 * time.Second
 )
 
 // domainsRow is one milter with one domain and with many.
@@ -21,7 +22,8 @@ type domainsRow struct {
 	Milter   string  `json:"milter"`
 	Start    float64 `json:"start_s"`            // from its start until a message comes back signed
 	StartOne float64 `json:"start_one_domain_s"` // the same with one domain
-	Loaded   float64 `json:"loaded_mb"`          // resident memory then
+	First    float64 `json:"first_mb"`           // resident memory then
+	Loaded   float64 `json:"loaded_mb"`          // resident memory after settle
 	After    float64 `json:"after_mb"`           // resident memory after the last message
 	Peak     float64 `json:"peak_mb"`
 	Zipf     spread  `json:"zipf"`
@@ -110,6 +112,15 @@ func (m *manyMilter) measure(ctx context.Context, dir string, oneKey, manyKeys *
 	}
 	defer many.stopAll()
 	row.Start = seconds
+	if row.First, err = many.residentMemory(); err != nil {
+		return nil, err
+	}
+	// What only the start needed may be given back before the memory counts.
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(settle):
+	}
 	if row.Loaded, err = many.residentMemory(); err != nil {
 		return nil, err
 	}
