@@ -153,7 +153,8 @@ type fakeDNS struct {
 	mu     sync.Mutex
 	txt    map[string][]string
 	broken bool
-	stuck  bool // no answer before the context ends
+	failed map[string]bool // names with temporary trouble
+	stuck  bool            // no answer before the context ends
 	asked  int
 }
 
@@ -191,6 +192,15 @@ func (d *fakeDNS) setBroken(broken bool) {
 	d.broken = broken
 }
 
+func (d *fakeDNS) fail(name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.failed == nil {
+		d.failed = map[string]bool{}
+	}
+	d.failed[name] = true
+}
+
 func (d *fakeDNS) stall() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -214,7 +224,7 @@ func (d *fakeDNS) LookupTXT(ctx context.Context, name string) ([]string, error) 
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.asked++
-	if d.broken {
+	if d.broken || d.failed[name] {
 		return nil, &net.DNSError{Err: "server misbehaving", Name: name, IsTemporary: true}
 	}
 	if txt := d.txt[name]; len(txt) > 0 {

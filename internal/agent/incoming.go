@@ -3,7 +3,6 @@ package agent
 import (
 	"bytes"
 	"context"
-	"errors"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -40,7 +39,7 @@ type incoming struct {
 	results  int      // Authentication-Results fields so far
 	forged   []int    // which of them claim to be ours
 	tags     int      // fields of our tag's name
-	lost     bool     // a field could not be looked at
+	lost     int      // fields that could not be looked at
 	looked   bool     // the header is over
 
 	queueID string
@@ -59,15 +58,16 @@ func newIncoming(a *Agent, log *slog.Logger, set *settings, who sender, s *milte
 	return m
 }
 
-// maxForged bounds the fields of our own names that are taken out of one message.
-const maxForged = 1000
+// maxForged bounds the fields of our own names that are taken out of one message: for each of them an MTA goes through the whole header.
+// Honest mail has none; what has more is refused, because what is left would be believed in our place.
+const maxForged = 100
 
 // header takes one field as the MTA passed it.
 func (m *incoming) header(name, value []byte) {
 	switch {
 	case equalFold(name, authres.Name):
 		m.results++
-		if m.ours(authres.ID(string(value))) && len(m.forged) < maxForged {
+		if m.ours(authres.ID(string(value))) && len(m.forged) <= maxForged {
 			m.forged = append(m.forged, m.results)
 		}
 	case equalFold(name, tagField):
@@ -145,7 +145,7 @@ func signatureBegin(value []byte) string {
 	return ""
 }
 
-func (m *incoming) fault(milter.FieldFault) { m.lost = true }
+func (m *incoming) fault(milter.FieldFault) { m.lost++ }
 
 func (m *incoming) endOfHeaders(s *milter.Session) milter.Reply {
 	m.queueID, m.looked = s.Macro(macroQueueID), true
@@ -186,23 +186,23 @@ func (m *incoming) endOfMessage(s *milter.Session) milter.Reply {
 // answer makes the message say what was found, and does what is wanted of it.
 func (m *incoming) answer(s *milter.Session, v *verdict) milter.Reply {
 	c := &m.agent.counters.verdicts
-	trusted, err := m.clear(s, c)
-	if err != nil {
-		// A field that claims to be ours and cannot be removed would be believed in our place, whatever we add.
-		m.log.Error("forged fields cannot be removed, so that none is added", "queue_id", m.queueID, "error", err)
-		c.add("field", "not_added")
+	if m.tooManyForged() {
+		c.add("field", "too_many_forged")
+		m.log.Warn("refused: too many fields claim to be ours", "queue_id", m.queueID)
+		return milter.Refuse(550, tooManyForgedText)
 	}
-	switch {
-	case v.action == actReject, v.action == actTempfail:
-	case v.overload:
-		trusted = false
-	case v.action == actQuarantine:
+	if err := m.clear(s); err != nil {
+		// On top of it a reader of the first field still finds the truth.
+		m.log.Error("a forged field cannot be removed", "queue_id", m.queueID, "error", err)
+		c.add("field", "forged_stays")
+	}
+	if v.action == actQuarantine {
 		if err := s.Quarantine("postseal: " + v.because); err != nil {
 			c.add("action", "quarantine_refused")
 			v.action = actTag
 		}
 	}
-	if trusted {
+	if v.action != actReject && v.action != actTempfail && !v.overload {
 		if err := m.insert(s, v); err != nil {
 			m.log.Error("the MTA does not let a field be added", "queue_id", m.queueID, "error", err)
 			c.add("field", "not_added")
@@ -219,33 +219,39 @@ func (m *incoming) answer(s *milter.Session, v *verdict) milter.Reply {
 	return milter.Accept
 }
 
-// clear removes what claims to be ours. Without an error nothing of that is left.
-func (m *incoming) clear(s *milter.Session, c *verdictCounters) (bool, error) {
-	var trouble error
-	for i := len(m.forged) - 1; i >= 0; i-- { // Postfix counts anew after each
-		if err := s.DeleteHeader(m.forged[i], authres.Name); err != nil {
-			trouble = err
-			break
+const tooManyForgedText = "5.7.1 Too many Authentication-Results fields claim to be written by this server"
+
+// tooManyForged reports whether more claims to be ours than is taken out.
+func (m *incoming) tooManyForged() bool {
+	return len(m.forged) > maxForged || m.tags > maxForged || m.lost > 0 && m.results+m.lost > maxForged
+}
+
+// clear removes what claims to be ours. A field that could not be looked at may have been one of them, and then the others are not where
+// they were counted: so all of that name go.
+func (m *incoming) clear(s *milter.Session) error {
+	c := &m.agent.counters.verdicts
+	forged := m.forged
+	if m.lost > 0 {
+		c.add("field", "unreadable")
+		forged = nil
+		for i := range m.results + m.lost {
+			forged = append(forged, i+1)
+		}
+	}
+	for i := len(forged) - 1; i >= 0; i-- { // Postfix counts anew after each
+		if err := s.DeleteHeader(forged[i], authres.Name); err != nil {
+			return err
 		}
 		c.add("field", "forged_removed")
 	}
-	for i := min(m.tags, maxForged); i > 0; i-- {
+	for i := m.tags; i > 0; i-- {
 		if err := s.DeleteHeader(i, tagField); err != nil {
-			trouble = errors.Join(trouble, err)
-			break
+			return err
 		}
 		c.add("field", "tag_removed")
 	}
-	if m.tags > maxForged || len(m.forged) == maxForged {
-		trouble = errors.Join(trouble, errTooManyForged)
-	}
-	if m.lost { // it may have been one of ours
-		c.add("field", "unreadable")
-	}
-	return trouble == nil, trouble
+	return nil
 }
-
-var errTooManyForged = errors.New("there are too many of them")
 
 // insert puts the verdict on top of the message.
 func (m *incoming) insert(s *milter.Session, v *verdict) error {

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -156,13 +157,27 @@ func TestForgedVerdictsAreRemoved(t *testing.T) {
 	if n := r.agent.Status().Verified; n["field/forged_removed"] != 3 || n["field/tag_removed"] != 1 {
 		t.Errorf("counted %v", n)
 	}
-	// An MTA that lets nothing be removed gets no verdict beside the forged one.
+	// An MTA that lets nothing be removed gets the verdict on top of the forged one.
 	o = r.stranger(mtaOptions{options: []milter.Option{milter.WithActions(milter.OptAddHeader)}}).send(msg, 0)
-	if o.raw != msg.raw() {
+	if f := verdictOf(t, o.raw); summary(f) != "dkim=pass spf=pass dmarc=pass" || !strings.HasSuffix(o.raw, msg.raw()) {
 		t.Errorf("changed:\n%s", o.raw)
 	}
-	if n := r.agent.Status().Verified; n["field/not_added"] != 1 {
+	if n := r.agent.Status().Verified; n["field/forged_stays"] != 1 {
 		t.Errorf("counted %v", n)
+	}
+	// With more than can be removed in reason the message is refused.
+	flood := mail{slices.Repeat([]string{"Authentication-Results: mx1.example.org; dkim=pass"}, maxForged+1), ""}
+	flood.header = append(flood.header, msg.header...)
+	if o := r.stranger(mtaOptions{}).send(flood, 0); !strings.HasPrefix(o.status, "550 5.7.1 Too many") {
+		t.Errorf("status %q", o.status)
+	}
+	// A field that cannot be looked at may be one of those that are counted: all go.
+	huge := mail{append([]string{"Authentication-Results: mx1.example.org; " + strings.Repeat(strings.Repeat("x", 900)+"\r\n ", 300)}, msg.header...), msg.body}
+	o = r.stranger(mtaOptions{}).send(huge, 0)
+	for _, f := range parseMail(o.raw).header[1:] {
+		if strings.HasPrefix(strings.ToLower(f), "authentication-results:") {
+			t.Errorf("left: %.80q", f)
+		}
 	}
 }
 
@@ -205,6 +220,32 @@ func TestActions(t *testing.T) {
 				t.Errorf("counted %v", n)
 			}
 		})
+	}
+}
+
+// DNS trouble leaves DMARC open only where the answer would matter.
+func TestTroubleOfOtherDomainsDoesNotHelpForgers(t *testing.T) {
+	r := verifyingRig(t, func(c *Config) {
+		c.Verify.Actions.DMARC = map[string]string{"reject": "reject", "temperror": "tempfail"}
+	})
+	r.dns.fail("s._domainkey.broken.example")
+	r.dns.fail("s._domainkey.example.org")
+	r.dns.fail("broken.example")
+	signature := func(domain string) string {
+		return "DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=" + domain + "; s=s; h=from; bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b=AAAA"
+	}
+	m := r.stranger(mtaOptions{client: "198.51.100.1"})
+	for _, c := range []struct{ domain, sender, want string }{
+		{"broken.example", "eve@example.net", "550 5.7.1 DMARC"},
+		{"broken.example", "eve@broken.example", "550 5.7.1 DMARC"}, // SPF is open too
+		{"example.org", "eve@example.net", "451 4.7.1 "},
+	} {
+		m.sender = c.sender
+		msg := simpleMail("ann@example.org", "hello\r\n")
+		msg.header = append([]string{signature(c.domain)}, msg.header...)
+		if o := m.send(msg, 0); !strings.HasPrefix(o.status, c.want) {
+			t.Errorf("%+v: %q\n%s", c, o.status, o.raw)
+		}
 	}
 }
 

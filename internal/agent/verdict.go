@@ -106,10 +106,29 @@ func (m *incoming) checkDMARC(ctx context.Context, v *verdict) {
 	default:
 		v.dmarcWhy = "record_invalid"
 	}
-	// Temporary trouble of a signature or of SPF may hide a pass (RFC 9989 §5.3.1): only what is certain fails.
-	if out.Result == dmarc.Fail && (dkim.Best(v.dkim) == dkim.TempError || v.spf.result == string(spf.TempError)) {
+	if out.Result == dmarc.Fail && m.undecided(ctx, &e, in, v) {
 		out.Result, v.dmarcWhy = dmarc.TempError, reasonDNS
 	}
+}
+
+// undecided reports whether a message that fails would pass if what DNS did not tell were in its favour: only what is certain fails
+// (RFC 9989 §5.3.1). Trouble with other domains than the author's changes nothing, or a forger would bring some along.
+func (m *incoming) undecided(ctx context.Context, e *dmarc.Evaluator, in dmarc.Message, v *verdict) bool {
+	open := v.spf.result == string(spf.TempError)
+	if open {
+		in.SPF = v.spf.domain
+	}
+	for _, r := range v.dkim {
+		if r.Result == dkim.TempError {
+			in.DKIM = append(in.DKIM, r.Domain)
+			open = true
+		}
+	}
+	if !open {
+		return false
+	}
+	out, err := e.Evaluate(ctx, in)
+	return err != nil || out.Result == dmarc.Pass
 }
 
 // decide finds the strictest action that a result asks for.
