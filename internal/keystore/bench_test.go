@@ -1,7 +1,6 @@
 package keystore
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -50,20 +49,4 @@ func BenchmarkMiss(b *testing.B) {
 			}
 		}
 	})
-}
-
-// BenchmarkImport seals one key under many ids.
-func BenchmarkImport(b *testing.B) {
-	s := openStore(b, filepath.Join(b.TempDir(), "keys"), 1)
-	key, err := newKey(RSA2048)
-	if err != nil {
-		b.Fatal(err)
-	}
-	n := 0
-	for b.Loop() {
-		if err := s.Import(fmt.Sprintf("k-%d", n), key); err != nil {
-			b.Fatal(err)
-		}
-		n++
-	}
 }

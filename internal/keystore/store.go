@@ -2,8 +2,6 @@ package keystore
 
 import (
 	"crypto"
-	"crypto/ed25519"
-	"crypto/rsa"
 	"crypto/x509"
 	"errors"
 	"io"
@@ -64,29 +62,10 @@ func (s *Store) Generate(id, algorithm string) (crypto.PublicKey, error) {
 	if err := s.put(id, path, key); err != nil {
 		return nil, err
 	}
-	return key.Public(), s.Sync()
+	return key.Public(), syncDir(s.dir)
 }
 
-// Import seals a key that was made elsewhere: an *rsa.PrivateKey or an ed25519.PrivateKey. An id that is taken is fault.Conflict, and
-// its key stays as it is; what does not sign here is fault.Invalid. Whoever imports many keys calls Sync after the last one: until
-// then a power cut may lose some of them, but leaves none damaged.
-func (s *Store) Import(id string, key crypto.Signer) error {
-	path, err := s.path(id)
-	if err != nil {
-		return err
-	}
-	switch key.(type) {
-	case *rsa.PrivateKey, ed25519.PrivateKey:
-	default:
-		return fault.New(fault.Invalid, "key %s: a %T does not sign here", id, key)
-	}
-	return s.put(id, path, key)
-}
-
-// Sync makes keys that were imported survive a power cut.
-func (s *Store) Sync() error { return syncDir(s.dir) }
-
-// put seals a key under an id that is free. It lasts after Sync.
+// put seals a key under an id that is free.
 func (s *Store) put(id, path string, key crypto.Signer) error {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {

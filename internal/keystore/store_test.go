@@ -349,41 +349,6 @@ func TestSealingKeySources(t *testing.T) {
 	}
 }
 
-func TestAKeyFromElsewhereIsSealedLikeOurOwn(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "keys")
-	s := openStore(t, dir, 1)
-	key, err := newKey(RSA2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, id := range []string{"k-1", "k-2"} {
-		if err := s.Import(id, key); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := s.Sync(); err != nil {
-		t.Fatal(err)
-	}
-	for _, id := range []string{"k-1", "k-2"} {
-		signer, err := openStore(t, dir, 1).Signer(id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !signer.(*rsa.PrivateKey).Equal(key) {
-			t.Errorf("%s: another key came back", id)
-		}
-	}
-	if err := s.Import("k-1", key); fault.CodeOf(err) != fault.Conflict {
-		t.Errorf("over a key that is there: %v", err)
-	}
-	if err := s.Import("k-3", opaqueSigner{key}); fault.CodeOf(err) != fault.Invalid {
-		t.Errorf("a key whose private half does not show: %v", err)
-	}
-}
-
-// opaqueSigner is a key whose private half is elsewhere.
-type opaqueSigner struct{ crypto.Signer }
-
 func TestASealedFileOpensUnderItsIDOnly(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "keys")
 	s := openStore(t, dir, 1)
