@@ -119,7 +119,7 @@ func TestMetricsSayWhatWasSigned(t *testing.T) {
 		`verified_dkim_total{result="fail",reason="body_hash_mismatch"}`:       1,
 		`verified_dkim_total{result="pass",reason=""}`:                         1,
 		`verified_dmarc_total{result="fail",policy="reject"}`:                  1,
-		`verified_spf_total{result="a \"b\"\\\nc",reason=""}`:                            1,
+		`verified_spf_total{result="a \"b\"\\\nc",reason=""}`:                  1,
 	} {
 		if v, ok := got["postseal_agent_"+key]; !ok || v != want {
 			t.Errorf("%s = %v (%v), want %v", key, v, ok, want)
