@@ -125,6 +125,9 @@ func TestIncomingMailIsVerified(t *testing.T) {
 			t.Errorf("%s: %s\n%s", name, summary(f), o.raw)
 		}
 	}
+	if log := r.log.String(); !strings.Contains(log, "reason=signature_mismatch; From") {
+		t.Errorf("the log does not say which field was added:\n%s", log)
+	}
 	if n := r.agent.Status().Verified; n["dkim/pass"] != 5 || n["dkim/fail/body_hash_mismatch"] != 1 || n["dmarc/fail/reject"] != 1 || n["spf/fail"] != 2 || n["action/accept"] != 9 {
 		t.Errorf("counted %v", n)
 	}

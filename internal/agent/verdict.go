@@ -283,6 +283,9 @@ func (m *incoming) count(v *verdict) {
 	m.agent.counters.dirty.Store(true)
 }
 
+// maxDifferences bounds what one line of the log says of a broken header.
+const maxDifferences = 5
+
 // report writes the verdict to the log.
 func (m *incoming) report(v *verdict) {
 	ctx := context.Background()
@@ -300,6 +303,9 @@ func (m *incoming) report(v *verdict) {
 		text := string(r.Result) + " d=" + r.Domain + " s=" + r.Selector
 		if r.Reason != "" {
 			text += " reason=" + string(r.Reason)
+		}
+		for _, d := range r.Headers[:min(len(r.Headers), maxDifferences)] {
+			text += "; " + d.String()
 		}
 		attributes = append(attributes, slog.String("dkim", text))
 	}
