@@ -62,7 +62,7 @@ func (as *assignment) signing(checkRecord bool) (signing []*activeKey) {
 	}
 	for _, k := range best {
 		if k != nil {
-			signing = append(signing, &activeKey{id: k.id, selector: k.key.Selector, of: as, held: &k.held})
+			signing = append(signing, &activeKey{state: k, selector: k.key.Selector, of: as})
 		}
 	}
 	return signing

@@ -69,7 +69,7 @@ func (c *counters) forget(ids []string) {
 func (c *counters) signed(key *activeKey) {
 	k := key.count.Load()
 	if k == nil {
-		k = c.key(key.id)
+		k = c.key(key.id())
 		key.count.Store(k)
 	}
 	k.signed.Add(1)

@@ -53,7 +53,7 @@ func TestAgesAreNeverNegative(t *testing.T) {
 	clock := &wallClock{time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
 	c := newCounters(clock.now)
 	k := c.key("k")
-	c.signed(&activeKey{id: "k"})
+	c.signed(&activeKey{state: &keyState{id: "k"}})
 	clock.at = clock.at.Add(-time.Hour)
 	if age, ok := c.age(k); !ok || age != 0 {
 		t.Errorf("age %s, %v", age, ok)

@@ -156,13 +156,13 @@ func (m *outgoing) start() error {
 	for i, k := range m.choice.signing {
 		p, err := a.prepared(k)
 		if err != nil {
-			a.keyFailed(k.id, err)
+			a.keyFailed(k.id(), err)
 			if i >= m.choice.primary {
 				m.choice.leaveOut(k)
 				continue
 			}
 			m.fail(ReasonKeyUnavailable)
-			return fmt.Errorf("key %s: %w", k.id, err)
+			return fmt.Errorf("key %s: %w", k.id(), err)
 		}
 		m.prepared = append(m.prepared, p)
 	}

@@ -37,7 +37,7 @@ func tableOf(words ...string) *Table {
 		}
 		a := &assigned{assignment: &assignment{Domain: domain, tempfail: true, Subdomains: subdomains}}
 		if !noKey {
-			a.signing = []*activeKey{{id: word, of: a.assignment}}
+			a.signing = []*activeKey{{state: &keyState{id: word}, of: a.assignment}}
 		}
 		t.add(stream, a)
 	}
@@ -75,7 +75,7 @@ func (c messageCase) subject(s *settings) *subject {
 func outcomeOf(c choice) string {
 	var out []string
 	for _, k := range c.signing {
-		out = append(out, k.id)
+		out = append(out, k.id())
 	}
 	if c.reason != signed {
 		out = []string{string(c.reason)}
@@ -233,7 +233,7 @@ func TestFurtherSignaturesStayWithTheirMessage(t *testing.T) {
 			t.Error(got)
 		}
 	}
-	if n := len(table.assigned[tableKey{"example.org", "default"}].signing); n != 1 {
+	if n := len(table.assigned["example.org"].signing); n != 1 {
 		t.Errorf("the table has %d keys now", n)
 	}
 }

@@ -462,7 +462,7 @@ func TestTooManyMessagesAtOncePassUnsigned(t *testing.T) {
 func TestPanicsDoNoHarm(t *testing.T) {
 	r := signingRig(t, nil)
 	// A table with a hole: choosing from it panics.
-	broken := &Table{assigned: map[tableKey]*assigned{{"example.org", "default"}: {&assignment{}, []*activeKey{nil}}}}
+	broken := &Table{assigned: map[string]*assigned{"example.org": {&assignment{}, []*activeKey{nil}}}}
 	good := r.agent.tables.current.Load()
 	r.agent.tables.swap(broken)
 	m := dialMTA(t, r.agent, 0, mtaOptions{})

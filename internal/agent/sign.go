@@ -25,7 +25,7 @@ type preparedFor struct {
 // prepared returns a key ready to sign. What can be done once for all messages was done with the first of them; while the key is in
 // memory that takes no lock and allocates nothing.
 func (a *Agent) prepared(k *activeKey) (*dkim.Prepared, error) {
-	key, err := a.keys.Key(k.id, k.held)
+	key, err := a.keys.Key(k.id(), k.held())
 	if err != nil {
 		return nil, err
 	}

@@ -12,11 +12,12 @@ import (
 
 // Table says which keys sign for which domain. It is never changed once it is in force, so messages read it without a lock.
 type Table struct {
-	version  int64 // agentapi.Instructions.Version it was made from
-	assigned map[tableKey]*assigned
-	owned    map[string]bool // domains with an assignment on a stream of their own
-	parents  bool            // some assignment signs for the domains below it
-	inFlight atomic.Int64    // messages that chose from it and are not done
+	version  int64                  // agentapi.Instructions.Version it was made from
+	assigned map[string]*assigned   // by domain, on the default stream
+	streams  map[tableKey]*assigned // on other streams
+	owned    map[string]bool        // domains with one of those
+	parents  bool                   // some assignment signs for the domains below it
+	inFlight atomic.Int64           // messages that chose from it and are not done
 }
 
 type tableKey struct{ domain, stream string }
@@ -29,11 +30,14 @@ type assigned struct {
 
 // activeKey is a key that signs mail.
 type activeKey struct {
-	id, selector string
-	of           *assignment // nothing of it changes once it is in a table
-	held         *keystore.Handle
-	count        atomic.Pointer[keyCount] // nil until it has signed
+	state    *keyState // for id and held only: the rest of it changes under a lock
+	selector string
+	of       *assignment              // nothing of it changes once it is in a table
+	count    atomic.Pointer[keyCount] // nil until it has signed
 }
+
+func (k *activeKey) id() string             { return k.state.id }
+func (k *activeKey) held() *keystore.Handle { return &k.state.held }
 
 // with is the signature that a key makes.
 func (k *activeKey) with(key crypto.Signer) dkim.Signing {
@@ -44,13 +48,15 @@ func (k *activeKey) with(key crypto.Signer) dkim.Signing {
 
 // newTable begins a table with room for so many assignments.
 func newTable(version int64, room int) *Table {
-	return &Table{version: version, assigned: make(map[tableKey]*assigned, room), owned: map[string]bool{}}
+	return &Table{version: version, assigned: make(map[string]*assigned, room), streams: map[tableKey]*assigned{}, owned: map[string]bool{}}
 }
 
 // add puts an assignment into a table under construction.
 func (t *Table) add(stream string, a *assigned) {
-	t.assigned[tableKey{a.Domain, stream}] = a
-	if stream != defaultStream {
+	if stream == defaultStream {
+		t.assigned[a.Domain] = a
+	} else {
+		t.streams[tableKey{a.Domain, stream}] = a
 		t.owned[a.Domain] = true
 	}
 	t.parents = t.parents || a.Subdomains
@@ -61,7 +67,7 @@ func (t *Table) add(stream string, a *assigned) {
 // which signs for the names below. Nothing is ever signed for a parent that was not assigned.
 func (t *Table) find(domain, stream string, below bool) (a *assigned, unknown bool) {
 	a, unknown = t.own(domain, stream, false)
-	if a != nil || !below || !t.parents || t.owned[domain] || t.assigned[tableKey{domain, defaultStream}] != nil {
+	if a != nil || !below || !t.parents || t.owned[domain] || t.assigned[domain] != nil {
 		return a, unknown
 	}
 	for a == nil {
@@ -77,12 +83,12 @@ func (t *Table) find(domain, stream string, below bool) (a *assigned, unknown bo
 // own returns a domain's own assignment, if it signs for the names below where that is asked for.
 func (t *Table) own(domain, stream string, parent bool) (a *assigned, unknown bool) {
 	if stream != "" && stream != defaultStream {
-		if a := t.assigned[tableKey{domain, stream}]; a != nil && (a.Subdomains || !parent) {
+		if a := t.streams[tableKey{domain, stream}]; a != nil && (a.Subdomains || !parent) {
 			return a, false
 		}
 		unknown = true
 	}
-	if a := t.assigned[tableKey{domain, defaultStream}]; a != nil && (a.Subdomains || !parent) {
+	if a := t.assigned[domain]; a != nil && (a.Subdomains || !parent) {
 		return a, unknown
 	}
 	return nil, false
@@ -90,10 +96,16 @@ func (t *Table) own(domain, stream string, parent bool) (a *assigned, unknown bo
 
 // active adds the ids of all keys in it.
 func (t *Table) active(ids map[string]bool) {
-	for _, a := range t.assigned {
+	add := func(a *assigned) {
 		for _, k := range a.signing {
-			ids[k.id] = true
+			ids[k.id()] = true
 		}
+	}
+	for _, a := range t.assigned {
+		add(a)
+	}
+	for _, a := range t.streams {
+		add(a)
 	}
 }
 
