@@ -63,7 +63,24 @@ func newRoot() *cobra.Command {
 	root.AddCommand(newAgent(), newServe(), newDemo(), newMan())
 	root.AddCommand(remoteCommands()...)
 	askForVerb(root)
+	root.SetFlagErrorFunc(flagError)
 	return root
+}
+
+// maxQuoted is how much of a wrong flag is repeated: it may be a value, and that a private key.
+const maxQuoted = 24
+
+// flagError says what is wrong with the flags without repeating all of them.
+func flagError(cmd *cobra.Command, err error) error {
+	text, _, long := strings.Cut(err.Error(), "\n")
+	if what, quoted, ok := strings.Cut(text, ": "); ok && len(quoted) > maxQuoted {
+		text, long = what+": "+strings.ToValidUTF8(quoted[:maxQuoted], "")+"…", true
+	}
+	f := fault.Wrap(fault.Invalid, err, "%s", text)
+	if long {
+		return f.WithHint("a value that begins with a dash stands behind --, or comes from standard input")
+	}
+	return f.WithHint("%s --help lists them", cmd.CommandPath())
 }
 
 // askForVerb makes a word that is no command wrong usage, at every level; cobra prints the help and calls it good.

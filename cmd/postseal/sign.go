@@ -109,6 +109,12 @@ func (f *signFlags) signings(now time.Time) ([]dkim.Signing, error) {
 	for i := range f.keys {
 		s := common
 		s.Selector, s.Domain = f.selectors[i], f.domains[min(i, len(f.domains)-1)]
+		for _, other := range signings[:i] {
+			if strings.EqualFold(other.Selector, s.Selector) && strings.EqualFold(other.Domain, s.Domain) {
+				return nil, fault.New(fault.Invalid, "two keys are to sign as %s._domainkey.%s", s.Selector, s.Domain).
+					WithHint("a selector has one record and so one key: give each key its own --selector")
+			}
+		}
 		text, err := readKeyFile(f.keys[i])
 		if err != nil {
 			return nil, fault.Wrap(fault.Invalid, err, "--key: %v", err)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/postseal/postseal/internal/agentapi"
@@ -180,6 +181,11 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	status, err := a.openStatus(ctx)
+	if errors.Is(err, syscall.EROFS) { // what is there is enough to sign
+		a.log.Error("there is no status socket, and nothing can be kept: the file system is read-only", "error", err)
+		a.setCondition(conditionDisk, "the state directory is read-only")
+		status, err = nil, nil
+	}
 	if err != nil {
 		a.closeSockets(0)
 		return err

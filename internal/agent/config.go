@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 
@@ -124,13 +125,29 @@ func ParseConfig(content []byte) (Config, error) {
 	var cfg Config
 	if len(strings.TrimSpace(string(content))) > 0 {
 		if err := yaml.UnmarshalWithOptions(content, &cfg, yaml.Strict()); err != nil {
-			return Config{}, fault.New(fault.Invalid, "%s", strings.TrimSpace(yaml.FormatError(err, false, true)))
+			return Config{}, fault.New(fault.Invalid, "%s", readable(strings.TrimSpace(yaml.FormatError(err, false, true))))
 		}
 	}
 	if _, err := compile(cfg); err != nil {
 		return Config{}, ruleLine(content, err)
 	}
 	return cfg, nil
+}
+
+// maxComplaint is the longest message about a file that is not YAML.
+const maxComplaint = 2000
+
+// readable makes an excerpt of any file safe for a terminal.
+func readable(text string) string {
+	if len(text) > maxComplaint {
+		text = text[:maxComplaint] + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || r < ' ' && r != '\n' && r != '\t' || r == 0x7f {
+			return '?'
+		}
+		return r
+	}, text)
 }
 
 // settings is a checked Config in the form in which it is used; it is never changed after it was made.
@@ -199,8 +216,8 @@ func compile(cfg Config) (*settings, error) {
 	}
 	for _, d := range cfg.Domains {
 		name, err := resolver.ToASCII(d)
-		if err != nil {
-			return nil, fault.New(fault.Invalid, "domains: %q is not a domain", d)
+		if err != nil || strings.ContainsAny(name, "*/") {
+			return nil, fault.New(fault.Invalid, "domains: %q is not a domain", d).WithHint("each domain by its own name; there are no patterns here")
 		}
 		if s.allowed == nil {
 			s.allowed = map[string]bool{}

@@ -3,10 +3,12 @@ package agent
 import (
 	"cmp"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/postseal/postseal/dkim"
@@ -231,6 +233,7 @@ const (
 	conditionEpoch        = "old_epoch"
 	conditionIdentity     = "identity"
 	conditionState        = "state"
+	conditionDisk         = "disk"
 	conditionNoContact    = "no_contact"
 	conditionReport       = "report_refused"
 	conditionListener     = "listener"
@@ -270,6 +273,15 @@ func (f *fleetState) acceptable(in *agentapi.Instructions) error {
 }
 
 // errorText is what an error says to people, "" for none.
+// causeOf is what the system says of an error, in its words where it is the system's.
+func causeOf(err error) string {
+	var e syscall.Errno
+	if errors.As(err, &e) {
+		return e.Error()
+	}
+	return errorText(err)
+}
+
 func errorText(err error) string {
 	if err == nil {
 		return ""

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -26,7 +27,7 @@ func authorDomain(value string) (string, Reason) {
 // route, no domain literal, and UTF-8 as RFC 6532 allows it. The address may stand alone or in angle brackets after a phrase. A
 // phrase that itself looks like an address is allowed only in quotes or encoded words, as every mail program writes it.
 func authorAddress(value string) (address, Reason) {
-	if len(value) > maxFrom || !utf8.ValidString(value) {
+	if len(value) > maxFrom {
 		return address{}, ReasonFromUnparsable
 	}
 	l := fromLexer{rest: value}
@@ -42,17 +43,17 @@ func authorAddress(value string) (address, Reason) {
 	}
 	spec := tokens
 	if i := indexSpecial(tokens, '<'); i >= 0 {
-		if !phrase(tokens[:i]) {
-			return address{}, ReasonFromUnparsable
-		}
 		last := len(tokens) - 1
 		if tokens[last].special != '>' {
 			return address{}, ReasonFromUnparsable
 		}
 		spec = tokens[i+1 : last]
+		if !phrase(tokens[:i], spec) {
+			return address{}, ReasonFromUnparsable
+		}
 	}
 	local, domain, ok := addrSpec(spec)
-	if !ok {
+	if !ok || !utf8.ValidString(local) {
 		return address{}, ReasonFromUnparsable
 	}
 	ascii, err := resolver.ToASCII(domain)
@@ -73,14 +74,39 @@ func manyMailboxes(tokens []fromToken) Reason {
 	return signed
 }
 
-// phrase is RFC 5322 §3.2.5 with the dots that obs-phrase allows and everybody writes ("John Q. Public").
-func phrase(tokens []fromToken) bool {
+// phrase is RFC 5322 §3.2.5 with what everybody writes besides: dots ("John Q. Public"), brackets, encoded words with an at sign, and
+// the address itself once more. Another address there would be taken for the author by some.
+func phrase(tokens, spec []fromToken) bool {
+	if indexSpecial(tokens, '@') >= 0 {
+		quoted := func(t fromToken) bool { return t.quoted }
+		return !slices.ContainsFunc(tokens, quoted) && !slices.ContainsFunc(spec, quoted) && strings.EqualFold(textOf(tokens), textOf(spec))
+	}
 	for _, t := range tokens {
-		if t.special != 0 && t.special != '.' {
+		if strings.IndexByte("\x00.[]?", t.special) < 0 {
 			return false
 		}
 	}
 	return true
+}
+
+// encodedWord returns the encoded word (RFC 2047 §2) at the beginning of s, "" when there is none.
+func encodedWord(s string) string {
+	if !strings.HasPrefix(s, "=?") {
+		return ""
+	}
+	rest := s[2:]
+	for range 2 { // charset and encoding
+		i := strings.IndexByte(rest, '?')
+		if i < 1 {
+			return ""
+		}
+		rest = rest[i+1:]
+	}
+	end := strings.Index(rest, "?=")
+	if end < 0 || strings.ContainsAny(rest[:end], " \t\r\n<>\"(),;:") {
+		return ""
+	}
+	return s[:len(s)-len(rest)+end+2]
 }
 
 // addrSpec takes local-part "@" domain and returns both as written. White space and comments between the parts are an obsolete form
@@ -198,7 +224,11 @@ func (l *fromLexer) next() (fromToken, bool) {
 	switch {
 	case c == '"':
 		return l.quotedString()
-	case strings.IndexByte("<>@,;:.", c) >= 0:
+	case c == '=' && strings.Contains(encodedWord(l.rest), "@"):
+		t := fromToken{text: encodedWord(l.rest), special: '?'} // a phrase may hold it, an address may not
+		l.rest = l.rest[len(t.text):]
+		return t, true
+	case strings.IndexByte("<>@,;:.[]", c) >= 0:
 		t := fromToken{text: l.rest[:1], special: c}
 		l.rest = l.rest[1:]
 		return t, true

@@ -89,7 +89,7 @@ func openListener(ctx context.Context, spec listenSpec) (net.Listener, error) {
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, spec.network, spec.address)
 	if err != nil {
-		return nil, fault.Wrap(fault.Unavailable, err, "the milter cannot listen at %s", spec.address).WithHint("is another agent or milter running there, and does the directory exist?")
+		return nil, fault.Wrap(fault.Unavailable, err, "the milter cannot listen at %s: %s", spec.address, causeOf(err)).WithHint("is another agent or milter running there, and does the directory exist?")
 	}
 	if spec.network == "unix" {
 		if err := secure(spec); err != nil {

@@ -188,6 +188,16 @@ func (set *ruleset) compile(in Rule) (rule, error) {
 		return r, err
 	}
 	set.envelope, set.login = set.envelope || r.envelope != nil, set.login || r.login != nil
+	for _, name := range in.Match.Listener {
+		if name == "" || strings.ContainsAny(name, "*?/") {
+			return r, fault.New(fault.Invalid, "match.listener: %q is not a name", name).WithHint("listeners are named exactly, as milter_macro_daemon_name has them")
+		}
+	}
+	for key, words := range map[string]Words{"from": in.Match.From, "envelope": in.Match.Envelope, "login": in.Match.Login, "listener": in.Match.Listener, "network": in.Match.Network} {
+		if words != nil && len(words) == 0 {
+			return r, fault.New(fault.Invalid, "match.%s: the list is empty", key).WithHint("leave it out if every message is meant")
+		}
+	}
 	for _, text := range in.Match.Network {
 		p, err := parsePrefix(text)
 		if err != nil {

@@ -135,7 +135,7 @@ func TestADamagedFurtherKeyDefersNothing(t *testing.T) {
 func TestAnAssignmentSaysHowItSigns(t *testing.T) {
 	r := rulesRig(t, "")
 	r.put(agentapi.Assignment{Domain: "example.org", Bulk: true, Keys: []agentapi.Key{rsaKey("k", "s1")}, Signing: agentapi.Signing{
-		Headers: []string{"Subject", "X-Own"}, Oversign: []string{"From"}, Canonicalization: "simple/simple", ExpireSeconds: 8 * 86400}})
+		Headers: []string{"X-Own"}, Oversign: []string{"Subject"}, Canonicalization: "simple/simple", ExpireSeconds: 8 * 86400}})
 	r.put(agentapi.Assignment{Domain: "example.net", Keys: []agentapi.Key{edKey("n", "s2")}, Signing: agentapi.Signing{Canonicalization: "relaxed/simple"}})
 	m := dialMTA(t, r.agent, 0, mtaOptions{})
 	msg := simpleMail("ann@example.org", "two  blanks \t\r\n\r\n\r\n")
@@ -146,7 +146,7 @@ func TestAnAssignmentSaysHowItSigns(t *testing.T) {
 		t.Fatalf("%+v, %v\n%s", results, err, o.raw)
 	}
 	field := strings.NewReplacer("\r\n", "", " ", "", "\t", "").Replace(o.raw[:strings.Index(o.raw, "\r\nFrom:")])
-	if !strings.Contains(field, "c=simple/simple;") || !strings.Contains(strings.ToLower(field), "h=from:from:list-unsubscribe:list-unsubscribe-post:subject:x-own:x-own;") {
+	if !strings.Contains(field, "c=simple/simple;") || !strings.Contains(strings.ToLower(field), "h=from:from:subject:subject:list-unsubscribe:list-unsubscribe-post:x-own:x-own;") {
 		t.Errorf("the signature is %s", field)
 	}
 	var made, ends int64

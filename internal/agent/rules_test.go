@@ -332,6 +332,8 @@ func TestMistakesInRulesAreNamed(t *testing.T) {
 		{name: "line of the rule", text: "domains: [a.example]\n\nrules:\n  # one\n  - sign: true\n  - match:\n      from: a\n      network: b\n    sign: false\n", want: "line 6: rules[1].match.network"},
 		{name: "contradiction", text: "rules: [{sign: true}, {sign: false, domain: a.example}]", want: "rules[1].sign: false goes with no other effect"},
 		{name: "empty pattern", text: "rules: [{match: {from: \"\"}, sign: false}]", want: "rules[0].match.from: an empty pattern", hint: "leave the condition out"},
+		{name: "emptied list", text: "rules: [{match: {from: []}, sign: false}]", want: "rules[0].match.from: the list is empty", hint: "every message"},
+		{name: "pattern for a name", text: "rules: [{match: {listener: \"*\"}, sign: false}]", want: "match.listener: \"*\" is not a name", hint: "exactly"},
 		{name: "not RE2", text: "rules: [{match: {from: \"/(?=a)/\"}, sign: false}]", want: "not a regular expression", hint: "RE2"},
 		{name: "explosive", text: "rules: [{match: {header: {X: \"/((a{1000}){1000}){1000}/\"}}, sign: false}]", want: "rules[0].match.header.X: "},
 		{name: "endless pattern", text: "rules: [{match: {from: \"" + strings.Repeat("a", maxPattern+1) + "\"}, sign: false}]", want: "more than 512 octets"},

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,6 +49,11 @@ func signingOf(as *agentapi.Assignment) (how dkim.Signing, trouble string) {
 	}
 	if len(p.Oversign) == 0 {
 		how.Oversign = nil
+	}
+	if how.Oversign != nil && !slices.ContainsFunc(how.Oversign, func(name string) bool { return strings.EqualFold(name, "From") }) {
+		// A second From must never fit under the signature, whatever else is listed (RFC 6376 §8.15).
+		how.Oversign = append([]string{"From"}, how.Oversign...)
+		how.Headers = slices.DeleteFunc(slices.Clone(how.Headers), func(name string) bool { return strings.EqualFold(name, "From") })
 	}
 	if as.Bulk {
 		if how.Oversign == nil {

@@ -38,9 +38,13 @@ type facts struct {
 
 // lockState makes sure that one process uses a state directory. The lock ends with the process.
 func lockState(dir string) (io.Closer, error) {
-	f, err := os.OpenFile(filepath.Join(dir, fileLock), os.O_RDWR|os.O_CREATE, 0o600)
+	path := filepath.Join(dir, fileLock)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if errors.Is(err, syscall.EROFS) { // what is there is enough to sign
+		f, err = os.Open(path)
+	}
 	if err != nil {
-		return nil, fault.Wrap(fault.Invalid, err, "the state directory %s cannot be used", dir)
+		return nil, fault.Wrap(fault.Invalid, err, "the state directory %s cannot be used: %s", dir, causeOf(err))
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = f.Close()

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -117,4 +118,33 @@ func TestReload(t *testing.T) {
 		t.Errorf("the message in flight on the listener that left: %v, %v", changes, err)
 	}
 	await(t, "the old listener is gone", func() bool { _, err := tryDial(addrs[0]); return err != nil })
+}
+
+// A disk that takes nothing is said; mail goes on being signed.
+func TestADiskThatTakesNothingIsSaid(t *testing.T) {
+	r := signingRig(t, nil)
+	m := dialMTA(t, r.agent, 0, mtaOptions{})
+	m.send(simpleMail("ann@example.org", "the key is in memory after it\r\n"), 0)
+	dir := r.agent.settings.Load().StateDirectory
+	moved := dir + ".moved"
+	if err := os.Rename(dir, moved); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.verified(m.send(simpleMail("ann@example.org", "hello\r\n"), 0).raw); len(got) != 1 {
+		t.Errorf("signed by %q", got)
+	}
+	said := func() bool {
+		for _, c := range r.agent.Status().Conditions {
+			if c.Word == conditionDisk && strings.Contains(c.Message, "no such file") {
+				return true
+			}
+		}
+		return false
+	}
+	await(t, "the condition", said)
+	if err := os.Rename(moved, dir); err != nil {
+		t.Fatal(err)
+	}
+	m.send(simpleMail("ann@example.org", "hello\r\n"), 0)
+	await(t, "the condition is gone", func() bool { return !said() })
 }

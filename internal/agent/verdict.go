@@ -75,6 +75,9 @@ func (m *incoming) checkDMARC(ctx context.Context, v *verdict) {
 	v.dmarc = &dmarc.Evaluation{Result: dmarc.PermError}
 	switch {
 	// A field that could not be looked at changes nothing here: else whoever forges could have his mail escape by adding one.
+	case len(m.from) == 0 && m.lost > 0:
+		v.dmarcWhy = string(ReasonHeaderSyntax)
+		return
 	case len(m.from) == 0:
 		v.dmarcWhy = string(ReasonFromMissing)
 		return

@@ -102,6 +102,12 @@ func (c Verify) compile() (v verifySettings, err error) {
 		return v, fault.New(fault.Invalid, "verify: dmarc needs spf").WithHint("DMARC passes with either of DKIM and SPF, so that without SPF mail would fail that other receivers accept")
 	}
 	v.dmarc = v.dmarc && v.spf
+	if !v.spf && len(c.Actions.SPF) > 0 {
+		return v, fault.New(fault.Invalid, "verify.actions.spf: SPF is not looked at").WithHint("leave spf: false out, or the actions")
+	}
+	if !v.dmarc && len(c.Actions.DMARC) > 0 {
+		return v, fault.New(fault.Invalid, "verify.actions.dmarc: DMARC is not looked at").WithHint("DMARC needs both spf and dmarc to be true")
+	}
 	for _, text := range c.Skip.Networks {
 		p, err := parsePrefix(text)
 		if err != nil {

@@ -60,6 +60,9 @@ func (a *Agent) saveCounters() error {
 	err := writeState(a.settings.Load().StateDirectory, fileCounters, a.counters.snapshot())
 	if err != nil {
 		a.counters.dirty.Store(true)
+		a.setCondition(conditionDisk, "nothing can be kept in the state directory: "+causeOf(err))
+	} else {
+		a.setCondition(conditionDisk, "")
 	}
 	return err
 }

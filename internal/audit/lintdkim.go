@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -302,6 +303,14 @@ func (l *linter) explain() {
 
 // finish fills in the fixes that are the corrected record.
 func (l *linter) finish() RecordLint {
+	if l.private != "" { // what is found is not quoted once more
+		for i := range l.Findings {
+			if l.Findings[i].ID == "DKIM-S22" {
+				continue
+			}
+			l.Findings[i].Message = longQuote.ReplaceAllString(l.Findings[i].Message, `"…"`)
+		}
+	}
 	for i := range l.Findings {
 		f := &l.Findings[i]
 		if f.Fix == "" {
@@ -317,6 +326,9 @@ func (l *linter) finish() RecordLint {
 	l.Findings = sorted(l.Findings)
 	return l.RecordLint
 }
+
+// longQuote is a quotation that may be of a private key.
+var longQuote = regexp.MustCompile(`"[^"]{9,}"`)
 
 // inWords is the fix where the record cannot be given, because its key is not to be had from it.
 func inWords(id string) string {
