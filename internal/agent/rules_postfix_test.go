@@ -30,7 +30,7 @@ rules:
 	r.put(agentapi.Assignment{Domain: "operator.example", Keys: []agentapi.Key{edKey("o", "op")}})
 	s := startSink(t)
 	outbound, auto := "inet:"+r.agent.Addrs()[0].String(), "inet:"+r.agent.Addrs()[1].String()
-	p := startPostfix(t, outbound, auto, s.addr, "milter_macro_defaults = {stream}=marketing, {app}=cron")
+	p := startPostfix(t, outbound, auto, s.addr, "milter_macro_defaults = stream=marketing, app=cron")
 	head := func(from string) string { return strings.Replace(postfixHead, "ann@example.org", from, 1) }
 	for _, c := range []struct {
 		name, login, sender, header string
