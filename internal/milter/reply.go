@@ -31,12 +31,6 @@ func Refuse(code int, text string) Reply {
 	return Reply{code: 'y', text: fmt.Sprintf("%d %s", code, text)}
 }
 
-// Temporary reports whether the reply asks the client to come again later.
-func (r Reply) Temporary() bool { return r.code == 'y' && r.text[0] == '4' }
-
-// Refused reports whether the reply ends the message with an error for the client.
-func (r Reply) Refused() bool { return r.code == 'y' }
-
 func (r Reply) append(out []byte) []byte {
 	if r.code == 0 {
 		r = Continue
@@ -88,15 +82,6 @@ func (s *Session) DeleteHeader(index int, name string) error {
 		return ErrNotGranted
 	}
 	change(s, 'm', uint32(index), name, "")
-	return nil
-}
-
-// ChangeHeader replaces the value of the index-th field of that name, counted from 1 from the top; only in EndOfMessage.
-func (s *Session) ChangeHeader(index int, name, value string) error {
-	if s.actions&ActChangeHeader == 0 {
-		return ErrNotGranted
-	}
-	change(s, 'm', uint32(index), name, value)
 	return nil
 }
 
