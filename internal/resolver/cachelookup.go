@@ -163,16 +163,7 @@ func (c *Cache) LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, er
 			list = append(list, net.IPAddr{IP: addr.AsSlice()})
 		}
 	}
-	if len(list) > 0 {
-		return list, nil
-	}
-	// A denial of one family says little while the other is not known.
-	for _, err := range errs {
-		if e, ok := err.(*net.DNSError); ok && !e.IsNotFound {
-			return nil, err
-		}
-	}
-	return nil, errs[0]
+	return eitherFamily(list, errs)
 }
 
 // LookupAddr returns the names of the PTR records, with a trailing dot as in package net.

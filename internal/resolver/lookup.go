@@ -73,6 +73,11 @@ func (r *Recursive) LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr
 			}
 		}
 	}
+	return eitherFamily(list, errs)
+}
+
+// eitherFamily is the answer about addresses of two families: one is enough, and a denial of one says little while the other is not known.
+func eitherFamily(list []net.IPAddr, errs [2]error) ([]net.IPAddr, error) {
 	if len(list) > 0 {
 		return list, nil
 	}
