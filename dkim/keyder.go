@@ -104,10 +104,33 @@ func derPositive(b []byte) (value, rest []byte, ok bool) {
 	return value, rest, true
 }
 
-// parseEd25519Key takes the raw key (RFC 8463 §4.2); it is not copied.
+// parseEd25519Key takes the raw key (RFC 8463 §4.2); it is not copied. Points of small order are refused: under such a key everybody can
+// make signatures that verify (RFC 8032 §5.1.7 does not look at the key).
 func parseEd25519Key(raw []byte) (key ed25519.PublicKey, problem string) {
 	if len(raw) != ed25519.PublicKeySize {
 		return nil, "p= is not the 32 octets of an Ed25519 key"
 	}
+	for _, y := range smallOrderPoints {
+		if string(raw[:31]) == y[:31] && raw[31]&0x7f == y[31] {
+			return nil, "p= is an Ed25519 point of small order, under which everybody can sign"
+		}
+	}
 	return ed25519.PublicKey(raw), ""
 }
+
+// smallOrderPoints are the y coordinates of the points of orders 1, 2, 4 and 8 as they are encoded, without the bit of x, and
+// the two that are also encoded unreduced.
+var smallOrderPoints = [...]string{
+	"\x01" + zeros31,         // 1
+	"\xec" + ones30 + "\x7f", // -1, order 2
+	"\x00" + zeros31,         // 0, order 4
+	"\x26\xe8\x95\x8f\xc2\xb2\x27\xb0\x45\xc3\xf4\x89\xf2\xef\x98\xf0\xd5\xdf\xac\x05\xd3\xc6\x33\x39\xb1\x38\x02\x88\x6d\x53\xfc\x05", // order 8
+	"\xc7\x17\x6a\x70\x3d\x4d\xd8\x4f\xba\x3c\x0b\x76\x0d\x10\x67\x0f\x2a\x20\x53\xfa\x2c\x39\xcc\xc6\x4e\xc7\xfd\x77\x92\xac\x03\x7a", // order 8
+	"\xed" + ones30 + "\x7f", // 0 unreduced
+	"\xee" + ones30 + "\x7f", // 1 unreduced
+}
+
+const (
+	zeros31 = "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+	ones30  = "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
+)

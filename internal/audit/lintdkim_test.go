@@ -231,7 +231,9 @@ var ruleCases = sync.OnceValue(func() []ruleCase {
 
 		{"DKIM-K06", "v=DKIM1; k=ed25519; p=" + edSPKI, "DKIM-K06", Error, false, "44 octets", "publish " + ed},
 		{"DKIM-K06", "v=DKIM1; k=ed25519; p=" + b64(make([]byte, 31)), "DKIM-K06", Error, false, "31 octets", ""},
-		{"DKIM-K06", "v=DKIM1; k=ed25519; p=" + b64(make([]byte, 32)), "", "", true, "", ""},
+		{"DKIM-K06", "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=", "", "", true, "", ""},
+		// 32 octets of zero are a point of small order, under which everybody can sign.
+		{"DKIM-S05", "v=DKIM1; k=ed25519; p=" + b64(make([]byte, 32)), "DKIM-S05", Error, false, "small order", ""},
 
 		{"DKIM-K07", "v=DKIM1; k=rsa; p=" + bare, "DKIM-K07", Warning, true, "PKCS#1", "publish " + good},
 		{"DKIM-K07", good, "", "", true, "", ""},
