@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
@@ -69,7 +68,7 @@ When agent.yaml names a sealing key file that is not there yet, it is made.`,
 				return err
 			}
 			if asJSON {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(joined)
+				return printJSON(cmd.OutOrStdout(), joined)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "joined as %s (%s)\n", cmp.Or(joined.ServerName, joined.ServerID), joined.ServerID)
 			return nil

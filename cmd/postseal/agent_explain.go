@@ -1,11 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -69,7 +69,7 @@ Exit status 1 when the message would not be signed.`,
 				return err
 			}
 			if asJSON {
-				err = json.NewEncoder(cmd.OutOrStdout()).Encode(e)
+				err = printJSON(cmd.OutOrStdout(), e)
 			} else {
 				err = printExplanation(cmd.OutOrStdout(), e)
 			}
@@ -100,7 +100,7 @@ func printExplanation(out io.Writer, e agent.Explanation) error {
 	row("ours", "yes")
 	row("domain", dash(e.Domain))
 	if e.Rule > 0 {
-		row("rule", fmt.Sprintf("%d", e.Rule))
+		row("rule", strconv.Itoa(e.Rule))
 	} else {
 		row("rule", "none matches")
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -35,7 +34,7 @@ Exit status 1 when something needs a person: a condition, or a domain that nothi
 				return err
 			}
 			if asJSON {
-				err = json.NewEncoder(cmd.OutOrStdout()).Encode(s)
+				err = printJSON(cmd.OutOrStdout(), s)
 			} else {
 				err = printAgentStatus(cmd.OutOrStdout(), s)
 			}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -101,9 +100,7 @@ func lint(out io.Writer, kind, text string, asJSON bool) error {
 
 func printLint(out io.Writer, kind string, found audit.RecordLint, asJSON bool) error {
 	if asJSON {
-		enc := json.NewEncoder(out)
-		enc.SetEscapeHTML(false)
-		return enc.Encode(lintReport{Type: kind, Valid: found.Valid, Findings: append([]audit.Finding{}, found.Findings...)})
+		return printJSON(out, lintReport{Type: kind, Valid: found.Valid, Findings: append([]audit.Finding{}, found.Findings...)})
 	}
 	for _, f := range found.Findings {
 		if _, err := fmt.Fprintf(out, "%s %s: %s. Fix: %s\n", f.Severity, f.ID, clean(f.Message), clean(f.Fix)); err != nil {

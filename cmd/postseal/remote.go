@@ -99,7 +99,7 @@ func (r *remote) admin() (client.Access, error) {
 	return client.Access{}, last
 }
 
-// json prints one document.
+// json prints what --json promises of a command that asks a control plane: one document, indented.
 func (r *remote) json(out io.Writer, v any) error {
 	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -167,6 +168,13 @@ func span(d time.Duration) string {
 	default:
 		return fmt.Sprintf("%d d", int(d/(24*time.Hour)))
 	}
+}
+
+// printJSON prints what --json promises of a command that works on this machine: one document on one line.
+func printJSON(out io.Writer, v any) error {
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
 }
 
 // dash shows that there is nothing.

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -126,9 +125,7 @@ func verifyFiles(cmd *cobra.Command, files []string, opts dkim.VerifyOptions, as
 		}
 	}
 	if asJSON {
-		enc := json.NewEncoder(out)
-		enc.SetEscapeHTML(false)
-		if err := enc.Encode(report); err != nil {
+		if err := printJSON(out, report); err != nil {
 			return err
 		}
 	}

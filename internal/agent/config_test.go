@@ -62,8 +62,22 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+// configMistake is a text of agent.yaml that is refused, with what the message and the hint have to name.
+type configMistake struct{ name, text, want, hint string }
+
+func wantMistakes(t *testing.T, mistakes []configMistake) {
+	t.Helper()
+	for _, c := range mistakes {
+		_, err := ParseConfig([]byte(c.text))
+		message, hint := fault.Show(err)
+		if fault.CodeOf(err) != fault.Invalid || !strings.Contains(message, c.want) || !strings.Contains(hint, c.hint) {
+			t.Errorf("%s: %v (%s); want %q", c.name, err, hint, c.want)
+		}
+	}
+}
+
 func TestConfigMistakesAreNamed(t *testing.T) {
-	for _, c := range []struct{ name, text, want, hint string }{
+	wantMistakes(t, []configMistake{
 		{name: "unknown key", text: "listeners:\n  - address: unix:/a\n    sing: auto\n", want: "[3:5] unknown field \"sing\""},
 		{name: "unknown key at the top", text: "state_directory: /a\n\nkeys: []\n", want: "[3:1] unknown field \"keys\""},
 		{name: "twice", text: "domains: [a.example]\ndomains: [b.example]\n", want: "[2:1]"},
@@ -91,13 +105,7 @@ func TestConfigMistakesAreNamed(t *testing.T) {
 		{name: "long_lines", text: "long_lines: fold", want: "neither skip nor sign"},
 		{name: "too many", text: "max_messages: 1000000000", want: "max_messages"},
 		{name: "level", text: "log: {level: loud}", want: "log.level"},
-	} {
-		_, err := ParseConfig([]byte(c.text))
-		message, hint := fault.Show(err)
-		if fault.CodeOf(err) != fault.Invalid || !strings.Contains(message, c.want) || !strings.Contains(hint, c.hint) {
-			t.Errorf("%s: %v (%s); want %q", c.name, err, hint, c.want)
-		}
-	}
+	})
 	if _, err := LoadConfig(filepath.Join(t.TempDir(), "none.yaml")); fault.CodeOf(err) != fault.NotFound {
 		t.Errorf("missing file: %v", err)
 	}

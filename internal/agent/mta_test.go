@@ -96,6 +96,31 @@ func (m *mta) send(msg mail, chunk int) outcome {
 	return o
 }
 
+// abandon begins a message and gives it up: after MAIL (0), after the fields (1) or in the body (2).
+func (m *mta) abandon(sender string, stage int, fields ...string) {
+	m.t.Helper()
+	step := func(_ *milter.Action, err error) {
+		m.t.Helper()
+		if err != nil {
+			m.t.Fatal(err)
+		}
+	}
+	step(m.session.Mail(sender, ""))
+	if stage > 0 {
+		step(m.session.Rcpt("<bob@example.org>", ""))
+		step(m.session.DataStart())
+		for _, f := range fields {
+			name, value, _ := strings.Cut(f, ":")
+			step(m.session.HeaderField(name, value, nil))
+		}
+	}
+	if stage > 1 {
+		step(m.session.HeaderEnd())
+		step(m.session.BodyChunk([]byte("half")))
+	}
+	step(nil, m.session.Abort(nil))
+}
+
 func (m *mta) trySend(msg mail, chunk int) (outcome, error) {
 	act, err := m.session.Mail(m.sender, "")
 	if err != nil {

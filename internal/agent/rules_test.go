@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/postseal/postseal/internal/agentapi"
-	"github.com/postseal/postseal/internal/fault"
 )
 
 // settingsOf compiles a piece of agent.yaml.
@@ -325,7 +324,7 @@ func TestWhatRulesKeepIsBounded(t *testing.T) {
 
 func TestMistakesInRulesAreNamed(t *testing.T) {
 	many := func(n int, one string) string { return strings.Repeat(one+", ", n-1) + one }
-	for _, c := range []struct{ name, text, want, hint string }{
+	wantMistakes(t, []configMistake{
 		{name: "unknown condition", text: "rules:\n  - match: {form: a}\n", want: "[2:13] unknown field \"form\""},
 		{name: "unknown effect", text: "rules:\n  - {match: {from: a}, sing: false}\n", want: "[2:24] unknown field \"sing\""},
 		{name: "nothing changes", text: "rules: [{match: {from: a}}]", want: "rules[0].match: the rule changes nothing", hint: "sign: true"},
@@ -362,13 +361,7 @@ func TestMistakesInRulesAreNamed(t *testing.T) {
 		{name: "one login twice", text: "logins: {map: {ann: a.example, Ann: b.example}}", want: "is there twice", hint: "one entry"},
 		{name: "otherwise", text: "logins: {map: {ann: a.example}, otherwise: sign}", want: "logins.otherwise: \"sign\" is neither skip nor reject"},
 		{name: "otherwise than what", text: "logins: {otherwise: skip}", want: "neither a map nor a file"},
-	} {
-		_, err := ParseConfig([]byte(c.text))
-		message, hint := fault.Show(err)
-		if fault.CodeOf(err) != fault.Invalid || !strings.Contains(message, c.want) || !strings.Contains(hint, c.hint) {
-			t.Errorf("%s: %v (%s); want %q", c.name, err, hint, c.want)
-		}
-	}
+	})
 	var macros strings.Builder
 	for i := range maxMacros + 1 {
 		fmt.Fprintf(&macros, "\"{m%d}\": a, ", i)

@@ -334,29 +334,7 @@ func TestBrokenSessions(t *testing.T) {
 func TestAbortForgetsTheMessage(t *testing.T) {
 	r := signingRig(t, nil)
 	m := dialMTA(t, r.agent, 0, mtaOptions{})
-	if _, err := m.session.Mail("<a@example.org>", ""); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := m.session.Rcpt("<b@example.org>", ""); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := m.session.DataStart(); err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range [][2]string{{"From", " eve@example.org"}, {"Subject", " aborted"}} {
-		if _, err := m.session.HeaderField(f[0], f[1], nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := m.session.HeaderEnd(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := m.session.BodyChunk([]byte("aborted")); err != nil {
-		t.Fatal(err)
-	}
-	if err := m.session.Abort(nil); err != nil {
-		t.Fatal(err)
-	}
+	m.abandon("<a@example.org>", 2, "From: eve@example.org", "Subject: aborted")
 	o := m.send(simpleMail("ann@example.org", "hello\r\n"), 0)
 	if got := r.verified(o.raw); len(got) != 1 {
 		t.Errorf("signed by %q\n%s", got, o.raw)
