@@ -73,7 +73,12 @@ serviceclient/*: services
 
 floor 3 what hangs on a capability
 
-publisher/provider/*: publisher
+publisher/hosted: publisher
+	What every client of a DNS host's HTTP API needs: credential, limits, retries, errors, compare and set. It knows no vendor.
+
+floor 3 the ways into a zone
+
+publisher/provider/*: publisher publisher/hosted
 	One package for each way into a zone. It knows the interface that it fills and nothing of the fleet.
 
 floor 4 the shapes on the wire

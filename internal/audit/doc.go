@@ -8,7 +8,8 @@
 //
 // The files, in the order of the flow:
 //
-//	finding.go   Finding, Severity
+//	finding.go   Finding, Severity: one result
+//	report.go    Report: what an audit of a domain found
 //	value.go     a value as people write it down: plain, in quotes, as a line of a zone file
 //	lintdkim.go  LintDKIM: the verdict, the order of the rules, the record as it should be
 //	repair.go    damage of the text as a whole: quotes, escapes, strange characters, PEM lines, missing semicolons

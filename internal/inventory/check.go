@@ -27,8 +27,6 @@ const (
 const (
 	// maxTXT is far above any key (RSA-4096 takes 740 characters) and fits a DNS answer over TCP with room.
 	maxTXT = 4096
-	// maxContact bounds a free text.
-	maxContact = 256
 	// minSlots: one slot carries the key in use, the other its successor.
 	minSlots = 2
 )
@@ -124,36 +122,16 @@ func (c *checker) publishers() {
 			c.wrong(path, "", "the publisher %q appears twice", shorten(p.Name))
 		}
 		seen[p.Name] = true
-		if p.Zone != "" {
-			if _, err := labels(p.Zone, true); err != nil {
-				c.wrong(path+".zone", "", "the zone %q %v", shorten(p.Zone), err)
-			}
+		settings, known := publisherSettings[p.Kind]
+		if !known {
+			c.wrong(path, "write rfc2136:, builtin:, manual: or another kind of docs/dns-providers.md below it", "the publisher %q does not say how it publishes", shorten(p.Name))
+			continue
 		}
-		switch p.Kind {
-		case PublisherRFC2136:
-			if p.Server == "" {
-				c.wrong(path, `write server: "192.0.2.1:53"`, "the publisher %q does not say which server takes the updates", p.Name)
-			} else if full, err := endpoint(p.Server, true); err != nil || full != p.Server {
-				c.wrong(path+".server", "", "%q is not an address with a port", shorten(p.Server))
-			}
-			if p.KeyFile == "" {
-				c.warn(path, "write key_file: /etc/postseal/tsig.key", "the updates of the publisher %q are not signed", p.Name)
-			} else if !strings.HasPrefix(p.KeyFile, "/") {
-				c.wrong(path+".key_file", "", "the path %q does not begin with /", shorten(p.KeyFile))
-			}
-		case PublisherBuiltin:
-			if p.Zone == "" {
-				c.wrong(path, "write zone: _domainkey.example.com", "the publisher %q does not say which zone it serves", p.Name)
-			}
-		case PublisherManual:
-			if strings.TrimSpace(p.Contact) == "" {
-				c.wrong(path, "write contact: dns@example.com", "the publisher %q does not say whom to ask", p.Name)
-			}
-			if len(p.Contact) > maxContact || !printable(p.Contact) {
-				c.wrong(path+".contact", "", "the contact is not one line of at most %d characters", maxContact)
-			}
-		default:
-			c.wrong(path, "write rfc2136:, builtin: or manual: below it", "the publisher %q does not say how it publishes", shorten(p.Name))
+		for _, s := range settings {
+			c.setting(path, p, s)
+		}
+		if p.Kind == PublisherRFC2136 && p.KeyFile == "" {
+			c.warn(path, "write key_file: /etc/postseal/tsig.key", "the updates of the publisher %q are not signed", p.Name)
 		}
 	}
 }

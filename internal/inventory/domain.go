@@ -35,31 +35,6 @@ type Domain struct {
 	Policy     Policy  `json:"policy"`          // complete: defaults, organisation and domain merged
 }
 
-// Publisher names a way for records to get into zones. Secrets are named by file, never held.
-type Publisher struct {
-	Name string        `json:"name"`
-	Kind PublisherKind `json:"kind"`
-	// Server is "addr:port" of the primary that takes updates (rfc2136).
-	Server string `json:"server,omitempty"`
-	// KeyFile is a file with a TSIG key in BIND's format (rfc2136).
-	KeyFile string `json:"key_file,omitempty"`
-	// Zone is the zone written to. Empty = found by asking DNS for the zone cut; required for builtin.
-	Zone string `json:"zone,omitempty"`
-	// Contact is whom a manual change is addressed to (manual); free text.
-	Contact string `json:"contact,omitempty"`
-	// Repair says whether a record that others changed is written again (invariant 6); default false = reported.
-	Repair bool `json:"repair,omitempty"`
-}
-
-// PublisherKind is one way to publish.
-type PublisherKind string
-
-const (
-	PublisherRFC2136 PublisherKind = "rfc2136"
-	PublisherBuiltin PublisherKind = "builtin"
-	PublisherManual  PublisherKind = "manual"
-)
-
 // NewID returns prefix, an underscore and 80 random bits in lower-case base32: unique without asking anybody.
 func NewID(prefix string) string {
 	return prefix + "_" + strings.ToLower(rand.Text()[:16])

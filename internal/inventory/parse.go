@@ -200,46 +200,42 @@ func (p *fleetParser) readPublishers(n ast.Node) {
 		p.mark(path, k)
 		out := Publisher{Name: name}
 		var kinds []string
-		read := func(kind PublisherKind, fields map[string]func(ast.Node)) func(ast.Node) {
-			return func(v ast.Node) {
+		ways := make(map[string]func(ast.Node))
+		for kind, settings := range publisherSettings {
+			ways[string(kind)] = func(v ast.Node) {
 				out.Kind = kind
 				kinds = append(kinds, string(kind))
-				fields["repair"] = func(v ast.Node) { out.Repair = p.boolean(v, "repair") }
+				fields := map[string]func(ast.Node){"repair": func(v ast.Node) { out.Repair = p.boolean(v, "repair") }}
+				for _, s := range settings {
+					fields[s.key] = func(v ast.Node) { p.mark(path+"."+s.key, v); *s.field(&out) = p.setting(v, s) }
+				}
 				p.object(v, string(kind), fields)
 			}
 		}
-		text := func(key string, into *string) func(ast.Node) {
-			return func(v ast.Node) { p.mark(path+"."+key, v); *into, _ = p.text(v, key) }
-		}
-		zone := func(v ast.Node) {
-			p.mark(path+".zone", v)
-			if s, ok := p.text(v, "zone"); ok {
-				out.Zone = p.name(v, s, "the zone", func(s string) error { _, err := labels(s, true); return err })
-			}
-		}
-		p.object(v, "a publisher", map[string]func(ast.Node){
-			string(PublisherRFC2136): read(PublisherRFC2136, map[string]func(ast.Node){
-				"server": func(v ast.Node) {
-					p.mark(path+".server", v)
-					if s, ok := p.text(v, "server"); ok {
-						full, err := endpoint(s, true)
-						if err != nil {
-							p.wrong(v, "", "%q %v", shorten(s), err)
-							full = s
-						}
-						out.Server = full
-					}
-				},
-				"key_file": text("key_file", &out.KeyFile), "zone": zone,
-			}),
-			string(PublisherBuiltin): read(PublisherBuiltin, map[string]func(ast.Node){"zone": zone}),
-			string(PublisherManual):  read(PublisherManual, map[string]func(ast.Node){"contact": text("contact", &out.Contact)}),
-		})
+		p.object(v, "a publisher", ways)
 		if len(kinds) > 1 {
 			p.wrong(k, "give each its own name", "the publisher %q is both %s", shorten(name), strings.Join(kinds, " and "))
 		}
 		p.fleet.Publishers = append(p.fleet.Publishers, out)
 	})
+}
+
+// setting reads one line of a publisher in the form in which it is kept.
+func (p *fleetParser) setting(n ast.Node, s setting) string {
+	text, ok := p.text(n, s.key)
+	switch {
+	case !ok:
+	case s.form == formAddress:
+		full, err := endpoint(text, true)
+		if err != nil {
+			p.wrong(n, "", "%q %v", shorten(text), err)
+			return text
+		}
+		return full
+	case s.form == formZone:
+		return p.name(n, text, "the zone", func(s string) error { _, err := labels(s, true); return err })
+	}
+	return text
 }
 
 func (p *fleetParser) readServers(n ast.Node) {

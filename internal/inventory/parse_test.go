@@ -226,6 +226,19 @@ func TestParseProblems(t *testing.T) {
 			`2:3: the publisher "a" does not say how`, `3:3: the publisher "b" does not say which server`, `4:3: the publisher "c" does not say which zone`,
 			`5:3: the publisher "d" does not say whom`, `6:3: the publisher "e" is both manual and builtin`, `7:25: "::1:x" is not an address`, `7:44: the path "tsig"`,
 			`8:3: the publisher's name "F!"`, `9:3: the publisher "g" does not say how`, `9:7: unknown key "rfc"`}},
+		{"publishers of APIs", `publishers:
+  a: {cloudflare: {}}
+  b: {cloudflare: {credential: "SECRET"}}
+  c: {powerdns: {endpoint: "http://192.0.2.1:8081", credential: "env:KEY"}}
+  d: {webhook: {endpoint: "ftp://x"}}
+  e: {exec: {program: ../sh}}
+  f: {zonefile: {file: zone}}
+  g: {google: {credential: "systemd:google"}, }
+  h: {gandi: {credential: "file:relative", server: x}}
+`, []string{
+			`2:3: the publisher "a" does not say where the credential is`, `3:32: the credential is named by its place`, `4:28: the credential would go to 192.0.2.1:8081 in clear`,
+			`5:27: "ftp://x" is not the address of an API`, `6:23: the program "../sh"`, `7:3: the publisher "f" does not say which zone`, `7:24: the path "zone"`,
+			`8:3: the publisher "g" does not say which project`, `9:27: the credential is named by its place`, `9:44: unknown key "server"`}},
 		{"servers and pools", "servers: {mx_1: {}, mx2: {label: a.b}, mx3: {label: " + strings.Repeat("x", 60) + "}}\npools: {mx2: {members: [mx3]}, empty: {}, p: {members: [mx4, mx3, mx3]}}\n", []string{
 			`1:11: the server's name "mx_1"`, `1:34: the label "a.b" may not hold a dot`, `1:53: the label "xx`,
 			`2:9: "mx2" is already the name of a server`, `2:32: the pool "empty" has no members`, `2:57: unknown server "mx4": did you mean "mx`, "2:67: mx3 is named twice"}},
@@ -362,6 +375,15 @@ func TestParseTakes(t *testing.T) {
 		}},
 		{"a name server by name", "publishers: {bind: {rfc2136: {server: ns1.example.com, key_file: /k, repair: true}}}", func(f Fleet) bool {
 			return f.Publishers[0].Server == "ns1.example.com:53" && f.Publishers[0].Repair
+		}},
+		{"publishers of APIs", `publishers:
+  a: {azure: {credential: "systemd:azure", subscription: s, resource_group: g, zone: Example.com}}
+  b: {powerdns: {endpoint: "http://[::1]:8081", credential: "env:PDNS"}}
+  c: {zonefile: {file: /zones/a, zone: example.org, program: reload}}
+  d: {cloudflare: {credential: "file:/k", zone_id: z}}
+`, func(f Fleet) bool {
+			return f.Publishers[0] == Publisher{Name: "a", Kind: PublisherAzure, Credential: "systemd:azure", Account: "s", Group: "g", Zone: "example.com"} &&
+				f.Publishers[1].Endpoint == "http://[::1]:8081" && f.Publishers[2].Program == "reload" && f.Publishers[3].ZoneID == "z"
 		}},
 		{"a server's full name", "servers: {MX1.example.com: {}}", func(f Fleet) bool { return f.Servers[0] == FleetServer{"mx1.example.com", "mx1-example-com"} }},
 		{"windows by full names", "windows: [{days: [Saturday], from: 22:00, to: 24:00}]", func(f Fleet) bool {
