@@ -28,12 +28,15 @@ const (
 
 // Capabilities are the limits of a provider; the zero value is the most capable one.
 type Capabilities struct {
-	// MinTTL is the smallest TTL the provider accepts.
-	MinTTL time.Duration
+	// MinTTL is the smallest TTL that the provider accepts, MaxTTL the largest (0 = any). What is asked for is brought within them.
+	MinTTL, MaxTTL time.Duration
 	// Atomic is true when Expect is checked by the server together with the write.
 	Atomic bool
 	// MaxTXT is the largest TXT value in octets; 0 = 65,535 less overhead.
 	MaxTXT int
+	// Settles is how long the provider's own view may lag behind an accepted write: so long it is read again before the write
+	// counts as lost. 0 = not at all, or not known.
+	Settles time.Duration
 }
 
 // Provider is one way of getting records into a zone. Implementations are safe for concurrent use and pass

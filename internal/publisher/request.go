@@ -28,7 +28,7 @@ type Request struct {
 	Type      string        // TXT or CNAME
 	Expect    string        // the complete value that must stand there now; "" = nothing
 	Want      string        // the complete value that shall stand there; "" = nothing
-	TTL       time.Duration // of Want; raised to the provider's minimum
+	TTL       time.Duration // of Want; brought within the provider's bounds
 }
 
 // checked returns the request in canonical form. The error is fault.Invalid.
@@ -98,7 +98,11 @@ func (r Request) change(zone string, caps Capabilities) (Change, error) {
 		c.Expect = []libdns.Record{NewRecord(name, r.Type, r.Expect, 0)}
 	}
 	if r.Want != "" {
-		c.Want = []libdns.Record{NewRecord(name, r.Type, r.Want, max(r.TTL, caps.MinTTL))}
+		ttl := max(r.TTL, caps.MinTTL)
+		if caps.MaxTTL > 0 {
+			ttl = min(ttl, caps.MaxTTL)
+		}
+		c.Want = []libdns.Record{NewRecord(name, r.Type, r.Want, ttl)}
 	}
 	return c, nil
 }
