@@ -186,3 +186,11 @@ func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsLoopback() || strings.EqualFold(host, "localhost")
 }
+
+// Wait waits, for vendors whose changes are carried out later; the error is that of the context.
+func (c *Client) Wait(ctx context.Context, d time.Duration) error {
+	if err := c.timing.Sleep(ctx, d); err != nil {
+		return c.interrupted(err)
+	}
+	return nil
+}

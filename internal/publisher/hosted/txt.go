@@ -3,6 +3,7 @@ package hosted
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/postseal/postseal/internal/publisher"
 )
@@ -76,3 +77,28 @@ func UnquoteIfQuoted(text string) string {
 }
 
 func digit(c byte) bool { return '0' <= c && c <= '9' }
+
+// Presentation writes a TXT value or a CNAME's target in the form of a zone file.
+func Presentation(r Record) string {
+	if r.Type == publisher.TXT {
+		return Quote(r.Value)
+	}
+	return canonical(r.Value) + "."
+}
+
+// FromPresentation reads what a vendor holds in the form of a zone file; a target without trailing dot is relative to the zone. A TXT value that
+// cannot be read is taken as it is, so that it is nobody's and is shown.
+func FromPresentation(zone Zone, rrtype, raw string, ttl time.Duration) Record {
+	r := Record{Type: rrtype, Value: raw, TTL: ttl, Raw: raw}
+	switch rrtype {
+	case publisher.TXT:
+		if value, ok := Unquote(raw); ok {
+			r.Value = value
+		}
+	case publisher.CNAME:
+		if !strings.HasSuffix(raw, ".") {
+			r.Value = zone.Absolute(raw)
+		}
+	}
+	return r
+}

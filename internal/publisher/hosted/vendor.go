@@ -61,3 +61,15 @@ func (z Zone) Absolute(name string) string {
 }
 
 func canonical(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
+
+// Seconds is a TTL as APIs write it.
+func Seconds(n int) time.Duration { return time.Duration(n) * time.Second }
+
+// TTLOf returns the TTL of what shall stand, in seconds.
+func (w Write) TTLOf() int {
+	var ttl time.Duration
+	for _, r := range w.Want {
+		ttl = max(ttl, r.TTL)
+	}
+	return int(ttl / time.Second)
+}

@@ -1,0 +1,124 @@
+package powerdns
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/postseal/postseal/internal/fault"
+	"github.com/postseal/postseal/internal/publisher"
+	"github.com/postseal/postseal/internal/publisher/hosted"
+)
+
+// zones is the path of the zones of the one server behind an API; its id is always localhost.
+const zones = "/api/v1/servers/localhost/zones"
+
+// New makes a provider; Options.Endpoint and Options.Credential (the api-key) are required. Errors are fault.Invalid.
+func New(o hosted.Options) (*hosted.Provider, error) {
+	client, err := hosted.NewClient(hosted.API{
+		Vendor: "PowerDNS",
+		Clear:  true,
+		Authorize: func(r *http.Request, _ []byte, c *hosted.Credential) error {
+			key, err := c.Token()
+			if err == nil {
+				r.Header.Set("X-API-Key", key)
+			}
+			return err
+		},
+		Explain: explain,
+		Rights:  "the credential must be the server's api-key, and webserver-allow-from must name this machine",
+	}, o)
+	if err != nil {
+		return nil, err
+	}
+	return hosted.NewProvider(client.Vendor(), &vendor{client}, publisher.Capabilities{}, o)
+}
+
+type vendor struct{ client *hosted.Client }
+
+// rrset is a record set as the API reads and writes it.
+type rrset struct {
+	Name       string   `json:"name"` // absolute with trailing dot
+	Type       string   `json:"type"`
+	TTL        int      `json:"ttl,omitempty"`
+	ChangeType string   `json:"changetype,omitempty"`
+	Records    []record `json:"records"`
+}
+
+type record struct {
+	Content  string `json:"content"`
+	Disabled bool   `json:"disabled"`
+}
+
+// FindZone implements hosted.Vendor.
+func (v *vendor) FindZone(ctx context.Context, name string) (string, error) {
+	var found []struct{ ID, Name string }
+	_, err := v.client.Do(ctx, hosted.Request{Method: http.MethodGet, Path: zones, Query: url.Values{"zone": {name + "."}}}, &found)
+	if err != nil {
+		return "", err
+	}
+	for _, z := range found {
+		if strings.EqualFold(z.Name, name+".") {
+			return z.ID, nil
+		}
+	}
+	return "", fault.New(fault.NotFound, "PowerDNS lists no zone of that name")
+}
+
+// At implements hosted.Vendor.
+func (v *vendor) At(ctx context.Context, zone hosted.Zone, name string) ([]hosted.Record, error) {
+	var found struct{ RRSets []rrset }
+	_, err := v.client.Do(ctx, hosted.Request{Method: http.MethodGet, Path: zones + "/" + url.PathEscape(zone.ID), Query: url.Values{"rrset_name": {name + "."}}}, &found)
+	if err != nil {
+		return nil, err
+	}
+	var out []hosted.Record
+	for _, set := range found.RRSets {
+		if !strings.EqualFold(set.Name, name+".") {
+			continue // an older server that shows the whole zone
+		}
+		for _, r := range set.Records {
+			read := hosted.FromPresentation(zone, set.Type, r.Content, hosted.Seconds(set.TTL))
+			if r.Disabled {
+				read.Value = "(disabled) " + read.Value // it is not served, and replacing the set would remove it
+			}
+			out = append(out, read)
+		}
+	}
+	return out, nil
+}
+
+// Write implements hosted.Vendor.
+func (v *vendor) Write(ctx context.Context, zone hosted.Zone, w hosted.Write) error {
+	set := rrset{Name: w.Name + ".", Type: w.Type, TTL: w.TTLOf(), ChangeType: "REPLACE", Records: []record{}}
+	for _, r := range w.Want {
+		set.Records = append(set.Records, record{Content: hosted.Presentation(r)})
+	}
+	if len(w.Want) == 0 {
+		set.ChangeType = "DELETE"
+	}
+	_, err := v.client.Do(ctx, hosted.Request{
+		Method: http.MethodPatch, Path: zones + "/" + url.PathEscape(zone.ID), Zone: zone.Name, Body: map[string]any{"rrsets": []rrset{set}},
+	}, nil)
+	return err
+}
+
+func explain(status int, body []byte) hosted.Problem {
+	var p struct {
+		Error  string
+		Errors []string
+	}
+	if json.Unmarshal(body, &p) != nil {
+		return hosted.Problem{}
+	}
+	out := hosted.Problem{Message: strings.Join(append([]string{p.Error}, p.Errors...), "; ")}
+	switch {
+	case status == http.StatusUnprocessableEntity && strings.HasPrefix(p.Error, "Could not find domain"): // before 4.2
+		out.Code = fault.NotFound
+	case status == http.StatusUnprocessableEntity && strings.Contains(p.Error, "onflicts with"):
+		out.Code = fault.Conflict
+	}
+	return out
+}
