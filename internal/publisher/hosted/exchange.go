@@ -162,7 +162,7 @@ func (c *Client) refused(r Request, resp *http.Response, body []byte) reply {
 	switch {
 	case resp.StatusCode == http.StatusTooManyRequests:
 		out.again = true // it was turned away before anything was done
-	case resp.StatusCode >= 500:
+	case resp.StatusCode >= 500 && fault.CodeOf(out.err) == fault.Unavailable: // some vendors refuse with 500 what will never do
 		out.again = !r.Once
 	default:
 		return out
