@@ -16,6 +16,7 @@ import (
 	"github.com/postseal/postseal/internal/serviceclient/mandrill"
 	"github.com/postseal/postseal/internal/serviceclient/postmark"
 	"github.com/postseal/postseal/internal/serviceclient/sendgrid"
+	"github.com/postseal/postseal/internal/serviceclient/ses"
 	"github.com/postseal/postseal/internal/services"
 )
 
@@ -28,7 +29,7 @@ type serviceAPI interface {
 }
 
 // openService makes the client of a service of the catalogue.
-func openService(id string, o hosted.Options) (serviceAPI, error) {
+func openService(id string, o hosted.Options, region string) (serviceAPI, error) {
 	switch id {
 	case "sendgrid", "sendgrid-manual":
 		return sendgrid.New(o)
@@ -40,8 +41,10 @@ func openService(id string, o hosted.Options) (serviceAPI, error) {
 		return mailchimp.New(o)
 	case "mandrill":
 		return mandrill.New(o)
+	case "amazon-ses", "amazon-ses-byodkim":
+		return ses.New(o, region)
 	}
-	return nil, fault.New(fault.Invalid, "Postseal has no client of the API of %s", id).WithHint("there are some for sendgrid, mailgun, postmark, mailchimp and mandrill")
+	return nil, fault.New(fault.Invalid, "Postseal has no client of the API of %s", id).WithHint("there are some for sendgrid, mailgun, postmark, mailchimp, mandrill and amazon-ses")
 }
 
 // toldReport is the JSON document of service check.
@@ -63,7 +66,7 @@ type toldRecord struct {
 }
 
 func newServiceCheck() *cobra.Command {
-	var domain, credential, endpoint string
+	var domain, credential, endpoint, region string
 	var readOnly, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "check SERVICE --domain DOMAIN --credential file:/PATH|env:NAME",
@@ -72,7 +75,7 @@ func newServiceCheck() *cobra.Command {
 there, except that Postmark takes a new key into use once it sees its record.
 
 The credential stays on this machine: it is read from a file or an environment variable, sent to the service and kept nowhere.
-There are clients for sendgrid, mailgun, postmark, mailchimp (which starts no check by itself) and mandrill.
+There are clients for sendgrid, mailgun, postmark, mandrill, and for mailchimp and amazon-ses, which look by themselves and only say what they saw.
 
 The exit status is 0 if the service takes the domain for set up, else 1.`,
 		Example: `  postseal service check sendgrid --domain example.com --credential env:SENDGRID_API_KEY
@@ -92,7 +95,7 @@ The exit status is 0 if the service takes the domain for set up, else 1.`,
 				return fault.Wrap(fault.Invalid, err, "--domain %q is no domain name", domain)
 			}
 			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-			api, err := openService(s.ID, hosted.Options{Credential: credential, Endpoint: endpoint, Log: log})
+			api, err := openService(s.ID, hosted.Options{Credential: credential, Endpoint: endpoint, Log: log}, region)
 			if err != nil {
 				return err
 			}
@@ -111,6 +114,7 @@ The exit status is 0 if the service takes the domain for set up, else 1.`,
 	f.StringVar(&domain, "domain", "", "the `DOMAIN` that the service sends for")
 	f.StringVar(&credential, "credential", "", "where the API's key is: `PLACE` is file:/path or env:NAME")
 	f.StringVar(&endpoint, "endpoint", "", "the API's base `URL`, for accounts in another region")
+	f.StringVar(&region, "region", "", "the `REGION` of an account of Amazon SES")
 	f.BoolVar(&readOnly, "read-only", false, "only read what the service says; do not have it look")
 	f.BoolVar(&asJSON, "json", false, "print one JSON document")
 	_ = cmd.MarkFlagRequired("domain")
