@@ -30,6 +30,7 @@
 //	servers.go        the addresses of a zone's servers
 //	authoritative.go  all servers of a zone, and the chain of CNAMEs behind the name
 //	recursive.go      recursive servers, and the client for one of them
+//	survey.go         many calls that share what they learned of delegations, paced and counted
 //	lookup.go         TXT, MX, address and PTR look-ups with the errors of package net
 //	cache.go          the cache in front of recursive servers: its bounds and what it holds
 //	cacheflight.go    one question for many callers

@@ -35,13 +35,16 @@ type asker func(ctx context.Context, addr string, q question) (reply, error)
 // configuration. It tells bogus DNSSEC (Answer.Bogus) from other SERVFAILs by asking again without validation. The error
 // is a fault: Invalid for an unusable question, Unavailable when ctx ended.
 func (r *Resolver) Recursive(ctx context.Context, name, rrtype string) ([]Answer, error) {
+	return r.recursive(ctx, r.newCheck(), name, rrtype)
+}
+
+func (r *Resolver) recursive(ctx context.Context, c *check, name, rrtype string) ([]Answer, error) {
 	ascii, qtype, err := checked(name, rrtype)
 	if err != nil {
 		return nil, err
 	}
 	limited, cancel := context.WithTimeout(ctx, r.total)
 	defer cancel()
-	c := r.newCheck()
 	answers := make([]Answer, len(r.stub.servers))
 	each(len(answers), func(i int) {
 		answers[i], _ = followAt(limited, c.ask, r.stub.servers[i], ascii, qtype)
@@ -62,6 +65,10 @@ func (r *Resolver) First(ctx context.Context, name, rrtype string) Answer {
 
 // First is Resolver.First.
 func (r *Recursive) First(ctx context.Context, name, rrtype string) Answer {
+	return r.first(ctx, r.exchange.do, name, rrtype)
+}
+
+func (r *Recursive) first(ctx context.Context, ask asker, name, rrtype string) Answer {
 	ascii, qtype, err := checked(name, rrtype)
 	if err != nil {
 		return Answer{Status: StatusError, Detail: DetailBadName}
@@ -70,8 +77,8 @@ func (r *Recursive) First(ctx context.Context, name, rrtype string) Answer {
 	defer cancel()
 	var last Answer
 	for _, server := range r.servers {
-		last, _ = followAt(ctx, r.exchange.do, server, ascii, qtype)
-		last.Bogus = last.bogus(ctx, r.exchange.do, ascii, qtype)
+		last, _ = followAt(ctx, ask, server, ascii, qtype)
+		last.Bogus = last.bogus(ctx, ask, ascii, qtype)
 		if last.Status != StatusError || last.Bogus || ctx.Err() != nil {
 			break
 		}

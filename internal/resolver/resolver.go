@@ -147,7 +147,7 @@ func endpoints(list []string) ([]string, error) {
 // recordType translates the types that callers may ask for.
 func recordType(s string) (uint16, error) {
 	switch s {
-	case "TXT", "CNAME", "NS", "SOA", "A", "AAAA", "MX", "PTR", "DS", "DNSKEY", "CAA", "TLSA":
+	case "TXT", "CNAME", "NS", "SOA", "A", "AAAA", "MX", "PTR", "DS", "DNSKEY", "CAA", "TLSA", "SPF":
 		return dns.StringToType[s], nil
 	}
 	return 0, fault.New(fault.Invalid, "record type %q cannot be asked for", s)

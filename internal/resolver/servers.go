@@ -38,7 +38,7 @@ func (c *check) makeZone(ctx context.Context, name string, names []string, glue 
 	found := make([][]server, len(asked))
 	skipped := make([]string, len(asked))
 	each(len(asked), func(i int) {
-		found[i], skipped[i] = c.addresses(ctx, asked[i], glue[asked[i]])
+		found[i], skipped[i] = c.survey.addressesOf(asked[i], func() ([]server, string) { return c.addresses(ctx, asked[i], glue[asked[i]]) })
 	})
 	seen := make(map[string]string)
 	more := len(names) - len(asked)

@@ -18,6 +18,8 @@ type check struct {
 	left  atomic.Int64  // questions that may still be asked
 	slots chan struct{} // one per question under way
 	zones map[string]*zone
+	// survey keeps what many calls share; nil = every call finds everything by itself.
+	survey *Survey
 }
 
 // zone is a cut with all its servers.
@@ -45,6 +47,11 @@ func (c *check) ask(ctx context.Context, addr string, q question) (reply, error)
 		return reply{}, &trouble{detail: DetailTimeout, err: ctx.Err()}
 	}
 	defer func() { <-c.slots }()
+	if c.survey != nil {
+		if err := c.survey.pace(ctx, addr, q); err != nil {
+			return reply{}, err
+		}
+	}
 	return c.r.exchange.do(ctx, addr, q)
 }
 
@@ -88,6 +95,11 @@ func (c *check) topZone(ctx context.Context, name string) (*zone, error) {
 			break
 		}
 	}
+	return c.survey.zone("top "+registered(name), func() (*zone, error) { return c.askTopZone(ctx, name) })
+}
+
+// askTopZone asks the recursive server for the zone of the registered name.
+func (c *check) askTopZone(ctx context.Context, name string) (*zone, error) {
 	var trouble error
 	for n := registered(name); ; n = parent(n) {
 		s, err := c.viaRecursive(ctx, n, dns.TypeSOA)
@@ -111,6 +123,10 @@ func (c *check) topZone(ctx context.Context, name string) (*zone, error) {
 
 // recursiveZone completes a zone that the recursive server named.
 func (c *check) recursiveZone(ctx context.Context, name string) (*zone, error) {
+	return c.survey.zone("cut "+name, func() (*zone, error) { return c.askRecursiveZone(ctx, name) })
+}
+
+func (c *check) askRecursiveZone(ctx context.Context, name string) (*zone, error) {
 	s, err := c.viaRecursive(ctx, name, dns.TypeNS)
 	if err != nil {
 		return nil, fault.Wrap(fault.Unavailable, err, "the name servers of %s cannot be found", name).
