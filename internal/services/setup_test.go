@@ -44,7 +44,7 @@ func answer(s Service, in Input, a *Answers) {
 				usual = append(usual, string(p))
 			}
 		}
-		if len(usual) < s.Count && !strings.Contains(strings.Join(usual, ""), "*") {
+		if len(usual) < max(1, s.Count) && !strings.Contains(strings.Join(usual, ""), "*") {
 			usual = []string{"*"}
 		}
 		for i := range max(1, s.Count) {
