@@ -222,3 +222,19 @@ func (s Service) likelyTarget(selector string, a Answers) string {
 	}
 	return ""
 }
+
+// SetupSelectors returns the selectors of an ordinary set-up today that are known by name.
+func (s Service) SetupSelectors() []string {
+	var list []string
+	for _, r := range s.current() {
+		for _, p := range r.Selectors {
+			if p.literal() {
+				list = append(list, string(p))
+			}
+		}
+	}
+	return list
+}
+
+// FixedTarget returns the target of a selector where it is the same for everybody.
+func (s Service) FixedTarget(selector string) (string, bool) { return s.fixedTarget(selector) }
