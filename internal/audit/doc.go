@@ -3,7 +3,8 @@
 //
 // The rules for the text of one record are there; those that need other names, other records or the inventory come later.
 //
-// The ids are those of the catalogue in docs/lint.md: DKIM-S for the text of key records, DKIM-K for the quality of keys. A record is judged
+// The ids are those of the catalogue in docs/lint.md and docs/services.md: DKIM-S for the text of key records, DKIM-K for the quality of keys,
+// DKIM-D for DNS around them, SVC for outside services. A record is judged
 // valid by what package dkim's verifier does with it; the rules only explain that, and look further.
 //
 // The files, in the order of the flow:
@@ -18,4 +19,6 @@
 //	material.go  what the octets in p= are, private keys included
 //	keyrules.go  the rules about the key
 //	weak.go      what mathematics tells about a modulus: factors, close primes, ROCA
+//	service.go, servicerules.go
+//	             ServiceFindings: one selector whose key an outside service holds
 package audit

@@ -12,6 +12,9 @@
 //	load.go         read the file strictly
 //	lookup.go       find an entry by name, or the nearest names
 //	pattern.go      selectors and targets with account-specific parts
+//	ask.go          what has to be asked for, and where in a service's console it is
+//	paste.go        what people paste: whole lines, names with the domain twice, a value in the wrong field
+//	setup.go        answers to records
 //	check.go        is this CNAME or NS target one that the service uses?
 //	recognise.go    which service is behind a record that was seen?
 package services

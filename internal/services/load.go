@@ -51,6 +51,9 @@ func parse(text []byte) (*Catalogue, error) {
 		if _, known := c.byName[s.Carrier]; s.Carrier != "" && !known {
 			return nil, fmt.Errorf("catalogue of services: the carrier %q of %s is not in it", s.Carrier, s.ID)
 		}
+		if _, known := c.byName[s.VariantOf]; s.VariantOf != "" && !known {
+			return nil, fmt.Errorf("catalogue of services: %s is a variant of %q, which is not in it", s.ID, s.VariantOf)
+		}
 	}
 	return c, nil
 }
@@ -80,6 +83,10 @@ func (s Service) validate() error {
 		if s.Signs == TXT && len(r.Targets) > 0 {
 			errs = append(errs, errors.New("a TXT record has no target"))
 		}
+		if len(r.Forms) > 0 && len(r.Forms) != len(r.Targets) {
+			errs = append(errs, errors.New("forms and targets are not of the same number"))
+		}
+		errs = append(errs, oneOf("holds", r.Holds, HoldsNothing, HoldsDomain, HoldsDashed))
 		for _, p := range r.Selectors {
 			errs = append(errs, p.checkSelector())
 		}
@@ -87,8 +94,41 @@ func (s Service) validate() error {
 			errs = append(errs, p.checkTarget())
 		}
 	}
+	errs = append(errs, s.validateSetup())
 	return errors.Join(errs...)
 }
+
+// validateSetup checks what an entry says of setting the service up.
+func (s Service) validateSetup() error {
+	var errs []error
+	for _, in := range s.Inputs {
+		if in.Name == "" || in.Question == "" {
+			errs = append(errs, errors.New("an input without name or question"))
+		}
+	}
+	for _, x := range s.Also {
+		errs = append(errs, oneOf("for", x.For, ForReturnPath, ForSPF, ForDMARC, ForVerification), oneOf("type", x.Type, "", "CNAME", "MX", "TXT"),
+			oneOf("evidence", x.Evidence, "", Confirmed, Memory))
+		if x.Name == "" {
+			errs = append(errs, errors.New("a further record without a name"))
+		}
+	}
+	for _, p := range s.MX {
+		errs = append(errs, p.checkTarget())
+	}
+	for _, token := range s.Tokens {
+		if len(token) < minToken || !strings.HasSuffix(token, "=") {
+			errs = append(errs, fmt.Errorf("token %q is too general: it would be seen everywhere", token))
+		}
+	}
+	if s.MinDays < 0 {
+		errs = append(errs, errors.New("min_days is negative"))
+	}
+	return errors.Join(errs...)
+}
+
+// minToken is the least that a verification record has to begin with to tell something.
+const minToken = 8
 
 func oneOf[T ~string](field string, value T, allowed ...T) error {
 	if slices.Contains(allowed, value) {

@@ -81,15 +81,27 @@ type Service struct {
 	RotationAPI bool     `yaml:"rotation_api"` // a rotation can be started by a program
 	OwnKey      bool     `yaml:"own_key"`      // takes a private key of ours, so that the key can be managed
 
+	IdleRevoked bool   `yaml:"idle"`       // a selector that is not in use answers an empty p=, and that is no fault
+	MinDays     int    `yaml:"min_days"`   // the shortest time between two changes of the key that is known of it, in days; 0 when unknown
+	VariantOf   string `yaml:"variant_of"` // the entry that this is another way of setting up; "" when it stands by itself
+
+	Inputs []Input   `yaml:"inputs"` // better words for what is asked for; Ask says what that is
+	Also   []Also    `yaml:"also"`   // records that it wants beside its keys
+	MX     []Pattern `yaml:"mx"`     // hosts of MX records of its customers; always from memory
+	Tokens []string  `yaml:"tokens"` // how TXT records begin that prove a domain to it
+
 	SPF        []string   `yaml:"spf"` // hosts to include; may hold "*" for an account's part
 	ReturnPath ReturnPath `yaml:"return_path"`
-	API        bool       `yaml:"api"`     // a domain can be set up or verified by a program
-	Console    string     `yaml:"console"` // the way through its console; always from memory
-	Docs       string     `yaml:"docs"`    // where it describes the set-up, without a scheme
-	Note       string     `yaml:"note"`
+	API        bool       `yaml:"api"` // a domain can be set up or verified by a program
+	// DomainConnect is set when it can write its records by itself at DNS hosts that take part in Domain Connect.
+	DomainConnect bool   `yaml:"domain_connect"`
+	Console       string `yaml:"console"` // the way through its console; always from memory
+	Docs          string `yaml:"docs"`    // where it describes the set-up, without a scheme
+	Note          string `yaml:"note"`
 
 	Evidence   Evidence `yaml:"evidence"`    // the weakest mark among selectors and kind of record
 	FromMemory []string `yaml:"from_memory"` // fields of this entry that are weaker than Evidence
+	Published  []string `yaml:"confirmed"`   // fields of this entry that are stronger than Evidence
 }
 
 // Record says which selectors go with which target.
@@ -97,12 +109,40 @@ type Record struct {
 	Selectors []Pattern `yaml:"selectors"`
 	Targets   []Pattern `yaml:"targets"` // any of them is right; empty for TXT and where no target is known
 	Common    bool      `yaml:"common"`  // others use these selectors too: without a target they tell nothing
+
+	Legacy   bool     `yaml:"legacy"`   // only old set-ups have them: recognised, never asked for
+	Optional bool     `yaml:"optional"` // not every account has them: taken, never asked for
+	Forms    []string `yaml:"forms"`    // what each of several targets is ("older tenants"), in their order
+	Holds    Holding  `yaml:"holds"`    // how the target holds the customer's domain
+}
+
+// Holding says how a target holds the domain that it is for.
+type Holding string
+
+// The ways. A target that holds another domain was copied from another domain's page.
+const (
+	HoldsNothing Holding = ""
+	HoldsDomain  Holding = "domain" // as it is written, with its dots
+	HoldsDashed  Holding = "dashed" // with hyphens instead of dots
+)
+
+// Also is a record that a service wants beside its keys. What differs from account to account is written <like this>.
+type Also struct {
+	For      string   `yaml:"for" json:"for"`                     // return-path, spf, dmarc or verification
+	Name     string   `yaml:"name" json:"name"`                   // below the domain; "@" is the domain itself
+	Type     string   `yaml:"type" json:"type,omitempty"`         // "" when it is not known
+	Value    string   `yaml:"value" json:"value,omitempty"`       // "" when only its console knows
+	Optional bool     `yaml:"optional" json:"optional,omitempty"` // mail is signed and delivered without it
+	Evidence Evidence `yaml:"evidence" json:"evidence"`           // where the entry's mark is not that of this record
 }
 
 // EvidenceOf returns the mark of one field, named as in catalogue.yaml ("spf", "rotation", "return_path", …).
 func (s Service) EvidenceOf(field string) Evidence {
-	if field == "console" || slices.Contains(s.FromMemory, field) {
+	switch {
+	case slices.Contains([]string{"console", "inputs", "mx"}, field), slices.Contains(s.FromMemory, field):
 		return Memory
+	case slices.Contains(s.Published, field):
+		return Confirmed
 	}
 	return s.Evidence
 }

@@ -38,7 +38,7 @@ func TestCatalogueIsComplete(t *testing.T) {
 
 // Every entry says how sure it is, and what it calls weaker than its mark is a field that it has.
 func TestEveryEntryHasEvidence(t *testing.T) {
-	fields := []string{"selectors", "records", "count", "bits", "shared", "rotation", "rotation_api", "own_key", "spf", "return_path", "api", "docs"}
+	fields := []string{"selectors", "records", "count", "bits", "shared", "rotation", "rotation_api", "own_key", "spf", "return_path", "api", "docs", "idle", "min_days", "also", "tokens"}
 	for _, s := range load(t).All() {
 		if s.Evidence == "" {
 			t.Errorf("%s: no mark of evidence", s.ID)
@@ -54,11 +54,17 @@ func TestEveryEntryHasEvidence(t *testing.T) {
 				t.Errorf("%s: EvidenceOf(%q) = %q", s.ID, f, s.EvidenceOf(f))
 			}
 		}
+		for _, f := range s.Published {
+			if !slices.Contains(fields, f) || s.Evidence == Confirmed || s.EvidenceOf(f) != Confirmed || slices.Contains(s.FromMemory, f) {
+				t.Errorf("%s: confirmed names %q beside the mark %q: %q", s.ID, f, s.Evidence, s.EvidenceOf(f))
+			}
+		}
 		empty := map[string]bool{
 			"count": s.Count == 0, "bits": len(s.Bits) == 0, "rotation_api": !s.RotationAPI, "own_key": !s.OwnKey,
-			"spf": len(s.SPF) == 0, "api": !s.API, "docs": s.Docs == "",
+			"spf": len(s.SPF) == 0, "api": !s.API, "docs": s.Docs == "", "idle": !s.IdleRevoked, "min_days": s.MinDays == 0, "also": len(s.Also) == 0,
+			"tokens": len(s.Tokens) == 0,
 		}
-		for _, f := range s.FromMemory {
+		for _, f := range slices.Concat(s.FromMemory, s.Published) {
 			if empty[f] {
 				t.Errorf("%s: %s is marked as from memory but is not there", s.ID, f)
 			}
@@ -225,6 +231,14 @@ func TestParseIsStrict(t *testing.T) {
 		"selector of labels": {"selectors: [x]", "selectors: ['**']", "only *"},
 		"no records":         {", records: [{selectors: [x], targets: [x.example.net]}]", "", "selector_hint"},
 		"missing carrier":    {"title: A", "title: A, carrier: b", "carrier"},
+		"missing variant":    {"title: A", "title: A, variant_of: b", "variant"},
+		"odd forms":          {"[x.example.net]", "[x.example.net], forms: [a, b]", "forms"},
+		"odd holding":        {"[x.example.net]", "[x.example.net], holds: all", "holds"},
+		"odd purpose":        {"title: A", "title: A, also: [{for: fun, name: x}]", "for"},
+		"nameless record":    {"title: A", "title: A, also: [{for: spf}]", "without a name"},
+		"general token":      {"title: A", "title: A, tokens: ['a=']", "too general"},
+		"open MX":            {"title: A", "title: A, mx: ['*.com']", "plain"},
+		"silent input":       {"title: A", "title: A, inputs: [{name: txt}]", "question"},
 		"alias taken":        {"title: A", "title: A, aliases: [a]", "names both"},
 		"not YAML":           {"services:", "services: [", "read the catalogue"},
 	}

@@ -1,0 +1,128 @@
+package audit
+
+import (
+	"slices"
+	"time"
+
+	"github.com/postseal/postseal/dkim"
+	"github.com/postseal/postseal/internal/services"
+)
+
+// The numbers that say when something about a service's key is worth a word.
+const (
+	// keyChangeShown is how long the change of a key behind a CNAME is told. Whoever reads reports once a month has seen it then.
+	keyChangeShown = 30 * 24 * time.Hour
+	// vendorKeyAge is how old a key of a service may be before its vendor is to be asked: several times what services that rotate need.
+	vendorKeyAge = 2 * 365 * 24 * time.Hour
+	// foreignReminder is how long a TXT key of a service may stand before somebody is reminded: twice the age at which our own
+	// keys are replaced (180 days).
+	foreignReminder = 360 * 24 * time.Hour
+	// serviceBits is the size below which a key is called small (RFC 8301 §3.2 asks for it).
+	serviceBits = 2048
+)
+
+// LookState is what was found where a service's key should be.
+type LookState string
+
+// The states. Only the first three are evidence.
+const (
+	LookFound   LookState = "found"   // there is a TXT record
+	LookMissing LookState = "missing" // the name exists without one
+	LookGone    LookState = "gone"    // the name does not exist
+	LookSilent  LookState = "silent"  // nobody gave a usable answer, or nobody was asked
+)
+
+// ServiceLook is one look at one selector whose key an outside service holds, and what is known besides.
+type ServiceLook struct {
+	Domain   string
+	Selector string
+	Now      time.Time
+
+	Service  string   // catalogue id of the service that the selector is declared for; "" = not known, or not in the catalogue
+	Custom   bool     // it is declared for a service that the catalogue does not have
+	Approved []string // ids of the services that may sign for the domain; nil = no such list is kept
+
+	State LookState
+	Chain []string // the names that CNAMEs led to, in order; empty when the record is a TXT record of ours
+	TXT   []string // the values at the end, each record's strings joined
+	// Unregistered is the registrable domain of the target, when it is certain that nobody has it; "" = somebody does, or it is not known.
+	Unregistered string
+
+	Keys     []SeenKey        // keys that stood there, oldest first, the present one included
+	Siblings []ServiceSibling // the domain's other selectors of the same service
+	// Complete is set when Siblings are all that the inventory has: what is missing among them is missing.
+	Complete bool
+	// Reminder is how long a TXT key may stand; 0 = 360 days.
+	Reminder time.Duration
+}
+
+// SeenKey is a key that was seen, from its first look to its last.
+type SeenKey struct {
+	Fingerprint string // dkim.KeyRecord.Fingerprint
+	Bits        int
+	Type        string // rsa or ed25519
+	First, Last time.Time
+}
+
+// ServiceSibling is another selector of the same service for the same domain.
+type ServiceSibling struct {
+	Selector string
+	State    LookState
+	Revoked  bool // a key record with an empty p=
+}
+
+// The ids of the rules about services, in the order of the rules. Those that other rules use too have the same meaning there.
+const (
+	idDangling      = "DKIM-D02"
+	idUnregistered  = "DKIM-D03"
+	idOtherService  = "DKIM-D05"
+	idKeyChanged    = "DKIM-D06"
+	idSmallKey      = "DKIM-K02"
+	idOldKey        = "DKIM-K15"
+	idSharedKey     = "DKIM-K17"
+	idSecondMissing = "SVC-01"
+	idReminder      = "SVC-02"
+	idRevoked       = "SVC-03"
+)
+
+// ServiceIDs are the ids that ServiceFindings gives.
+func ServiceIDs() []string {
+	return []string{idDangling, idUnregistered, idOtherService, idKeyChanged, idSmallKey, idOldKey, idSharedKey, idSecondMissing, idReminder, idRevoked}
+}
+
+// ServiceSubjects are the names that findings of this look can be about: its own, and those of selectors of its service that may be
+// missing.
+func ServiceSubjects(c *services.Catalogue, l ServiceLook) []string {
+	names := []string{l.name()}
+	if s, known := c.Lookup(l.Service); known {
+		for _, selector := range s.SetupSelectors() {
+			if name := keyName(selector, l.Domain); !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+func (l ServiceLook) name() string { return keyName(l.Selector, l.Domain) }
+
+// keyName is where the key of a selector is (RFC 6376 §3.6.2.1).
+func keyName(selector, domain string) string { return selector + "._domainkey." + domain }
+
+// key is the first value that is a key record.
+func (l ServiceLook) key() (*dkim.KeyRecord, bool) {
+	for _, txt := range l.TXT {
+		if r, err := dkim.ParseKeyRecord(txt); err == nil {
+			return r, true
+		}
+	}
+	return nil, false
+}
+
+// target is where the chain ends.
+func (l ServiceLook) target() string {
+	if len(l.Chain) == 0 {
+		return ""
+	}
+	return l.Chain[len(l.Chain)-1]
+}
