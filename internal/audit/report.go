@@ -9,7 +9,8 @@ type Report struct {
 	Selectors  []Selector `json:"selectors"`
 	Findings   []Finding  `json:"findings"`              // the worst first
 	NotChecked []string   `json:"not_checked,omitempty"` // what could not be looked at, and why; such a thing is neither good nor bad
-	Queries    int        `json:"queries,omitempty"`     // questions that were asked of DNS
+
+	keys []foundKey // for Compare
 }
 
 // Selector is one selector that was looked at.

@@ -138,6 +138,10 @@ func (v View) Absent() (all bool, present []Answer) {
 	return len(v.Answers) > 0 && len(present) == 0, present
 }
 
+// Reference is what the zone says: what the servers with the newest SOA serial answer, among equals what most of them do. ok is false when none gave a
+// usable answer.
+func (v View) Reference() (a Answer, ok bool) { return v.reference() }
+
 // reference picks the answer that others are measured by.
 func (v View) reference() (Answer, bool) {
 	type group struct {
