@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/postseal/postseal/dmarc"
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/resolver"
 	"github.com/postseal/postseal/internal/services"
@@ -164,6 +165,8 @@ type observation struct {
 	label     string // that nobody uses
 	selectors []*selector
 	extra     observed // what recursive servers said
+	tree      SPFTree
+	policy    *dmarc.Record // that applies to the domain; nil = none
 
 	findings  []Finding
 	unchecked []string
@@ -187,6 +190,8 @@ func (o *observation) look(name, rrtype string) *look {
 		if l.view, l.err = o.a.deps.DNS.Authoritative(o.ctx, name, rrtype); l.err == nil {
 			if ref, ok := l.view.Reference(); ok {
 				l.ref = ref
+			} else if len(l.view.Answers) > 0 {
+				l.ref = l.view.Answers[0] // trouble, but with its reason
 			}
 		}
 	})
