@@ -25,19 +25,19 @@ func newRecordLint() *cobra.Command {
 	var kind string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "lint --type dkim [VALUE | -]",
-		Short: "Say what is wrong with a DKIM key record, and how to mend it",
-		Long: `Say what is wrong with a DKIM key record, and how to mend it. Nothing is asked: not DNS, and no server.
+		Use:   "lint --type dkim|dmarc|spf [VALUE | -]",
+		Short: "Say what is wrong with a DKIM, DMARC or SPF record, and how to mend it",
+		Long: `Say what is wrong with a DKIM key record, a DMARC policy or an SPF record, and how to mend it. Nothing is asked: not DNS, and no server.
+What a record refers to (includes, report addresses) is looked at by "postseal audit".
 
 VALUE is the content of the TXT record, plain, in quoted strings as dig prints it, or as the line of a zone file; "-" or nothing
 reads it from standard input. Each finding is a line: severity, id, what was seen, what to do. A record without findings is one line
 that says so. docs/lint.md explains the ids.
 
-The exit status is 0 if mail that is signed with this key can be verified and nothing worse than a warning was found, else 1.
-
-DMARC and SPF records cannot be checked yet.`,
+The exit status is 0 if receivers can use the record and nothing worse than a warning was found, else 1.`,
 		Example: `  postseal record lint --type dkim 'v=DKIM1; k=rsa; p=MIIBIjANBgkq…'
-  dig +short TXT mx1._domainkey.example.org | postseal record lint --type dkim --json -`,
+  dig +short TXT mx1._domainkey.example.org | postseal record lint --type dkim --json -
+  postseal record lint --type spf 'v=spf1 include:_spf.example.net ~all'`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := lintable(kind); err != nil {
@@ -56,23 +56,26 @@ DMARC and SPF records cannot be checked yet.`,
 			return lint(cmd.OutOrStdout(), kind, text, asJSON)
 		},
 	}
-	cmd.Flags().StringVar(&kind, "type", "", "`KIND` of record: dkim (dmarc and spf are not there yet)")
+	cmd.Flags().StringVar(&kind, "type", "", "`KIND` of record: dkim, dmarc or spf")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
-	_ = cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions([]cobra.Completion{"dkim"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions([]cobra.Completion{"dkim", "dmarc", "spf"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
+}
+
+// linters are the kinds of records that can be looked at.
+func linters() map[string]func(audit.Value) audit.RecordLint {
+	return map[string]func(audit.Value) audit.RecordLint{"dkim": audit.LintDKIM, "dmarc": audit.LintDMARC, "spf": audit.LintSPF}
 }
 
 // lintable checks the kind of record that is to be looked at.
 func lintable(kind string) error {
-	switch kind {
-	case "dkim":
+	switch {
+	case linters()[kind] != nil:
 		return nil
-	case "dmarc", "spf":
-		return fault.New(fault.Invalid, "record lint cannot check %s records yet", kind).WithHint("only --type dkim is there")
-	case "":
-		return fault.New(fault.Invalid, "record lint needs to know the kind of record").WithHint("say --type dkim")
+	case kind == "":
+		return fault.New(fault.Invalid, "record lint needs to know the kind of record").WithHint("say --type dkim, --type dmarc or --type spf")
 	}
-	return fault.New(fault.Invalid, "--type %q is not known", kind).WithHint("only --type dkim is there")
+	return fault.New(fault.Invalid, "--type %q is not known", kind).WithHint("it is dkim, dmarc or spf")
 }
 
 func readLint(in io.Reader) (string, error) {
@@ -88,7 +91,7 @@ func readLint(in io.Reader) (string, error) {
 
 // lint prints what was found and turns it into the exit status.
 func lint(out io.Writer, kind, text string, asJSON bool) error {
-	found := audit.LintDKIM(audit.ReadValue(text))
+	found := linters()[kind](audit.ReadValue(text))
 	if err := printLint(out, kind, found, asJSON); err != nil {
 		return err
 	}
@@ -109,6 +112,10 @@ func printLint(out io.Writer, kind string, found audit.RecordLint, asJSON bool) 
 	}
 	if len(found.Findings) > 0 {
 		return nil
+	}
+	if kind != "dkim" {
+		_, err := fmt.Fprintf(out, "good: %s record that receivers can use\n", map[string]string{"dmarc": "a DMARC", "spf": "an SPF"}[kind])
+		return err
 	}
 	names := map[string]string{"rsa": "RSA", "ed25519": "Ed25519"}
 	what := fmt.Sprintf("good: %s key of %d bits", names[found.KeyType], found.Bits)

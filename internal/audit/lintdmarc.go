@@ -69,7 +69,7 @@ func (l *dmarcLinter) look() {
 			}
 			return
 		}
-		l.record = record
+		l.record, l.text = record, mended
 	}
 	if err == nil && len(record.Ignored) == 0 {
 		l.Corrected = record.String()

@@ -182,7 +182,7 @@ func (l *spfLinter) content() {
 		}
 	}
 	if asks > maxSPFLookups {
-		l.Valid = false
+		l.Valid, l.Corrected = false, ""
 		l.add("SPF-02", Error, "name addresses instead of names, and leave out what is not used", "this record alone takes %d look-ups; receivers stop after %d", asks, maxSPFLookups)
 	}
 	if len(l.text) > longSPF {

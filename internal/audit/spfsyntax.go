@@ -72,7 +72,8 @@ var (
 	modifierHead = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]*=`)
 	dualCIDR     = regexp.MustCompile(`(?:/([0-9]{1,3}))?(?://([0-9]{1,3}))?$`)
 	topLabel     = regexp.MustCompile(`^(?:[A-Za-z0-9]*[A-Za-z][A-Za-z0-9]*|[A-Za-z0-9]+-[A-Za-z0-9-]*[A-Za-z0-9])$`)
-	macroExpand  = regexp.MustCompile(`^%(?:\{[slodiphcrtvSLODIPHCRTV][0-9]*[rR]?[.+,/_=-]*\}|%|_|-)`)
+	// The letters c, r and t are for the text of explanations only (RFC 7208 §7.2).
+	macroExpand = regexp.MustCompile(`^%(?:\{[slodiphvSLODIPHV][0-9]*[rR]?[.+,/_=-]*\}|%|_|-)`)
 )
 
 func parseTerm(word string) spfTerm {
@@ -104,13 +105,13 @@ func parseTerm(word string) spfTerm {
 func (t *spfTerm) checkModifier() {
 	switch t.name {
 	case "redirect", "exp":
-		if !domainSpec(t.value, t.name == "exp") {
+		if !domainSpec(t.value) {
 			t.problem = "what follows is no domain"
 		}
 	case "include", "a", "mx", "ptr", "ip4", "ip6", "exists", "all":
 		t.problem = "a mechanism takes a colon, not an equals sign"
 	default:
-		if !macroString(t.value, true) {
+		if !macroString(t.value) {
 			t.problem = "what follows holds a percent sign that begins no macro"
 		}
 	}
@@ -123,16 +124,16 @@ func (t *spfTerm) checkMechanism() {
 			t.problem = "all takes no value"
 		}
 	case "include", "exists":
-		if !t.has || !domainSpec(t.value, false) {
+		if !t.has || !domainSpec(t.value) {
 			t.problem = "a colon and a domain are wanted"
 		}
 	case "a", "mx":
 		t.cutCIDR()
-		if t.problem == "" && (t.has || t.value != "") && !domainSpec(t.value, false) {
+		if t.problem == "" && (t.has || t.value != "") && !domainSpec(t.value) {
 			t.problem = "what follows is no domain"
 		}
 	case "ptr":
-		if (t.has || t.value != "") && !domainSpec(t.value, false) {
+		if (t.has || t.value != "") && !domainSpec(t.value) {
 			t.problem = "what follows is no domain"
 		}
 	case "ip4", "ip6":
@@ -187,8 +188,8 @@ func (t *spfTerm) checkNetwork() {
 }
 
 // domainSpec checks macro-string domain-end (RFC 7208 §7.1).
-func domainSpec(s string, explanation bool) bool {
-	if s == "" || !macroString(s, explanation) {
+func domainSpec(s string) bool {
+	if s == "" || !macroString(s) {
 		return false
 	}
 	if strings.HasSuffix(s, "}") && strings.Contains(s, "%{") {
@@ -199,8 +200,8 @@ func domainSpec(s string, explanation bool) bool {
 	return dot >= 0 && topLabel.MatchString(trimmed[dot+1:])
 }
 
-// macroString checks the characters and the macros; explanation allows the letters c, r and t.
-func macroString(s string, explanation bool) bool {
+// macroString checks the characters and the macros.
+func macroString(s string) bool {
 	for s != "" {
 		if s[0] != '%' {
 			if s[0] < 0x21 || s[0] > 0x7e {
@@ -213,7 +214,7 @@ func macroString(s string, explanation bool) bool {
 		if m == "" {
 			return false
 		}
-		if m[1] == '{' && !macroLetter(m, explanation) {
+		if m[1] == '{' && !soundMacro(m) {
 			return false
 		}
 		s = s[len(m):]
@@ -221,10 +222,8 @@ func macroString(s string, explanation bool) bool {
 	return true
 }
 
-func macroLetter(m string, explanation bool) bool {
-	if strings.ContainsRune("crtCRT", rune(m[2])) && !explanation {
-		return false
-	}
+// soundMacro refuses a number of parts that is zero (RFC 7208 §7.1).
+func soundMacro(m string) bool {
 	digits := strings.TrimLeft(m[3:], "0")
-	return m[3] < '0' || m[3] > '9' || digits != "" && digits[0] >= '0' && digits[0] <= '9' // zero parts are none
+	return m[3] < '0' || m[3] > '9' || digits != "" && digits[0] >= '0' && digits[0] <= '9'
 }
