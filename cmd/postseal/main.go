@@ -59,7 +59,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newKeygen(), newSign(), newVerify())
+	root.AddCommand(newKeygen(), newSign(), newVerify(), newAudit())
 	root.AddCommand(newAgent(), newServe(), newDemo(), newMan())
 	root.AddCommand(remoteCommands()...)
 	askForVerb(root)

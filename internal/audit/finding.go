@@ -15,6 +15,21 @@ const (
 	Info    Severity = "info"
 )
 
+// String is the change as a line of a zone file, with + or - before it.
+func (m Mend) String() string {
+	sign, value := "+", m.Value
+	if m.Remove {
+		sign = "-"
+	}
+	switch m.Type {
+	case "TXT":
+		value = quoted(m.Value)
+	case "CNAME":
+		value += "."
+	}
+	return sign + " " + m.Name + ". " + m.Type + " " + value
+}
+
 // rank puts the worst first.
 func (s Severity) rank() int { return slices.Index([]Severity{Error, Warning, Info}, s) }
 

@@ -47,7 +47,7 @@ func (o *observation) selector(s *selector) {
 	default:
 		state.State = o.standing(s)
 	}
-	if state.State != "missing" || s.Source != FromCatalogue {
+	if state.State != "missing" || s.Source != FromCatalogue || l.ref.Own != "" {
 		o.states = append(o.states, state)
 	}
 }

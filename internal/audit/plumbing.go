@@ -248,7 +248,7 @@ func policyKind(txt string) string {
 
 // validation judges DNSSEC and what recursive servers say.
 func (o *observation) validation() {
-	zone := o.look(o.q.Domain, "TXT").view.Zone
+	zone := cmp.Or(o.look(o.q.Domain, "TXT").view.Zone, o.q.Domain)
 	bogus := false
 	for _, s := range o.selectors {
 		for _, a := range o.extra.views[s.name] {

@@ -148,6 +148,8 @@ func FuzzLintSPF(f *testing.F) {
 				t.Errorf("%q is corrected to %q, which cannot be read either", s, l.Corrected)
 			}
 		}
-		WalkSPF("a.example", []string{s}, func(string, string) resolver.Answer { return resolver.Answer{Status: resolver.StatusOK, TXT: []string{s}} })
+		WalkSPF("a.example", []string{s}, func(string, string) resolver.Answer {
+			return resolver.Answer{Status: resolver.StatusOK, TXT: []string{s}}
+		})
 	})
 }

@@ -13,10 +13,11 @@ import (
 )
 
 // File answers from a JSON object instead of the network: a lower-case name without trailing dot maps to a list of complete
-// TXT strings, {"cname": "target"} or {"error": "nxdomain"|"servfail"|"timeout"}; a missing name is NXDOMAIN. It is safe for
-// concurrent use.
+// TXT strings, {"cname": "target"} or {"error": "nxdomain"|"servfail"|"timeout"}; a missing name is NXDOMAIN, but for one with names below it (RFC 8020). It is
+// safe for concurrent use.
 type File struct {
 	names map[string]entry
+	above map[string]bool // names that have others below them
 }
 
 // entry is the value of one name.
@@ -39,7 +40,7 @@ func NewFile(r io.Reader) (*File, error) {
 	if err := json.Unmarshal(b, &raw); err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "the records are not a JSON object")
 	}
-	f := &File{names: make(map[string]entry, len(raw))}
+	f := &File{names: make(map[string]entry, len(raw)), above: make(map[string]bool)}
 	for name, value := range raw {
 		e, err := readEntry(value)
 		if err != nil {
@@ -50,6 +51,9 @@ func NewFile(r io.Reader) (*File, error) {
 			return nil, fault.New(fault.Invalid, "the records name %q twice", key)
 		}
 		f.names[key] = e
+		for _, rest, more := strings.Cut(key, "."); more && !f.above[rest]; _, rest, more = strings.Cut(rest, ".") {
+			f.above[rest] = true
+		}
 	}
 	return f, nil
 }
@@ -91,6 +95,8 @@ func (f *File) Answer(name, rrtype string) Answer {
 	for {
 		e, ok := f.names[seen[len(seen)-1]]
 		switch {
+		case !ok && f.above[seen[len(seen)-1]]:
+			a.Status = StatusNoData
 		case !ok || e.err == "nxdomain":
 			a.Status, a.Rcode = StatusNXDomain, 3
 		case e.err == "servfail":

@@ -1,0 +1,343 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+
+	"github.com/postseal/postseal/internal/audit"
+	"github.com/postseal/postseal/internal/fault"
+	"github.com/postseal/postseal/internal/resolver"
+	"github.com/postseal/postseal/internal/services"
+)
+
+const (
+	// auditsAtOnce is how many domains are audited side by side. Most of an audit is waiting for servers; the rates of the survey keep it polite.
+	auditsAtOnce = 16
+	// maxDomains is how many domains one call audits.
+	maxDomains = 100_000
+	// maxDomainList is the size of a list of domains, in octets.
+	maxDomainList = 16 << 20
+)
+
+// auditReport is the JSON document of audit (CLI.md).
+type auditReport struct {
+	Domains []audit.Report `json:"domains"`
+}
+
+// auditFlags are what the command is told.
+type auditFlags struct {
+	dns        dnsFlags
+	selectors  []string
+	messages   []string
+	list       string
+	views      []string
+	servers    []string
+	blockLists []string
+	weak       string
+	port       string
+	fetch      bool
+	noGuess    bool
+	asJSON     bool
+}
+
+func newAudit() *cobra.Command {
+	var f auditFlags
+	cmd := &cobra.Command{
+		Use:   "audit DOMAIN …",
+		Short: "Look at everything of a domain's mail that stands in DNS, and say what is wrong and how to mend it",
+		Long: `Look at everything of a domain's mail that stands in DNS, and say what is wrong and how to mend it. No control plane is needed.
+
+Every authoritative server of the domain is asked for itself, so that one that lags or is silent is named. Looked at are DKIM keys and their
+selectors, the servers and zones that they are in, DMARC and SPF with all that they refer to, MTA-STS, TLS reporting and BIMI records.
+
+DNS cannot list selectors. They come from --selector, from the signatures of a message (--message), and from the names that known services use,
+which are tried one by one (not with --no-guess). What could not be looked at is said, and is neither good nor bad.
+
+The exit status is 0 if nothing worse than a warning was found, 1 if an error was, 2 if a domain could not be audited. docs/audit.md explains
+the ids.`,
+		Example: `  postseal audit example.org
+  postseal audit --selector mx1-2611abcd --selector mx2-2611efgh --json example.org
+  postseal audit --message newsletter.eml
+  postseal audit -f domains.txt`,
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
+	}
+	f.dns.add(cmd)
+	flags := cmd.Flags()
+	flags.StringArrayVar(&f.selectors, "selector", nil, "look at this `SELECTOR` (repeatable)")
+	flags.StringArrayVar(&f.messages, "message", nil, "take domains and selectors from the signatures of this message `FILE` (repeatable)")
+	flags.StringVarP(&f.list, "file", "f", "", "audit the domains in this `FILE`, one a line; - is standard input")
+	flags.StringArrayVar(&f.views, "view", nil, "also ask the public resolver at this `ADDR`, and compare (repeatable)")
+	flags.StringArrayVar(&f.servers, "server", nil, "check the address of a mail server: `NAME=ADDRESS` (repeatable); NAME is what it says in HELO")
+	flags.StringArrayVar(&f.blockLists, "dnsbl", nil, "ask the DNS block list `ZONE` about the servers' addresses (repeatable); mind its terms of use")
+	flags.StringVar(&f.weak, "weak-keys", "", "a `FILE` with hashes of known weak keys (docs/audit.md)")
+	flags.StringVar(&f.port, "authority-port", "", "ask authoritative servers at this `PORT`, loopback ones too (for laboratories)")
+	flags.BoolVar(&f.fetch, "fetch", false, "also fetch the MTA-STS policy over HTTPS")
+	flags.BoolVar(&f.noGuess, "no-guess", false, "do not try the selectors that known services use")
+	flags.BoolVar(&f.asJSON, "json", false, "print one JSON document")
+	return cmd
+}
+
+func (f *auditFlags) run(cmd *cobra.Command, args []string) error {
+	queries, loose, err := f.queries(cmd, args)
+	if err != nil {
+		return err
+	}
+	auditor, questions, err := f.auditor()
+	if err != nil {
+		return err
+	}
+	begun := time.Now()
+	reports := auditAll(cmd.Context(), cmd.ErrOrStderr(), auditor, queries)
+	if cmd.Context().Err() != nil {
+		return fault.New(fault.Unavailable, "interrupted")
+	}
+	for i := range reports {
+		reports[i].Findings = append(reports[i].Findings, loose[reports[i].Domain]...)
+	}
+	audit.Compare(reports)
+	if f.asJSON {
+		err = printJSON(cmd.OutOrStdout(), auditReport{Domains: reports})
+	} else {
+		err = printAudit(cmd.OutOrStdout(), reports)
+	}
+	if err != nil {
+		return err
+	}
+	if len(reports) > 1 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%d domains in %s, %d questions to DNS\n", len(reports), time.Since(begun).Round(100*time.Millisecond), questions())
+	}
+	return auditStatus(reports)
+}
+
+// auditStatus is the exit status.
+func auditStatus(reports []audit.Report) error {
+	for _, r := range reports {
+		if slices.ContainsFunc(r.Findings, func(f audit.Finding) bool { return f.Severity == audit.Error }) {
+			return errBad
+		}
+	}
+	for _, r := range reports {
+		if len(r.Selectors) == 0 && len(r.Findings) == 0 && len(r.NotChecked) > 0 {
+			return fault.New(fault.Unavailable, "%s could not be audited: %s", r.Domain, r.NotChecked[0])
+		}
+	}
+	return nil
+}
+
+// auditor makes the auditor, and a count of the questions that it asked.
+func (f *auditFlags) auditor() (*audit.Auditor, func() uint64, error) {
+	catalogue, err := services.Load()
+	if err != nil {
+		return nil, nil, err
+	}
+	deps := audit.Deps{Catalogue: catalogue}
+	none := func() uint64 { return 0 }
+	if f.weak != "" {
+		file, err := os.Open(f.weak)
+		if err != nil {
+			return nil, nil, fault.Wrap(fault.Invalid, err, "--weak-keys: %v", err)
+		}
+		defer file.Close()
+		if deps.Weak, err = audit.ReadWeakList(f.weak, file); err != nil {
+			return nil, nil, err
+		}
+	}
+	if f.fetch {
+		deps.Policies = newPolicyFetcher()
+	}
+	if f.dns.records != "" {
+		file, err := f.dns.openRecords()
+		if err != nil {
+			return nil, nil, err
+		}
+		deps.DNS = audit.FileDNS{File: file}
+		return audit.New(deps), none, nil
+	}
+	survey, err := f.openSurvey(f.dns.resolver)
+	if err != nil {
+		return nil, nil, err
+	}
+	deps.DNS = survey
+	questions := survey.Questions
+	if len(f.views) > 0 {
+		views, err := f.openSurvey(f.views...)
+		if err != nil {
+			return nil, nil, err
+		}
+		deps.Views = views
+		questions = func() uint64 { return survey.Questions() + views.Questions() }
+	}
+	return audit.New(deps), questions, nil
+}
+
+// openSurvey asks the recursive servers that are named, or the system's.
+func (f *auditFlags) openSurvey(servers ...string) (*resolver.Survey, error) {
+	servers = slices.DeleteFunc(slices.Clone(servers), func(s string) bool { return s == "" })
+	for _, s := range servers {
+		if err := checkResolverAddr(s); err != nil {
+			return nil, err
+		}
+	}
+	r, err := resolver.New(resolver.Config{Recursive: servers, AuthorityPort: f.port})
+	if err != nil {
+		return nil, err
+	}
+	return resolver.NewSurvey(r, resolver.SurveyConfig{}), nil
+}
+
+// queries makes the list of domains with what is known of each. loose are findings about the messages that were given, by domain.
+func (f *auditFlags) queries(cmd *cobra.Command, args []string) ([]audit.Query, map[string][]audit.Finding, error) {
+	var names []string
+	byMessage := make(map[string][]audit.Asked)
+	loose := make(map[string][]audit.Finding)
+	for _, path := range f.messages {
+		signed, err := f.readMessage(cmd, path)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, s := range signed {
+			byMessage[s.Domain] = append(byMessage[s.Domain], audit.Asked{Selector: s.Selector, Source: audit.FromMessage})
+			loose[s.Domain] = append(loose[s.Domain], s.Findings...)
+			if len(args) == 0 && f.list == "" && !slices.Contains(names, s.Domain) {
+				names = append(names, s.Domain)
+			}
+		}
+	}
+	listed, err := f.readList(cmd)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, text := range slices.Concat(args, listed) {
+		name, err := resolver.ToASCII(text)
+		if err != nil || !strings.Contains(name, ".") {
+			return nil, nil, fault.New(fault.Invalid, "%q is no domain name", text)
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	switch {
+	case len(names) == 0 && len(f.messages) > 0:
+		return nil, nil, fault.New(fault.Invalid, "the message has no DKIM signature").WithHint("name the domain, and its selectors with --selector")
+	case len(names) == 0:
+		return nil, nil, fault.New(fault.Invalid, "there is no domain to audit").WithHint("postseal audit example.org, or -f FILE, or --message FILE")
+	case len(names) > maxDomains:
+		return nil, nil, fault.New(fault.Invalid, "more than %d domains were named", maxDomains)
+	}
+	servers, err := f.mailServers()
+	if err != nil {
+		return nil, nil, err
+	}
+	var queries []audit.Query
+	for _, name := range names {
+		q := audit.Query{Domain: name, Guess: !f.noGuess, Selectors: byMessage[name], Servers: servers, BlockLists: f.blockLists}
+		for _, s := range f.selectors {
+			if _, err := resolver.ToASCII(s + "._domainkey." + name); err != nil {
+				return nil, nil, fault.New(fault.Invalid, "--selector %q is no selector", s)
+			}
+			q.Selectors = append(q.Selectors, audit.Asked{Selector: strings.ToLower(s), Source: audit.FromAsked})
+		}
+		queries = append(queries, q)
+	}
+	return queries, loose, nil
+}
+
+func (f *auditFlags) readMessage(cmd *cobra.Command, path string) ([]audit.Signed, error) {
+	in := cmd.InOrStdin()
+	if path != "-" {
+		file, err := os.Open(path)
+		if err != nil {
+			return nil, fault.Wrap(fault.Invalid, err, "%s cannot be read", path)
+		}
+		defer file.Close()
+		in = file
+	}
+	signed, unread, err := audit.ReadMessage(in, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	for _, what := range unread {
+		fmt.Fprintf(cmd.ErrOrStderr(), "postseal: %s: %s\n", path, clean(what))
+	}
+	return signed, nil
+}
+
+// readList reads a list of domains; empty lines and what follows # are passed over.
+func (f *auditFlags) readList(cmd *cobra.Command) ([]string, error) {
+	if f.list == "" {
+		return nil, nil
+	}
+	text, err := readAtMost(f.list, cmd.InOrStdin(), maxDomainList)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	lines := bufio.NewScanner(strings.NewReader(string(text)))
+	for lines.Scan() {
+		line, _, _ := strings.Cut(lines.Text(), "#")
+		if line = strings.TrimSpace(line); line != "" {
+			out = append(out, line)
+		}
+	}
+	return out, lines.Err()
+}
+
+func (f *auditFlags) mailServers() ([]audit.Server, error) {
+	var out []audit.Server
+	for _, text := range f.servers {
+		name, addr, ok := strings.Cut(text, "=")
+		host, err := resolver.ToASCII(name)
+		if !ok || err != nil {
+			return nil, fault.New(fault.Invalid, "--server %q is not NAME=ADDRESS", text).WithHint("for example mx1.example.org=192.0.2.1")
+		}
+		out = append(out, audit.Server{Name: host, HELO: host, Addresses: []string{addr}})
+	}
+	return out, nil
+}
+
+// auditAll audits the domains side by side, in their order, with a bar on a terminal.
+func auditAll(ctx context.Context, status io.Writer, a *audit.Auditor, queries []audit.Query) []audit.Report {
+	reports := make([]audit.Report, len(queries))
+	progress, done := auditBar(status, len(queries))
+	var wg sync.WaitGroup
+	next := make(chan int)
+	for range min(auditsAtOnce, len(queries)) {
+		wg.Go(func() {
+			for i := range next {
+				reports[i] = a.Audit(ctx, queries[i])
+				progress()
+			}
+		})
+	}
+	for i := range queries {
+		if ctx.Err() != nil {
+			break
+		}
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	done()
+	return reports
+}
+
+// auditBar shows how far it is on a terminal, when there is more than one domain.
+func auditBar(status io.Writer, n int) (progress, done func()) {
+	if _, terminal := terminalWidth(status); !terminal || n < 2 {
+		return func() {}, func() {}
+	}
+	p := mpb.New(mpb.WithOutput(status), mpb.WithWidth(40))
+	bar := p.AddBar(int64(n), mpb.PrependDecorators(decor.Name("auditing "), decor.CountersNoUnit("%d of %d")), mpb.AppendDecorators(decor.AverageETA(decor.ET_STYLE_GO)))
+	return bar.Increment, func() { bar.Abort(false); p.Wait() }
+}
