@@ -16,9 +16,9 @@ const (
 	// that, so that no change of delegation is hidden from the next turn.
 	DefaultKeep = 5 * time.Minute
 
-	// DefaultServerRate and DefaultZoneRate are questions a second. Response rate limiting of common servers begins at some tens of equal
-	// answers a second to one network, and a hundred different questions are no burden for any of them.
-	DefaultServerRate = 100
+	// DefaultServerRate and DefaultZoneRate are questions a second, to one address and about one registered name. Rate limiting of common name servers
+	// counts answers from one zone to one network and begins at some tens a second; a host with many zones takes thousands.
+	DefaultServerRate = 500
 	DefaultZoneRate   = 50
 
 	// DefaultRecursiveRate is the same for each recursive server, which is asked about every domain.
