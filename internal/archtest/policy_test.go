@@ -120,8 +120,8 @@ floor test support: no entry names these, so no file but a test can import them
 
 fakedns:
 	Answers DNS for tests.
-publisher/providertest: publisher
-	The conformance suite that every provider passes.
+publisher/providertest: publisher publisher/hosted
+	The conformance suite that every provider passes. hosted, because it starts stand-ins of hosted APIs and puts its clock into their clients.
 archtest:
 	This package.
 `

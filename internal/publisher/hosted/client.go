@@ -56,8 +56,6 @@ type Request struct {
 	Header http.Header
 	Body   any    // sent as JSON; []byte is sent as it is; nil = none
 	Zone   string // the zone that is changed; "" = nothing is
-	// Once is set when the request must not be sent twice: a repeated creation would leave two records. It is sent again only when it certainly was not carried out.
-	Once bool
 }
 
 // Client sends requests to one API. It is safe for concurrent use.
@@ -120,8 +118,11 @@ func Bearer(r *http.Request, _ []byte, credential *Credential) error {
 // Vendor returns the vendor's name, for sentences.
 func (c *Client) Vendor() string { return c.api.Vendor }
 
-// Do sends a request, again where that is safe and promises something, and puts the reply's JSON into out; nil = the body does not matter,
+// Do sends a request and puts the reply's JSON into out; nil = the body does not matter,
 // *[]byte = as it came. The error carries the fault code that callers of publisher.Provider expect, and Status tells the status.
+//
+// A question is asked again when that promises something. A write only when it certainly was not carried out: whether to repeat another one
+// is for who can look what became of it (swap.go).
 func (c *Client) Do(ctx context.Context, r Request, out any) (http.Header, error) {
 	begun := c.timing.Now()
 	for try := 1; ; try++ {

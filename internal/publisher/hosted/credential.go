@@ -73,7 +73,7 @@ func (c *Credential) Secret() (string, error) {
 	}
 	secret := strings.TrimSpace(raw)
 	if secret == "" {
-		return "", fault.New(fault.Invalid, "the credential %s is empty", c)
+		return "", fault.New(fault.Invalid, "the credential %s is empty", c).WithHint("put the token into it")
 	}
 	return secret, nil
 }
@@ -123,7 +123,7 @@ func (c *Credential) readFile(path string, guarded bool) (string, error) {
 	case err != nil:
 		return "", fault.Wrap(fault.Invalid, err, "the credential %s cannot be read", c).WithHint("check that the file exists")
 	case !info.Mode().IsRegular():
-		return "", fault.New(fault.Invalid, "the credential %s is no regular file", c)
+		return "", fault.New(fault.Invalid, "the credential %s is no regular file", c).WithHint("name the file that holds the token")
 	}
 	if guarded {
 		c.warn(info.Mode().Perm())
@@ -148,7 +148,7 @@ func (c *Credential) readFile(path string, guarded bool) (string, error) {
 }
 
 func (c *Credential) tooLarge() error {
-	return fault.New(fault.Invalid, "the credential %s is larger than %d octets", c, maxCredential)
+	return fault.New(fault.Invalid, "the credential %s is larger than %d octets", c, maxCredential).WithHint("name the file that holds the token alone")
 }
 
 // warn says once for each mode that others get at the file.

@@ -121,6 +121,9 @@ func (c *Client) decode(resp *http.Response, body []byte, out any) error {
 	if kind == "" || len(kind) > 40 {
 		kind = "something else"
 	}
+	if _, ok := errors.AsType[*json.SyntaxError](err); ok {
+		err = nil // it would only show a character of the page
+	}
 	return fault.Wrap(fault.Unavailable, err, "%s answers with %s that is not the JSON of its API", c.api.Vendor, kind).
 		WithHint("check the endpoint, and whether a proxy or a maintenance page answers in its place")
 }
@@ -148,7 +151,7 @@ func (c *Client) lost(ctx context.Context, r Request, err error) reply {
 	return reply{
 		err: fault.Wrap(fault.Unavailable, err, "%s %s at %s", c.api.Vendor, what, c.base.Host).
 			WithHint("check the network, the proxy settings and the vendor's status page; it is tried again"),
-		again: unsent || !r.Once,
+		again: unsent || r.Method == http.MethodGet,
 	}
 }
 
@@ -158,12 +161,12 @@ func (c *Client) interrupted(err error) error {
 
 // refused is a reply with a status that is no success.
 func (c *Client) refused(r Request, resp *http.Response, body []byte) reply {
-	out := reply{header: resp.Header, err: c.problem(resp.StatusCode, resp.Header, body)}
+	out := reply{header: resp.Header, err: c.problem(resp.StatusCode, body)}
 	switch {
 	case resp.StatusCode == http.StatusTooManyRequests:
 		out.again = true // it was turned away before anything was done
-	case resp.StatusCode >= 500 && fault.CodeOf(out.err) == fault.Unavailable: // some vendors refuse with 500 what will never do
-		out.again = !r.Once
+	case resp.StatusCode >= 500:
+		out.again = r.Method == http.MethodGet
 	default:
 		return out
 	}

@@ -43,7 +43,7 @@ func (c *Client) Refusal(p Problem) error {
 }
 
 // problem makes the error of a refusal.
-func (c *Client) problem(status int, header http.Header, body []byte) error {
+func (c *Client) problem(status int, body []byte) error {
 	var p Problem
 	if c.api.Explain != nil {
 		p = c.api.Explain(status, body)
@@ -54,7 +54,7 @@ func (c *Client) problem(status int, header http.Header, body []byte) error {
 	if p.Message == "" && status < 400 {
 		p.Message, p.Hint = "a redirect, which is not followed", "check the endpoint"
 	}
-	if p.Message == "" && !strings.Contains(header.Get("Content-Type"), "html") {
+	if p.Message == "" && !strings.Contains(string(body), "<") { // a page for people says less than the status
 		p.Message = string(body)
 	}
 	return c.fault(status, p)

@@ -2,6 +2,7 @@ package hosted
 
 import (
 	"context"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -13,8 +14,8 @@ import (
 )
 
 const (
-	// writes is how often one change is written: the second time completes what the API did by half.
-	writes = 2
+	// writes is how often one change is written: again when it was carried out by half, or answered with an error and not carried out.
+	writes = 3
 
 	// settleTime is how long the API's own view is read again after a write, for vendors that name no time; firstLook doubles with each look.
 	settleTime = 3 * time.Second
@@ -74,7 +75,12 @@ func (s *swap) run(ctx context.Context) (publisher.Outcome, error) {
 			s.ended()
 			return "", s.conflict(after)
 		case same(after, seen, s.change.Type):
-			return "", s.unchanged(failed, after)
+			// A write without a reply may still be on its way, and a second one would then make two records.
+			if Status(failed) < 500 || left == 1 || s.p.timing.Sleep(ctx, jittered(firstPause)) != nil {
+				return "", s.unchanged(failed, after)
+			}
+		case turnedDown(failed):
+			return "", s.conflict(after) // so it was not we who changed it
 		case left == 1 || ctx.Err() != nil:
 			return "", s.half(failed, after)
 		}
@@ -82,7 +88,8 @@ func (s *swap) run(ctx context.Context) (publisher.Outcome, error) {
 	}
 }
 
-// settle reads until the API shows what was written, or its time is up. After a failed write one look is enough: nothing says that more is to come.
+// settle reads until the API shows what was written, or its time is up. After a failed write one look is enough, unless the API carries
+// changes out later.
 func (s *swap) settle(ctx context.Context, zone Zone, before []Record, failed error) ([]Record, state, error) {
 	most := s.p.caps.Settles
 	if most == 0 {
@@ -95,7 +102,8 @@ func (s *swap) settle(ctx context.Context, zone Zone, before []Record, failed er
 			return nil, 0, err
 		}
 		now := s.stateOf(seen)
-		settled := now == wanted || failed != nil || now == foreign && !same(seen, before, s.change.Type)
+		failedNow := failed != nil && (s.p.caps.Settles == 0 || turnedDown(failed))
+		settled := now == wanted || failedNow || now == foreign && !same(seen, before, s.change.Type)
 		if settled || s.p.timing.Now().Add(pause).After(end) {
 			return seen, now, nil
 		}
@@ -103,6 +111,12 @@ func (s *swap) settle(ctx context.Context, zone Zone, before []Record, failed er
 			return seen, now, nil
 		}
 	}
+}
+
+// turnedDown says whether a write failed in a way that excludes that it was carried out.
+func turnedDown(failed error) bool {
+	status := Status(failed)
+	return 400 <= status && status < 500 && status != http.StatusRequestTimeout
 }
 
 // stateOf says how far the name is.
@@ -167,7 +181,9 @@ func (s *swap) conflict(seen []Record) error {
 
 // unchanged is the error of a write after which the same stands as before.
 func (s *swap) unchanged(failed error, seen []Record) error {
-	s.ended()
+	if s.stateOf(seen) == expected {
+		s.ended()
+	}
 	if failed != nil {
 		return failed
 	}

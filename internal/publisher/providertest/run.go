@@ -19,6 +19,8 @@ type Subject struct {
 	// Plant puts a record into the zone behind the provider's back, as another program or person would. name is relative, the value
 	// complete; TXT and CNAME.
 	Plant func(t *testing.T, name, rrtype, value string)
+	// Plain marks a host that holds printable ASCII without quotes and backslashes only; other values must be refused as fault.Invalid.
+	Plain bool
 	// Person marks a provider that only asks somebody: everything is Pending, nothing is guarded. Plant is not used.
 	Person bool
 }

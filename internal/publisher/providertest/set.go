@@ -78,6 +78,10 @@ func testValues(t *testing.T, s Subject) {
 		if limit > 0 && len(v) > limit {
 			continue
 		}
+		if s.Plain && strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
+			s.refused(t, fault.Invalid, change(name, "TXT", before, v))
+			continue
+		}
 		s.done(t, change(name, "TXT", before, v))
 		before = v
 	}

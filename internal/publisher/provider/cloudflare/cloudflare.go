@@ -94,7 +94,7 @@ func (v *vendor) At(ctx context.Context, zone hosted.Zone, name string) ([]hoste
 // Write implements hosted.Vendor.
 func (v *vendor) Write(ctx context.Context, zone hosted.Zone, w hosted.Write) error {
 	send := func(ctx context.Context, method, path string, body any) error {
-		_, err := call[any](ctx, v.client, hosted.Request{Method: method, Path: path, Zone: zone.Name, Body: body, Once: method == http.MethodPost})
+		_, err := call[any](ctx, v.client, hosted.Request{Method: method, Path: path, Zone: zone.Name, Body: body})
 		return err
 	}
 	whole := func(r hosted.Record) record {

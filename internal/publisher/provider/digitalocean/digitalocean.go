@@ -101,7 +101,7 @@ func (v *vendor) Write(ctx context.Context, zone hosted.Zone, w hosted.Write) er
 		return out
 	}
 	send := func(ctx context.Context, method, path string, body any) error {
-		_, err := v.client.Do(ctx, hosted.Request{Method: method, Path: path, Zone: zone.Name, Body: body, Once: method == http.MethodPost}, nil)
+		_, err := v.client.Do(ctx, hosted.Request{Method: method, Path: path, Zone: zone.Name, Body: body}, nil)
 		return err
 	}
 	return w.Each(ctx, hosted.Records{

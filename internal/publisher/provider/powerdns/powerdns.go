@@ -7,13 +7,21 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/libdns/libdns"
+
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/publisher"
 	"github.com/postseal/postseal/internal/publisher/hosted"
 )
 
-// zones is the path of the zones of the one server behind an API; its id is always localhost.
-const zones = "/api/v1/servers/localhost/zones"
+// The paths of the one server behind an API; its id is always localhost.
+const (
+	zones  = "/api/v1/servers/localhost/zones"
+	search = "/api/v1/servers/localhost/search-data"
+)
+
+// maxFound is how many records of one name are looked through for disabled ones.
+const maxFound = "1000"
 
 // New makes a provider; Options.Endpoint and Options.Credential (the api-key) are required. Errors are fault.Invalid.
 func New(o hosted.Options) (*hosted.Provider, error) {
@@ -80,18 +88,38 @@ func (v *vendor) At(ctx context.Context, zone hosted.Zone, name string) ([]hoste
 			continue // an older server that shows the whole zone
 		}
 		for _, r := range set.Records {
-			read := hosted.FromPresentation(zone, set.Type, r.Content, hosted.Seconds(set.TTL))
-			if r.Disabled {
-				read.Value = "(disabled) " + read.Value // it is not served, and replacing the set would remove it
+			if !r.Disabled {
+				out = append(out, hosted.FromPresentation(zone, set.Type, r.Content, hosted.Seconds(set.TTL)))
 			}
-			out = append(out, read)
 		}
 	}
 	return out, nil
 }
 
+// disabled fails with fault.Conflict when a disabled record is in the set: it is not served, a reply about one name does not show it, and
+// replacing the set would remove it. Backends that cannot search have none to show.
+func (v *vendor) disabled(ctx context.Context, w hosted.Write) error {
+	var found []struct {
+		Name, Type, Content string
+		Disabled            bool
+	}
+	_, err := v.client.Do(ctx, hosted.Request{Method: http.MethodGet, Path: search, Query: url.Values{"q": {w.Name}, "max": {maxFound}, "object_type": {"record"}}}, &found)
+	if err != nil {
+		return err
+	}
+	for _, r := range found {
+		if r.Disabled && r.Type == w.Type && strings.EqualFold(strings.TrimSuffix(r.Name, "."), w.Name) {
+			return publisher.ConflictAt(w.Name, []libdns.Record{publisher.NewRecord("@", r.Type, "(disabled) "+r.Content, 0)})
+		}
+	}
+	return nil
+}
+
 // Write implements hosted.Vendor.
 func (v *vendor) Write(ctx context.Context, zone hosted.Zone, w hosted.Write) error {
+	if err := v.disabled(ctx, w); err != nil {
+		return err
+	}
 	set := rrset{Name: w.Name + ".", Type: w.Type, TTL: w.TTLOf(), ChangeType: "REPLACE", Records: []record{}}
 	for _, r := range w.Want {
 		set.Records = append(set.Records, record{Content: hosted.Presentation(r)})
