@@ -136,19 +136,36 @@ func (j *serviceJudge) related(s services.Service) bool {
 }
 
 // changed: another key stands behind the CNAME than before (DKIM-D06). Where the service is known to change its keys itself and nothing speaks
-// against it, that is only told.
+// against it, that is only told. Of several changes the newest that is odd counts, so that a later one does not cover it up.
 func (j *serviceJudge) changed() {
 	l := j.l
-	if len(l.Chain) == 0 || len(l.Keys) < 2 {
+	if len(l.Chain) == 0 {
 		return
 	}
-	was, is := l.Keys[len(l.Keys)-2], l.Keys[len(l.Keys)-1]
-	if was.Fingerprint == is.Fingerprint || l.Now.Sub(is.First) > keyChangeShown {
-		return
+	newest := ""
+	for i := len(l.Keys) - 1; i > 0; i-- {
+		was, is := l.Keys[i-1], l.Keys[i]
+		if l.Now.Sub(is.First) > keyChangeShown {
+			break
+		}
+		day := func(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+		what := fmt.Sprintf("the key behind %s changed: %s until %s, %s since %s", l.target(), keyText(was), day(was.Last), keyText(is), day(is.First))
+		if newest == "" {
+			newest = what
+		}
+		if odd := j.odd(i); len(odd) > 0 {
+			j.add(idKeyChanged, Warning, "ask "+j.vendor()+" whether it changed the key; until it says so, take the new one for a stranger's", "%s; %s", what, strings.Join(odd, "; "))
+			return
+		}
 	}
-	day := func(t time.Time) string { return t.UTC().Format(time.DateOnly) }
-	what := fmt.Sprintf("the key behind %s changed: %s until %s, %s since %s", l.target(), keyText(was), day(was.Last), keyText(is), day(is.First))
-	var odd []string
+	if newest != "" {
+		j.add(idKeyChanged, Info, "nothing is to be done: "+j.service.Title+" changes its keys behind the CNAME", "%s", newest)
+	}
+}
+
+// odd says what speaks against a change of key, that from the key before i to i, being the service's own.
+func (j *serviceJudge) odd(i int) (odd []string) {
+	l, was, is := j.l, j.l.Keys[i-1], j.l.Keys[i]
 	switch {
 	case !j.known:
 		odd = append(odd, "nothing is known of how the service changes its keys")
@@ -158,22 +175,18 @@ func (j *serviceJudge) changed() {
 	if is.Bits < was.Bits && is.Type == was.Type {
 		odd = append(odd, "the new key is smaller")
 	}
-	if slices.ContainsFunc(l.Keys[:len(l.Keys)-2], func(k SeenKey) bool { return k.Fingerprint == is.Fingerprint }) {
+	if slices.ContainsFunc(l.Keys[:i-1], func(k SeenKey) bool { return k.Fingerprint == is.Fingerprint }) {
 		odd = append(odd, "it is a key that was given up before")
 	}
-	if days := j.service.MinDays; j.known && days > 0 && len(l.Keys) > 2 {
+	if days := j.service.MinDays; j.known && days > 0 && i > 1 && j.service.EvidenceOf("min_days") == services.Confirmed {
 		if stood := is.First.Sub(was.First); stood.Hours() < float64(24*days) {
 			odd = append(odd, fmt.Sprintf("the last one stood %.0f hours, and %s leaves them for %d days at least", stood.Hours(), j.service.Title, days))
 		}
 	}
-	if !slices.ContainsFunc(j.c.Recognise(l.Selector, l.Chain), j.related) && j.known && j.service.EvidenceOf("records") == services.Confirmed && j.hasTargets() {
+	if j.known && j.hasTargets() && j.service.EvidenceOf("records") == services.Confirmed && !slices.ContainsFunc(j.c.Recognise(l.Selector, l.Chain), j.related) {
 		odd = append(odd, "the target is none of "+j.service.Title+"'s")
 	}
-	if len(odd) == 0 {
-		j.add(idKeyChanged, Info, "nothing is to be done: "+j.service.Title+" changes its keys behind the CNAME", "%s", what)
-		return
-	}
-	j.add(idKeyChanged, Warning, "ask "+j.vendor()+" whether it changed the key; until it says so, take the new one for a stranger's", "%s; %s", what, strings.Join(odd, "; "))
+	return odd
 }
 
 // hasTargets reports whether the catalogue knows where the declared service's CNAMEs lead.
