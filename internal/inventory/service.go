@@ -38,6 +38,9 @@ func AddService(current State, domain string, s FleetSigner, opts ApplyOptions) 
 		}
 		return current, nil, Problems(bad)
 	}
+	if i := slices.IndexFunc(current.Signers, func(x Signer) bool { return x.Name == s.Service && x.Kind != KindService }); i >= 0 {
+		return current, nil, fault.New(fault.Conflict, "%s is not a service but a %s", s.Service, current.Signers[i].Kind).WithHint("give the service another name")
+	}
 	own, err := ownAssignments(current, domain, s)
 	if err != nil {
 		return current, nil, err
