@@ -30,7 +30,7 @@ func newService() *cobra.Command {
 		func(ctx context.Context, c *client.Client, args []string) (client.SignerShow, error) {
 			return c.Service(ctx, args[0])
 		}, printSigner)
-	return noun("service", "Outside services that send mail (they come from fleet.yaml)", list, show, newCatalogue())
+	return noun("service", "Outside services that send mail: add, remove, detect", list, show, newServiceAdd(), newServiceRemove(), newServiceDetect(), newCatalogue())
 }
 
 // catalogued is a service in the JSON document of service catalogue.
