@@ -38,7 +38,7 @@ type ServiceLook struct {
 	Selector string
 	Now      time.Time
 
-	Service  string   // catalogue id of the service that the selector is declared for; "" = not known, or not in the catalogue
+	Service  string   // catalogue id of the service that the selector is declared for; "" = nobody said: its target tells, where it can
 	Custom   bool     // it is declared for a service that the catalogue does not have
 	Approved []string // ids of the services that may sign for the domain; nil = no such list is kept
 
@@ -110,7 +110,7 @@ func ServiceResolved(c *services.Catalogue, l ServiceLook, open []Finding) []Fin
 
 // secondSubjects are the names that SVC-01 of a look can be about. Whether a selector is missing, its siblings say, not the selector itself.
 func secondSubjects(c *services.Catalogue, l ServiceLook) []string {
-	s, known := c.Lookup(l.Service)
+	s, known := l.service(c)
 	usual := s.SetupSelectors()
 	if !known || len(usual) < s.Count || !slices.Contains(usual, l.Selector) {
 		return []string{l.name()}
@@ -122,6 +122,20 @@ func secondSubjects(c *services.Catalogue, l ServiceLook) []string {
 		}
 	}
 	return names
+}
+
+// service is the declared service or, where nobody said which one it is, the one that the target belongs to.
+func (l ServiceLook) service(c *services.Catalogue) (services.Service, bool) {
+	if l.Custom {
+		return services.Service{}, false
+	}
+	if l.Service != "" {
+		return c.Lookup(l.Service)
+	}
+	if found := c.Recognise(l.Selector, l.Chain); len(l.Chain) > 0 && len(found) > 0 {
+		return found[0], true
+	}
+	return services.Service{}, false
 }
 
 func (l ServiceLook) name() string { return keyName(l.Selector, l.Domain) }

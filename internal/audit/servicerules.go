@@ -15,9 +15,8 @@ import (
 // A look that brought no evidence gives nothing that would need one.
 func ServiceFindings(c *services.Catalogue, l ServiceLook) []Finding {
 	j := serviceJudge{c: c, l: l}
-	if s, known := c.Lookup(l.Service); known && !l.Custom {
-		j.service, j.known = s, true
-	}
+	j.service, j.known = l.service(c)
+	j.declared = j.known && l.Service != ""
 	j.dangling()
 	j.whose()
 	if l.State == LookFound {
@@ -34,11 +33,12 @@ func ServiceFindings(c *services.Catalogue, l ServiceLook) []Finding {
 
 // serviceJudge goes through one look.
 type serviceJudge struct {
-	c       *services.Catalogue
-	l       ServiceLook
-	service services.Service // the declared one
-	known   bool             // it is in the catalogue
-	found   []Finding
+	c        *services.Catalogue
+	l        ServiceLook
+	service  services.Service // the declared one, else the one that its target belongs to
+	known    bool             // there is one, and it is in the catalogue
+	declared bool             // somebody said that it is this one
+	found    []Finding
 }
 
 func (j *serviceJudge) add(id string, severity Severity, fix, format string, args ...any) *Finding {
@@ -109,7 +109,7 @@ func (j *serviceJudge) whose() {
 		titles = append(titles, s.Title)
 	}
 	switch {
-	case len(found) > 0 && j.known:
+	case len(found) > 0 && j.declared:
 		if !slices.ContainsFunc(found, j.related) {
 			j.add(idOtherService, Warning, fmt.Sprintf("if %s signs for %s, add it to the inventory; else remove the CNAME and ask %s for its own", titles[0], l.Domain, j.service.Title),
 				"it is declared for %s and points to %s (%s)", j.service.Title, titles[0], l.target())
@@ -121,7 +121,7 @@ func (j *serviceJudge) whose() {
 			j.add(idOtherService, Warning, fmt.Sprintf("add %s to the inventory if it may sign for %s, else remove the CNAME", found[0].ID, l.Domain),
 				"it points to %s (%s), which is not among the services of %s", titles[0], l.target(), l.Domain)
 		}
-	case len(found) == 0 && j.known && j.service.Signs != services.TXT: // a TXT value may stand behind a CNAME of one's own
+	case len(found) == 0 && j.declared && j.service.Signs != services.TXT: // a TXT value may stand behind a CNAME of one's own
 		if ok, why := j.service.CheckTarget(l.Selector, l.target()); !ok {
 			f := j.add(idOtherService, Warning, fmt.Sprintf("compare it with %s: %s", j.service.Where(), j.service.Title), "%s", why)
 			j.expected(f, "records")
@@ -306,7 +306,7 @@ func (j *serviceJudge) second() {
 // tooFew counts where the selectors differ from account to account. Of several selectors the first one says it.
 func (j *serviceJudge) tooFew() {
 	l, s := j.l, j.service
-	if !l.Complete || len(l.Siblings)+1 >= s.Count || slices.ContainsFunc(l.Siblings, func(x ServiceSibling) bool { return x.Selector < l.Selector }) {
+	if !l.Complete || !j.declared || len(l.Siblings)+1 >= s.Count || slices.ContainsFunc(l.Siblings, func(x ServiceSibling) bool { return x.Selector < l.Selector }) {
 		return
 	}
 	f := j.add(idSecondMissing, Warning, fmt.Sprintf("postseal service add %s --domain %s; where to find them: %s", s.ID, l.Domain, s.Where()),
