@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postseal/postseal/internal/api/client"
-	"github.com/postseal/postseal/internal/services"
 )
 
 func newPool() *cobra.Command {
@@ -30,57 +29,20 @@ func newService() *cobra.Command {
 		func(ctx context.Context, c *client.Client, args []string) (client.SignerShow, error) {
 			return c.Service(ctx, args[0])
 		}, printSigner)
-	return noun("service", "Outside services that send mail (they come from fleet.yaml)", list, show, newCatalogue(), newServiceCheck())
-}
-
-// catalogued is a service in the JSON document of service catalogue.
-type catalogued struct {
-	ID       string `json:"id"`
-	Title    string `json:"title"`
-	Category string `json:"category"`
-	Signs    string `json:"signs"`
-	Rotation string `json:"rotation"`
-	Evidence string `json:"evidence"`
-}
-
-func newCatalogue() *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:   "catalogue [WORD]",
-		Short: "List the services that fleet.yaml can name; needs no server",
-		Args:  cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			catalogue, err := services.Load()
-			if err != nil {
-				return err
-			}
-			word := strings.ToLower(strings.Join(args, ""))
-			found := []catalogued{}
-			t := table{head: []string{"ID", "SERVICE", "KIND", "SIGNS WITH", "KEY CHANGED BY", "KNOWN FROM"}}
-			for _, s := range catalogue.All() {
-				if !strings.Contains(strings.ToLower(s.ID+" "+s.Title+" "+string(s.Category)+" "+strings.Join(s.Aliases, " ")), word) {
-					continue
-				}
-				found = append(found, catalogued{s.ID, s.Title, string(s.Category), string(s.Signs), string(s.Rotation), string(s.Evidence)})
-				t.add(calm, s.ID, s.Title, string(s.Category), string(s.Signs), string(s.Rotation), string(s.Evidence))
-			}
-			if asJSON {
-				return (&remote{}).json(cmd.OutOrStdout(), map[string]any{"services": found})
-			}
-			return t.print(cmd.OutOrStdout(), "No service of the catalogue matches. fleet.yaml takes any name with custom: true.")
-		},
-	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
-	return cmd
+	return noun("service", "Outside services that send mail: add, remove, detect, check", list, show, newServiceAdd(), newServiceRemove(), newServiceDetect(), newServiceCheck(), newCatalogue())
 }
 
 func printSigners(what string) func(io.Writer, client.Signers) error {
 	return func(out io.Writer, all client.Signers) error {
+		more := ""
+		if what == "services" {
+			more = ", or postseal service add"
+		}
 		t := table{head: []string{"NAME", "MEMBERS OR CATALOGUE"}}
 		for _, s := range all.Signers {
 			t.add(calm, s.Name, dash(firstOf(strings.Join(s.Members, ", "), s.Service)))
 		}
-		return t.print(out, "There are no "+what+". They come from fleet.yaml: postseal apply -f fleet.yaml")
+		return t.print(out, "There are no "+what+". They come from fleet.yaml: postseal apply -f fleet.yaml"+more)
 	}
 }
 

@@ -2,167 +2,131 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"io"
-	"log/slog"
+	"slices"
+	"time"
 
-	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
-	"github.com/postseal/postseal/internal/fault"
-	"github.com/postseal/postseal/internal/publisher/hosted"
+	"github.com/postseal/postseal/internal/audit"
 	"github.com/postseal/postseal/internal/resolver"
-	"github.com/postseal/postseal/internal/serviceclient/mailchimp"
-	"github.com/postseal/postseal/internal/serviceclient/mailgun"
-	"github.com/postseal/postseal/internal/serviceclient/mandrill"
-	"github.com/postseal/postseal/internal/serviceclient/postmark"
-	"github.com/postseal/postseal/internal/serviceclient/sendgrid"
-	"github.com/postseal/postseal/internal/serviceclient/ses"
 	"github.com/postseal/postseal/internal/services"
 )
 
-// serviceAPI is a client of one service's own API.
-type serviceAPI interface {
-	// Wanted returns the records that the service wants for a domain, and what it has seen of them.
-	Wanted(ctx context.Context, domain string) (services.Told, error)
-	// Check has the service look at them now first, where its API can do that.
-	Check(ctx context.Context, domain string) (services.Told, error)
+// standing is what stands at a record's name today.
+type standing struct {
+	Name  string `json:"name"`
+	State string `json:"state"` // free, same, other or unknown
+	Text  string `json:"text,omitempty"`
 }
 
-// openService makes the client of a service of the catalogue.
-func openService(id string, o hosted.Options, region string) (serviceAPI, error) {
-	switch id {
-	case "sendgrid", "sendgrid-manual":
-		return sendgrid.New(o)
-	case "mailgun", "mailgun-automatic":
-		return mailgun.New(o)
-	case "postmark":
-		return postmark.New(o)
-	case "mailchimp":
-		return mailchimp.New(o)
-	case "mandrill":
-		return mandrill.New(o)
-	case "amazon-ses", "amazon-ses-byodkim":
-		return ses.New(o, region)
+// lookAround asks DNS about the records that are to be published: what is behind the targets, what stands at the names, and what the
+// SPF record includes. Trouble with DNS is told and stops nothing.
+func (a *serviceAdd) lookAround() error {
+	a.out.Needs = needsOf(a.catalogue, a.service)
+	if a.offline {
+		return nil
 	}
-	return nil, fault.New(fault.Invalid, "Postseal has no client of the API of %s", id).WithHint("there are some for sendgrid, mailgun, postmark, mailchimp, mandrill and amazon-ses")
-}
-
-// toldReport is the JSON document of service check.
-type toldReport struct {
-	Service string       `json:"service"`
-	Domain  string       `json:"domain"`
-	Ready   bool         `json:"ready"`
-	Records []toldRecord `json:"records"`
-	Notes   []string     `json:"notes"`
-}
-
-type toldRecord struct {
-	Purpose string `json:"purpose"`
-	Name    string `json:"name"`
-	Type    string `json:"type"`
-	Value   string `json:"value"`
-	State   string `json:"state"`
-	Problem string `json:"problem"`
-}
-
-func newServiceCheck() *cobra.Command {
-	var domain, credential, endpoint, region string
-	var readOnly, asJSON bool
-	cmd := &cobra.Command{
-		Use:   "check SERVICE --domain DOMAIN --credential file:/PATH|env:NAME",
-		Short: "Ask a service's own API which records it wants, and have it look at them",
-		Long: `Ask a service's own API which records it wants for a domain, and have it look at them now. Nothing is created, changed or deleted
-there, except that Postmark takes a new key into use once it sees its record.
-
-The credential stays on this machine: it is read from a file or an environment variable, sent to the service and kept nowhere.
-There are clients for sendgrid, mailgun, postmark, mandrill, and for mailchimp and amazon-ses, which look by themselves and only say what they saw.
-
-The exit status is 0 if the service takes the domain for set up, else 1.`,
-		Example: `  postseal service check sendgrid --domain example.com --credential env:SENDGRID_API_KEY
-  postseal service check mailgun --domain mg.example.com --credential file:/etc/postseal/mailgun.key --endpoint https://api.eu.mailgun.net`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			catalogue, err := services.Load()
-			if err != nil {
-				return err
-			}
-			s, err := catalogue.Find(args[0])
-			if err != nil {
-				return err
-			}
-			name, err := resolver.ToASCII(domain)
-			if err != nil {
-				return fault.Wrap(fault.Invalid, err, "--domain %q is no domain name", domain)
-			}
-			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-			api, err := openService(s.ID, hosted.Options{Credential: credential, Endpoint: endpoint, Log: log}, region)
-			if err != nil {
-				return err
-			}
-			ask := api.Check
-			if readOnly {
-				ask = api.Wanted
-			}
-			told, err := ask(cmd.Context(), name)
-			if err != nil {
-				return err
-			}
-			return printTold(cmd.OutOrStdout(), told, asJSON)
-		},
-	}
-	f := cmd.Flags()
-	f.StringVar(&domain, "domain", "", "the `DOMAIN` that the service sends for")
-	f.StringVar(&credential, "credential", "", "where the API's key is: `PLACE` is file:/path or env:NAME")
-	f.StringVar(&endpoint, "endpoint", "", "the API's base `URL`, for accounts in another region")
-	f.StringVar(&region, "region", "", "the `REGION` of an account of Amazon SES")
-	f.BoolVar(&readOnly, "read-only", false, "only read what the service says; do not have it look")
-	f.BoolVar(&asJSON, "json", false, "print one JSON document")
-	_ = cmd.MarkFlagRequired("domain")
-	_ = cmd.MarkFlagRequired("credential")
-	return cmd
-}
-
-func printTold(out io.Writer, told services.Told, asJSON bool) error {
-	if err := printToldAs(out, told, asJSON); err != nil {
+	dns, err := a.dns.asker()
+	if err != nil {
 		return err
 	}
-	if !told.Ready {
-		return errBad
+	ctx := a.cmd.Context()
+	behind := make([]resolver.Answer, len(a.out.Records))
+	a.out.Standing = make([]standing, len(a.out.Records))
+	var hosts []services.SightedSPF
+	var spf resolver.Answer
+	var group errgroup.Group
+	group.SetLimit(looksTogether)
+	for i, r := range a.out.Records {
+		group.Go(func() error {
+			if r.Type == "CNAME" {
+				behind[i] = dns.ask(ctx, r.Value, "TXT")
+			}
+			a.out.Standing[i] = standsAt(ctx, dns, r)
+			return nil
+		})
 	}
+	group.Go(func() error {
+		spf = dns.ask(ctx, a.out.Domain, "TXT")
+		hosts, _ = spfHosts(ctx, dns, spf.TXT)
+		return nil
+	})
+	_ = group.Wait()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if spf.Status != resolver.StatusError {
+		for i := range a.out.Needs.SPF {
+			need := &a.out.Needs.SPF[i]
+			included := slices.ContainsFunc(hosts, func(h services.SightedSPF) bool { return services.Pattern(need.Include).Match("", h.Host) })
+			need.Included = &included
+		}
+	}
+	a.judge(behind)
 	return nil
 }
 
-func printToldAs(out io.Writer, told services.Told, asJSON bool) error {
-	if asJSON {
-		report := toldReport{Service: told.Service, Domain: told.Domain, Ready: told.Ready, Records: []toldRecord{}, Notes: append([]string{}, told.Notes...)}
-		for _, r := range told.Records {
-			report.Records = append(report.Records, toldRecord{string(r.Purpose), r.Name, r.Type, r.Value, string(r.State), r.Problem})
-		}
-		return printJSON(out, report)
-	}
-	t := table{head: []string{"RECORD", "TYPE", "FOR", "SEEN BY THE SERVICE", "VALUE"}}
-	for _, r := range told.Records {
-		m := map[services.ToldState]mood{services.ToldSeen: good, services.ToldMissing: bad, services.ToldUnknown: waiting}[r.State]
-		state := string(r.State)
-		if r.Problem != "" {
-			state += ": " + r.Problem
-		}
-		t.add(m, r.Name, r.Type, string(r.Purpose), state, r.Value)
-	}
-	if err := t.print(out, "The service names no records."); err != nil {
-		return err
-	}
-	verdict := told.Domain + " is set up there."
-	if !told.Ready {
-		verdict = told.Domain + " is not set up there yet."
-	}
-	if _, err := fmt.Fprintf(out, "\n%s\n", clean(verdict)); err != nil {
-		return err
-	}
-	for _, note := range told.Notes {
-		if _, err := fmt.Fprintf(out, "Note: %s.\n", clean(note)); err != nil {
-			return err
+// judge says what is behind the targets, by the rules that watch them later.
+func (a *serviceAdd) judge(behind []resolver.Answer) {
+	looks := make([]audit.ServiceLook, len(a.out.Records))
+	for i, r := range a.out.Records {
+		looks[i] = audit.ServiceLook{Domain: a.out.Domain, Selector: r.Selector, Now: time.Now(), Service: a.out.Service, Custom: a.custom, State: audit.LookFound, TXT: []string{r.Value}}
+		if r.Type == "CNAME" {
+			looks[i].Chain = append([]string{r.Value}, behind[i].CNAME...)
+			looks[i].TXT, looks[i].State = behind[i].TXT, lookState(behind[i])
 		}
 	}
-	return nil
+	for i, look := range looks {
+		for j, other := range looks {
+			if i != j {
+				look.Siblings = append(look.Siblings, audit.ServiceSibling{Selector: other.Selector, State: other.State, Revoked: audit.Revoked(other.TXT)})
+			}
+		}
+		for _, f := range audit.ServiceFindings(a.catalogue, look) {
+			switch {
+			case f.ID == "SVC-01":
+				continue // what is missing here may stand already; the records say how many are usual
+			case f.ID == "DKIM-D02":
+				// A service may make the key only once it has seen the CNAME.
+				f.Severity = audit.Warning
+				f.Message += " (yet: some services make the key when they see the CNAME)"
+				f.Fix, f.Mend = "compare the target once more, and check again after switching DKIM on at the service", nil
+			case slices.Contains(a.out.Warnings, f.Message):
+				continue // said already
+			}
+			if !slices.ContainsFunc(a.out.Findings, func(have audit.Finding) bool { return have.ID == f.ID && have.Subject == f.Subject }) {
+				a.out.Findings = append(a.out.Findings, f)
+			}
+		}
+	}
+}
+
+// lookState is what an answer amounts to.
+func lookState(a resolver.Answer) audit.LookState {
+	switch a.Status {
+	case resolver.StatusOK:
+		return audit.LookFound
+	case resolver.StatusNoData:
+		return audit.LookMissing
+	case resolver.StatusNXDomain:
+		return audit.LookGone
+	}
+	return audit.LookSilent
+}
+
+// standsAt says what stands at the name of a record today.
+func standsAt(ctx context.Context, dns asker, r services.SetupRecord) standing {
+	s := standing{Name: r.Name, State: "free"}
+	a := dns.ask(ctx, r.Name, "TXT")
+	switch {
+	case len(a.CNAME) > 0 && r.Type == "CNAME" && a.CNAME[0] == r.Value, len(a.CNAME) == 0 && r.Type == "TXT" && slices.Equal(a.TXT, []string{r.Value}):
+		s.State, s.Text = "same", "exactly this record stands there already"
+	case len(a.CNAME) > 0:
+		s.State, s.Text = "other", "a CNAME to "+a.CNAME[0]+" stands there; Postseal leaves it alone until its owner removes it"
+	case len(a.TXT) > 0:
+		s.State, s.Text = "other", "another TXT record stands there; Postseal leaves it alone until its owner removes it"
+	case a.Status == resolver.StatusError:
+		s.State, s.Text = "unknown", "nobody answers for it: "+a.Detail
+	}
+	return s
 }

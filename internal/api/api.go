@@ -106,6 +106,7 @@ func (a *API) describe(mux *http.ServeMux) error {
 	a.statusRoutes(h)
 	a.planRoutes(h)
 	a.domainRoutes(h)
+	a.serviceRoutes(h)
 	a.serverRoutes(h)
 	a.keyRoutes(h)
 	a.recordRoutes(h)

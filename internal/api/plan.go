@@ -64,25 +64,30 @@ func (a *API) apply(ctx context.Context, who access.Principal, in *fleetInput) (
 	if err != nil {
 		return client.Changes{}, err
 	}
-	if current.Generation != in.Body.Generation {
-		return client.Changes{}, errMoved(in.Body.Generation, current.Generation)
+	return a.swap(ctx, who, in.Body.Generation, current, next, changes, "look at the plan again: postseal plan -f FILE")
+}
+
+// swap writes the next inventory if the person saw the present one. again is the hint for when that is not so.
+func (a *API) swap(ctx context.Context, who access.Principal, saw int64, current, next inventory.State, changes []inventory.Change, again string) (client.Changes, error) {
+	if current.Generation != saw {
+		return client.Changes{}, errMoved(saw, current.Generation, again)
 	}
 	if len(changes) == 0 {
 		return changesOut(current.Generation, nil), nil
 	}
-	err = a.storage.SaveInventory(ctx, who.Name, current.Generation, next)
+	err := a.storage.SaveInventory(ctx, who.Name, current.Generation, next)
 	if fault.CodeOf(err) == fault.Conflict {
-		return client.Changes{}, errMoved(in.Body.Generation, 0)
+		return client.Changes{}, errMoved(saw, 0, again)
 	}
 	return changesOut(next.Generation, changes), err
 }
 
-func errMoved(saw, is int64) error {
+func errMoved(saw, is int64, again string) error {
 	f := fault.New(fault.Conflict, "the inventory was changed by somebody else since generation %d was shown", saw)
 	if is > 0 {
 		f = fault.New(fault.Conflict, "the inventory is at generation %d; the changes were shown for %d", is, saw)
 	}
-	return f.WithHint("look at the plan again: postseal plan -f FILE")
+	return f.WithHint("%s", again)
 }
 
 // compare reads a document strictly and says what it would change.

@@ -49,6 +49,9 @@ func recordOut(r lifecycle.Record) client.Record {
 		ID: r.ID, Domain: r.Domain, Purpose: string(r.Purpose), KeyID: r.KeyID, Name: r.Name, Type: r.Type, TTL: int64(r.TTL / time.Second),
 		Want: r.Want, Written: r.Written, WrittenAt: r.WrittenAt, Pending: r.Pending, SeenAt: r.Last.At, Condition: r.Condition, Zone: zoneLine(r),
 	}
+	for _, k := range r.Keys {
+		out.Keys = append(out.Keys, client.RecordKey{Fingerprint: k.Fingerprint, Type: k.Type, Bits: k.Bits, First: k.First, Last: k.Last})
+	}
 	out.DNS, out.DNSDetail = dnsState(&r, nil)
 	return out
 }

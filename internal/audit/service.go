@@ -38,7 +38,7 @@ type ServiceLook struct {
 	Selector string
 	Now      time.Time
 
-	Service  string   // catalogue id of the service that the selector is declared for; "" = not known, or not in the catalogue
+	Service  string   // catalogue id of the service that the selector is declared for; "" = nobody said: its target tells, where it can
 	Custom   bool     // it is declared for a service that the catalogue does not have
 	Approved []string // ids of the services that may sign for the domain; nil = no such list is kept
 
@@ -90,18 +90,52 @@ func ServiceIDs() []string {
 	return []string{idDangling, idUnregistered, idOtherService, idKeyChanged, idSmallKey, idOldKey, idSharedKey, idSecondMissing, idReminder, idRevoked}
 }
 
-// ServiceSubjects are the names that findings of this look can be about: its own, and those of selectors of its service that may be
-// missing.
-func ServiceSubjects(c *services.Catalogue, l ServiceLook) []string {
-	names := []string{l.name()}
-	if s, known := c.Lookup(l.Service); known {
-		for _, selector := range s.SetupSelectors() {
-			if name := keyName(selector, l.Domain); !slices.Contains(names, name) {
-				names = append(names, name)
+// ServiceResolved returns id and subject of the findings that a look could have given and did not: where they were open, they no longer
+// hold. open is what ServiceFindings gave for the look.
+func ServiceResolved(c *services.Catalogue, l ServiceLook, open []Finding) []Finding {
+	var resolved []Finding
+	for _, id := range ServiceIDs() {
+		subjects := []string{l.name()}
+		if id == idSecondMissing {
+			subjects = secondSubjects(c, l)
+		}
+		for _, subject := range subjects {
+			if !slices.ContainsFunc(open, func(f Finding) bool { return f.ID == id && f.Subject == subject }) {
+				resolved = append(resolved, Finding{ID: id, Subject: subject})
 			}
 		}
 	}
+	return resolved
+}
+
+// secondSubjects are the names that SVC-01 of a look can be about. Whether a selector is missing, its siblings say, not the selector itself.
+func secondSubjects(c *services.Catalogue, l ServiceLook) []string {
+	s, known := l.service(c)
+	usual := s.SetupSelectors()
+	if !known || len(usual) < s.Count || !slices.Contains(usual, l.Selector) {
+		return []string{l.name()}
+	}
+	var names []string
+	for _, selector := range usual {
+		if selector != l.Selector {
+			names = append(names, keyName(selector, l.Domain))
+		}
+	}
 	return names
+}
+
+// service is the declared service or, where nobody said which one it is, the one that the target belongs to.
+func (l ServiceLook) service(c *services.Catalogue) (services.Service, bool) {
+	if l.Custom {
+		return services.Service{}, false
+	}
+	if l.Service != "" {
+		return c.Lookup(l.Service)
+	}
+	if found := c.Recognise(l.Selector, l.Chain); len(l.Chain) > 0 && len(found) > 0 {
+		return found[0], true
+	}
+	return services.Service{}, false
 }
 
 func (l ServiceLook) name() string { return keyName(l.Selector, l.Domain) }
@@ -117,6 +151,12 @@ func (l ServiceLook) key() (*dkim.KeyRecord, bool) {
 		}
 	}
 	return nil, false
+}
+
+// Revoked reports whether the key record among values has an empty p= (RFC 6376 §3.6.1).
+func Revoked(txt []string) bool {
+	key, ok := ServiceLook{TXT: txt}.key()
+	return ok && key.Revoked
 }
 
 // target is where the chain ends.

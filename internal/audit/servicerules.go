@@ -15,9 +15,8 @@ import (
 // A look that brought no evidence gives nothing that would need one.
 func ServiceFindings(c *services.Catalogue, l ServiceLook) []Finding {
 	j := serviceJudge{c: c, l: l}
-	if s, known := c.Lookup(l.Service); known && !l.Custom {
-		j.service, j.known = s, true
-	}
+	j.service, j.known = l.service(c)
+	j.declared = j.known && l.Service != ""
 	j.dangling()
 	j.whose()
 	if l.State == LookFound {
@@ -34,11 +33,12 @@ func ServiceFindings(c *services.Catalogue, l ServiceLook) []Finding {
 
 // serviceJudge goes through one look.
 type serviceJudge struct {
-	c       *services.Catalogue
-	l       ServiceLook
-	service services.Service // the declared one
-	known   bool             // it is in the catalogue
-	found   []Finding
+	c        *services.Catalogue
+	l        ServiceLook
+	service  services.Service // the declared one, else the one that its target belongs to
+	known    bool             // there is one, and it is in the catalogue
+	declared bool             // somebody said that it is this one
+	found    []Finding
 }
 
 func (j *serviceJudge) add(id string, severity Severity, fix, format string, args ...any) *Finding {
@@ -109,7 +109,7 @@ func (j *serviceJudge) whose() {
 		titles = append(titles, s.Title)
 	}
 	switch {
-	case len(found) > 0 && j.known:
+	case len(found) > 0 && j.declared:
 		if !slices.ContainsFunc(found, j.related) {
 			j.add(idOtherService, Warning, fmt.Sprintf("if %s signs for %s, add it to the inventory; else remove the CNAME and ask %s for its own", titles[0], l.Domain, j.service.Title),
 				"it is declared for %s and points to %s (%s)", j.service.Title, titles[0], l.target())
@@ -121,7 +121,7 @@ func (j *serviceJudge) whose() {
 			j.add(idOtherService, Warning, fmt.Sprintf("add %s to the inventory if it may sign for %s, else remove the CNAME", found[0].ID, l.Domain),
 				"it points to %s (%s), which is not among the services of %s", titles[0], l.target(), l.Domain)
 		}
-	case len(found) == 0 && j.known && j.service.Signs != services.TXT: // a TXT value may stand behind a CNAME of one's own
+	case len(found) == 0 && j.declared && j.service.Signs != services.TXT: // a TXT value may stand behind a CNAME of one's own
 		if ok, why := j.service.CheckTarget(l.Selector, l.target()); !ok {
 			f := j.add(idOtherService, Warning, fmt.Sprintf("compare it with %s: %s", j.service.Where(), j.service.Title), "%s", why)
 			j.expected(f, "records")
@@ -136,19 +136,36 @@ func (j *serviceJudge) related(s services.Service) bool {
 }
 
 // changed: another key stands behind the CNAME than before (DKIM-D06). Where the service is known to change its keys itself and nothing speaks
-// against it, that is only told.
+// against it, that is only told. Of several changes the newest that is odd counts, so that a later one does not cover it up.
 func (j *serviceJudge) changed() {
 	l := j.l
-	if len(l.Chain) == 0 || len(l.Keys) < 2 {
+	if len(l.Chain) == 0 {
 		return
 	}
-	was, is := l.Keys[len(l.Keys)-2], l.Keys[len(l.Keys)-1]
-	if was.Fingerprint == is.Fingerprint || l.Now.Sub(is.First) > keyChangeShown {
-		return
+	newest := ""
+	for i := len(l.Keys) - 1; i > 0; i-- {
+		was, is := l.Keys[i-1], l.Keys[i]
+		if l.Now.Sub(is.First) > keyChangeShown {
+			break
+		}
+		day := func(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+		what := fmt.Sprintf("the key behind %s changed: %s until %s, %s since %s", l.target(), keyText(was), day(was.Last), keyText(is), day(is.First))
+		if newest == "" {
+			newest = what
+		}
+		if odd := j.odd(i); len(odd) > 0 {
+			j.add(idKeyChanged, Warning, "ask "+j.vendor()+" whether it changed the key; until it says so, take the new one for a stranger's", "%s; %s", what, strings.Join(odd, "; "))
+			return
+		}
 	}
-	day := func(t time.Time) string { return t.UTC().Format(time.DateOnly) }
-	what := fmt.Sprintf("the key behind %s changed: %s until %s, %s since %s", l.target(), keyText(was), day(was.Last), keyText(is), day(is.First))
-	var odd []string
+	if newest != "" {
+		j.add(idKeyChanged, Info, "nothing is to be done: "+j.service.Title+" changes its keys behind the CNAME", "%s", newest)
+	}
+}
+
+// odd says what speaks against a change of key, that from the key before i to i, being the service's own.
+func (j *serviceJudge) odd(i int) (odd []string) {
+	l, was, is := j.l, j.l.Keys[i-1], j.l.Keys[i]
 	switch {
 	case !j.known:
 		odd = append(odd, "nothing is known of how the service changes its keys")
@@ -158,22 +175,18 @@ func (j *serviceJudge) changed() {
 	if is.Bits < was.Bits && is.Type == was.Type {
 		odd = append(odd, "the new key is smaller")
 	}
-	if slices.ContainsFunc(l.Keys[:len(l.Keys)-2], func(k SeenKey) bool { return k.Fingerprint == is.Fingerprint }) {
+	if slices.ContainsFunc(l.Keys[:i-1], func(k SeenKey) bool { return k.Fingerprint == is.Fingerprint }) {
 		odd = append(odd, "it is a key that was given up before")
 	}
-	if days := j.service.MinDays; j.known && days > 0 && len(l.Keys) > 2 {
+	if days := j.service.MinDays; j.known && days > 0 && i > 1 && j.service.EvidenceOf("min_days") == services.Confirmed {
 		if stood := is.First.Sub(was.First); stood.Hours() < float64(24*days) {
 			odd = append(odd, fmt.Sprintf("the last one stood %.0f hours, and %s leaves them for %d days at least", stood.Hours(), j.service.Title, days))
 		}
 	}
-	if !slices.ContainsFunc(j.c.Recognise(l.Selector, l.Chain), j.related) && j.known && j.service.EvidenceOf("records") == services.Confirmed && j.hasTargets() {
+	if j.known && j.hasTargets() && j.service.EvidenceOf("records") == services.Confirmed && !slices.ContainsFunc(j.c.Recognise(l.Selector, l.Chain), j.related) {
 		odd = append(odd, "the target is none of "+j.service.Title+"'s")
 	}
-	if len(odd) == 0 {
-		j.add(idKeyChanged, Info, "nothing is to be done: "+j.service.Title+" changes its keys behind the CNAME", "%s", what)
-		return
-	}
-	j.add(idKeyChanged, Warning, "ask "+j.vendor()+" whether it changed the key; until it says so, take the new one for a stranger's", "%s; %s", what, strings.Join(odd, "; "))
+	return odd
 }
 
 // hasTargets reports whether the catalogue knows where the declared service's CNAMEs lead.
@@ -293,7 +306,7 @@ func (j *serviceJudge) second() {
 // tooFew counts where the selectors differ from account to account. Of several selectors the first one says it.
 func (j *serviceJudge) tooFew() {
 	l, s := j.l, j.service
-	if !l.Complete || len(l.Siblings)+1 >= s.Count || slices.ContainsFunc(l.Siblings, func(x ServiceSibling) bool { return x.Selector < l.Selector }) {
+	if !l.Complete || !j.declared || len(l.Siblings)+1 >= s.Count || slices.ContainsFunc(l.Siblings, func(x ServiceSibling) bool { return x.Selector < l.Selector }) {
 		return
 	}
 	f := j.add(idSecondMissing, Warning, fmt.Sprintf("postseal service add %s --domain %s; where to find them: %s", s.ID, l.Domain, s.Where()),

@@ -4,5 +4,5 @@
 // does not answer is neither yes nor no.
 //
 // Files: sighting.go (what was seen), observer.go (looking), flight.go (one look for all who
-// ask the same at the same time).
+// ask the same at the same time), behind.go (what stands where a service's CNAME ends).
 package evidence

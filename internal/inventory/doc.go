@@ -11,5 +11,5 @@
 // From fleet.yaml to a new State: yaml.go (syntax and places), parse.go and parsesigner.go (keys and types), name.go,
 // duration.go and suggest.go (words in it), fleet.go (what was read, and problems with it), check.go, checkdomain.go
 // and checksigning.go (what the values mean together), diff.go, diffsigner.go, diffdomain.go and diffsigning.go (what
-// applying it changes).
+// applying it changes). service.go changes one service of one domain in the same way.
 package inventory

@@ -49,7 +49,9 @@ type Config struct {
 	Storage   Storage
 	Looker    Looker
 	Publisher Publisher
-	Worker    string // names this process in leases
+	Behind    BehindLooker // looks behind CNAMEs to services; nil = nobody does
+	Services  ServiceRules // judges what is seen there; nil = nobody does
+	Worker    string       // names this process in leases
 	Logger    *slog.Logger
 	// Poll is how often due work is asked for when nothing wakes the loop; 0 = every two seconds.
 	Poll time.Duration

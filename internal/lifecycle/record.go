@@ -46,6 +46,11 @@ type Record struct {
 	NegativeTTL time.Duration `json:"negative_ttl"`
 	// Last is the newest look.
 	Last evidence.Sighting `json:"last"`
+	// Behind is what was last found where the record ends: behind a CNAME to a service, or at a TXT record itself. It is kept
+	// while nobody answers.
+	Behind evidence.Behind `json:"behind,omitzero"`
+	// Keys are the public keys that were seen there, oldest first; managed keys have none.
+	Keys []SeenKey `json:"keys,omitempty"`
 	// Adopted names the person who let Postseal take over a record that others made.
 	Adopted string `json:"adopted,omitempty"`
 	// Gone marks a service's record that a person ended and that no longer stands.

@@ -76,6 +76,10 @@ func (r *run) look(ctx context.Context) error {
 		c.Records = append(c.Records, s.Records[i])
 		open, resolved := s.findingsOf(&s.Records[i], nil)
 		c.Findings, c.Resolved = append(c.Findings, open...), append(c.Resolved, resolved...)
+		if r.c.Services != nil && s.Records[i].ofService() {
+			open, resolved := r.c.Services.Judge(s, &s.Records[i])
+			c.Findings, c.Resolved = append(c.Findings, open...), append(c.Resolved, resolved...)
+		}
 	}
 	if err := r.c.Storage.Commit(ctx, r.w, c); err != nil {
 		return err
@@ -93,6 +97,12 @@ func (r *run) see(ctx context.Context, rec *Record) {
 	sighting := r.c.Looker.Look(ctx, rec.Name, rec.Type, rec.Want)
 	sighting.At = r.now()
 	rec.See(sighting, r.s.waived)
+	switch {
+	case rec.Purpose == ForForeign:
+		rec.seeBehind(standing(sighting), sighting.At)
+	case rec.Purpose == ForDelegated && r.c.Behind != nil && !sighting.Empty():
+		rec.seeBehind(r.c.Behind.Behind(ctx, rec.Name), r.now())
+	}
 }
 
 // lookDue reports whether a record must be looked at now: often while a step depends on it, seldom when it just stands.

@@ -22,6 +22,7 @@ import (
 	"github.com/postseal/postseal/internal/lifecycle"
 	"github.com/postseal/postseal/internal/nameserver"
 	"github.com/postseal/postseal/internal/publisher"
+	"github.com/postseal/postseal/internal/services"
 	"github.com/postseal/postseal/internal/store"
 )
 
@@ -97,8 +98,13 @@ func (s *Server) build(ctx context.Context) error {
 	})
 	s.access = access.New(s.store)
 	worker, _ := os.Hostname()
+	catalogue, err := services.Load()
+	if err != nil {
+		return err
+	}
+	observer := evidence.New(s.dns, time.Now)
 	s.loop = lifecycle.NewReconciler(lifecycle.Config{
-		Storage: s.store, Looker: evidence.New(s.dns, time.Now), Publisher: publishing{s.publisher}, Worker: worker,
+		Storage: s.store, Looker: observer, Behind: observer, Services: serviceRules{catalogue}, Publisher: publishing{s.publisher}, Worker: worker,
 		Logger: c.Logger, Poll: c.Poll, Wake: s.store.Due(context.Background()),
 	})
 	handler, err := api.New(api.Options{Storage: s.apiStorage(), Access: s.access, Joining: s.fleet, Agents: s.fleet, Log: c.Logger, Changed: s.wake})

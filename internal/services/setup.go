@@ -282,3 +282,34 @@ func (c *Catalogue) Variants(s Service) []Service {
 	}
 	return out
 }
+
+// Accept takes one answer to one question, as it was pasted, and returns the answers with it and what was mended in it. An answer
+// that cannot be is an Invalid fault, and the answers stay as they were.
+func (s Service) Accept(domain string, a Answers, in Input, text string) (Answers, []string, error) {
+	one := Answers{}
+	switch in.Kind {
+	case KindSelector:
+		one.Selectors = []string{text}
+	case KindTXT:
+		one.TXT, one.Selectors = text, a.Selectors
+	default:
+		one.Targets = map[string]string{in.Name: text}
+	}
+	var out Setup
+	got, err := s.clean(domain, one, &out)
+	if err != nil {
+		return a, nil, err
+	}
+	next := Answers{Selectors: a.Selectors, TXT: a.TXT, Targets: maps.Clone(a.Targets)}
+	if len(got.Selectors) > 0 {
+		next.Selectors = got.Selectors
+	}
+	if got.TXT != "" {
+		next.TXT = got.TXT
+	}
+	if next.Targets == nil {
+		next.Targets = map[string]string{}
+	}
+	maps.Copy(next.Targets, got.Targets)
+	return next, out.Notes, nil
+}

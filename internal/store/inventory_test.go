@@ -17,6 +17,8 @@ import (
 var inventoryCases = map[string]func(*testing.T, *database){
 	"an observed domain needs no publisher":      testObservedWithoutPublisher,
 	"a look that is asked for is due":            testLookNow,
+	"a service is added and removed":             testServices,
+	"what is behind a record is remembered":      testBehind,
 	"the inventory reads back as it was written": testInventoryReadsBack,
 	"a generation is compared and swapped":       testGeneration,
 	"only what differs is written and wakes":     testOnlyDifferences,

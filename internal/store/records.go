@@ -11,7 +11,7 @@ import (
 )
 
 const recordColumns = `r.id, r.domain, r.purpose, r.assignment_id, r.key_id, r.name, r.type, r.ttl, r.want, r.written, r.written_at, r.pending,
-	r.agreed_since, r.first_agreed, r.positive_ttl, r.negative_ttl, r.last, r.adopted, r.gone, r.condition, r.revision`
+	r.agreed_since, r.first_agreed, r.positive_ttl, r.negative_ttl, r.last, r.adopted, r.gone, r.condition, r.revision, r.behind, r.seen_keys`
 
 // RecordFilter selects a page of records.
 type RecordFilter struct {
@@ -64,7 +64,7 @@ func scanRecord(s scanner, r *lifecycle.Record) error { return s(recordInto(r)..
 
 func recordInto(r *lifecycle.Record) []any {
 	return []any{&r.ID, &r.Domain, &r.Purpose, &r.AssignmentID, &r.KeyID, &r.Name, &r.Type, lasts(&r.TTL), &r.Want, &r.Written, at(&r.WrittenAt), truth(&r.Pending),
-		at(&r.AgreedSince), at(&r.FirstAgreed), lasts(&r.PositiveTTL), lasts(&r.NegativeTTL), fromJSON(&r.Last), &r.Adopted, at(&r.Gone), &r.Condition, &r.Revision}
+		at(&r.AgreedSince), at(&r.FirstAgreed), lasts(&r.PositiveTTL), lasts(&r.NegativeTTL), fromJSON(&r.Last), &r.Adopted, at(&r.Gone), &r.Condition, &r.Revision, fromJSON(&r.Behind), fromJSON(&r.Keys)}
 }
 
 // saveRecord writes a record that is not of a managed key.
@@ -84,15 +84,15 @@ func (t *tx) saveRecord(ctx context.Context, r lifecycle.Record) error {
 }
 
 func (t *tx) addRecord(ctx context.Context, r lifecycle.Record) error {
-	last, err := toJSON(r.Last)
+	last, behind, seen, err := sightingsJSON(r)
 	if err != nil {
 		return err
 	}
 	n, err := t.exec(ctx, `INSERT INTO records (id, domain, purpose, assignment_id, key_id, name, type, ttl, want, written, written_at, pending,
-		agreed_since, first_agreed, positive_ttl, negative_ttl, last, adopted, gone, condition, revision)
-		VALUES (`+marks(1, 20)+`, 1) ON CONFLICT DO NOTHING`,
+		agreed_since, first_agreed, positive_ttl, negative_ttl, last, adopted, gone, condition, behind, seen_keys, revision)
+		VALUES (`+marks(1, 22)+`, 1) ON CONFLICT DO NOTHING`,
 		r.ID, r.Domain, r.Purpose, r.AssignmentID, r.KeyID, r.Name, r.Type, r.TTL, r.Want, r.Written, r.WrittenAt, r.Pending,
-		r.AgreedSince, r.FirstAgreed, r.PositiveTTL, r.NegativeTTL, last, r.Adopted, r.Gone, r.Condition)
+		r.AgreedSince, r.FirstAgreed, r.PositiveTTL, r.NegativeTTL, last, r.Adopted, r.Gone, r.Condition, behind, seen)
 	if err == nil && n == 0 {
 		err = fault.New(fault.Conflict, "there is a record at %s already", r.Name)
 	}
@@ -101,14 +101,26 @@ func (t *tx) addRecord(ctx context.Context, r lifecycle.Record) error {
 
 // updateRecord writes what may change of a record; column is the one that finds it. Name, type and whose it is never change.
 func (t *tx) updateRecord(ctx context.Context, r lifecycle.Record, column, id string) error {
-	last, err := toJSON(r.Last)
+	last, behind, seen, err := sightingsJSON(r)
 	if err != nil {
 		return err
 	}
 	_, err = t.exec(ctx, `UPDATE records SET purpose = $1, assignment_id = $2, ttl = $3, want = $4, written = $5, written_at = $6, pending = $7,
-		agreed_since = $8, first_agreed = $9, positive_ttl = $10, negative_ttl = $11, last = $12, adopted = $13, gone = $14, condition = $15
-		WHERE `+column+` = $16 AND key_id = $17`,
+		agreed_since = $8, first_agreed = $9, positive_ttl = $10, negative_ttl = $11, last = $12, adopted = $13, gone = $14, condition = $15, behind = $16, seen_keys = $17
+		WHERE `+column+` = $18 AND key_id = $19`,
 		r.Purpose, r.AssignmentID, r.TTL, r.Want, r.Written, r.WrittenAt, r.Pending, r.AgreedSince, r.FirstAgreed, r.PositiveTTL, r.NegativeTTL,
-		last, r.Adopted, r.Gone, r.Condition, id, r.KeyID)
+		last, r.Adopted, r.Gone, r.Condition, behind, seen, id, r.KeyID)
 	return err
+}
+
+// sightingsJSON writes what was seen of a record.
+func sightingsJSON(r lifecycle.Record) (last, behind, seen string, err error) {
+	if last, err = toJSON(r.Last); err != nil {
+		return "", "", "", err
+	}
+	if behind, err = toJSON(r.Behind); err != nil {
+		return "", "", "", err
+	}
+	seen, err = toJSON(r.Keys)
+	return last, behind, seen, err
 }

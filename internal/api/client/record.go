@@ -23,8 +23,19 @@ type Record struct {
 	DNSDetail string    `json:"dns_detail,omitempty"`
 	SeenAt    time.Time `json:"seen_at,omitzero"`
 	Condition string    `json:"condition,omitempty" doc:"what is in the way"`
+	// Keys are the public keys that were seen behind a service's record, oldest first.
+	Keys []RecordKey `json:"keys,omitempty"`
 	// Zone is the line for a zone file: what to publish, or, as a comment, what to take away.
 	Zone string `json:"zone"`
+}
+
+// RecordKey is a public key that was seen at the end of a service's record.
+type RecordKey struct {
+	Fingerprint string    `json:"fingerprint" doc:"SHA-256 of its SubjectPublicKeyInfo"`
+	Type        string    `json:"type"`
+	Bits        int       `json:"bits"`
+	First       time.Time `json:"first" doc:"when it was seen for the first time"`
+	Last        time.Time `json:"last"`
 }
 
 // Records is a page of records.

@@ -1,0 +1,121 @@
+package server
+
+import (
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postseal/postseal/internal/api/client"
+	"github.com/postseal/postseal/internal/fakedns"
+)
+
+const serviceFleet = `policy: {test_mode: true, min_wait: 1s, ttl: 1s, retention: 2s, tombstone: 1s}
+dns: {resolvers: ["%s"], authority_port: %s}
+publishers: {hand: {manual: {contact: dns@example.com}}}
+domains:
+  example.com:
+    publisher: hand
+    signers:
+      - service: sendgrid
+        cname: {s1: s1.domainkey.u1.wl2.sendgrid.net, s2: s2.domainkey.u1.wl2.sendgrid.net}
+      - {service: google-workspace, selector: google, txt: "%s"}
+`
+
+func serviceKey(t *testing.T, bits int) string {
+	t.Helper()
+	private, err := rsa.GenerateKey(nil, bits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spki, err := x509.MarshalPKIXPublicKey(&private.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "v=DKIM1; k=rsa; p=" + base64.StdEncoding.EncodeToString(spki)
+}
+
+// What a service does behind its CNAMEs is seen at the next look, with real questions to the authorities of the service's own zone.
+func TestServicesAreWatched(t *testing.T) {
+	network := fakedns.New(t)
+	zone := network.Zone("example.com", 2)
+	vendor := network.Zone("sendgrid.net", 2)
+	first, small := serviceKey(t, 2048), serviceKey(t, 1024)
+	for _, s := range []string{"s1", "s2"} {
+		zone.CNAME(s+"._domainkey.example.com", s+".domainkey.u1.wl2.sendgrid.net")
+		vendor.TXT(s+".domainkey.u1.wl2.sendgrid.net", first)
+	}
+	zone.TXT("google._domainkey.example.com", small)
+	data := t.TempDir()
+	fleet := filepath.Join(data, "fleet.yaml")
+	if err := os.WriteFile(fleet, []byte(fmt.Sprintf(serviceFleet, network.Recursive(), network.Port(), small)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, Config{Data: data, Fleet: fleet, Poll: 10 * time.Millisecond})
+	defer r.stop(t)
+	c := r.client(t)
+	// watch has the domain looked at until exactly these findings are open.
+	watch := func(step string, want ...string) {
+		t.Helper()
+		var got []string
+		for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+			if err := c.CheckNow(t.Context(), "example.com"); err != nil {
+				t.Fatal(err)
+			}
+			all, err := c.Findings(t.Context(), "example.com")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = nil
+			for _, f := range all.Findings {
+				if !strings.HasPrefix(f.ID, "LIFE") {
+					got = append(got, f.Severity+" "+f.ID+" "+strings.TrimSuffix(f.Subject, "._domainkey.example.com"))
+				}
+			}
+			slices.Sort(got)
+			if slices.Equal(got, want) {
+				return
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		t.Fatalf("%s: open are %q, want %q", step, got, want)
+	}
+	watch("all is well but Google's small key", "warning DKIM-K02 google")
+	r.keys(t, c, "s1", 1)
+	vendor.TXT("s1.domainkey.u1.wl2.sendgrid.net", serviceKey(t, 2048))
+	watch("SendGrid changed its key", "info DKIM-D06 s1", "warning DKIM-K02 google")
+	r.keys(t, c, "s1", 2)
+	vendor.TXT("s1.domainkey.u1.wl2.sendgrid.net", serviceKey(t, 1024))
+	watch("to a smaller one", "warning DKIM-D06 s1", "warning DKIM-K02 google", "warning DKIM-K02 s1")
+	vendor.Remove("s2.domainkey.u1.wl2.sendgrid.net")
+	watch("the second is gone", "error DKIM-D02 s2", "warning DKIM-D06 s1", "warning DKIM-K02 google", "warning DKIM-K02 s1", "warning SVC-01 s2")
+	vendor.Undelegate()
+	watch("everything is gone", "error DKIM-D03 s1", "error DKIM-D03 s2", "warning DKIM-K02 google", "warning SVC-01 s1", "warning SVC-01 s2")
+	vendor.Delegate()
+	vendor.TXT("s1.domainkey.u1.wl2.sendgrid.net", small)
+	vendor.TXT("s2.domainkey.u1.wl2.sendgrid.net", first)
+	watch("back again", "warning DKIM-D06 s1", "warning DKIM-K02 google", "warning DKIM-K02 s1")
+}
+
+// keys waits until the store remembers so many keys of a selector.
+func (r *running) keys(t *testing.T, c *client.Client, selector string, want int) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		s, err := r.store.Situation(t.Context(), "example.com")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, rec := range s.Records {
+			if strings.HasPrefix(rec.Name, selector+".") && len(rec.Keys) == want {
+				return
+			}
+		}
+	}
+	t.Fatalf("%d keys of %s were never remembered", want, selector)
+}
