@@ -28,7 +28,7 @@ func (s *Server) Notify(zones ...string) {
 		s.dirtyAll = true
 	} else {
 		for _, z := range zones {
-			s.dirty[dns.CanonicalName(z)] = true
+			s.dirty[dns.CanonicalName(z)] = true // a name, as the source has it
 		}
 	}
 	s.mu.Unlock()
@@ -124,8 +124,8 @@ func (s *Server) loadAll(ctx context.Context) error {
 	next := make(catalogue, len(names))
 	for i, name := range names {
 		names[i] = dns.CanonicalName(name)
-		if old := before[names[i]]; old != nil {
-			next[names[i]] = old
+		if old := before[wireName(name)]; old != nil {
+			next[old.wire] = old
 		}
 	}
 	for _, name := range names {
@@ -140,15 +140,20 @@ func (s *Server) loadAll(ctx context.Context) error {
 
 // load reads one zone into the catalogue.
 func (s *Server) load(ctx context.Context, into catalogue, name string) error {
+	if _, ok := dns.IsDomainName(name); !ok {
+		return nil
+	}
+	wire := wireName(name)
 	stored, err := s.config.Source.Zone(ctx, trimDot(name))
 	if fault.CodeOf(err) == fault.NotFound {
-		delete(into, name)
+		delete(into, wire)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if old := into[name]; old != nil && old.serial == stored.Serial {
+	old := into[wire]
+	if old != nil && old.serial == stored.Serial {
 		return nil
 	}
 	stored.Name = name
@@ -156,7 +161,11 @@ func (s *Server) load(ctx context.Context, into catalogue, name string) error {
 	for _, p := range problems {
 		s.config.Logger.Warn("zone", "zone", trimDot(name), "problem", p)
 	}
-	into[name] = z
+	z.after(old)
+	into[wire] = z
+	for _, n := range s.notices {
+		n.changed(z)
+	}
 	return nil
 }
 
