@@ -58,6 +58,8 @@ type Config struct {
 	Source Source
 	// Version, if not nil, is a cheap question to the source: as long as the number stays the same nothing is loaded.
 	Version func(ctx context.Context) (int64, error)
+	// Serials, if not nil, tells the serials of all zones at once, by the names that Zones gives: only zones that changed are read then.
+	Serials func(ctx context.Context) (map[string]uint32, error)
 	// RefreshEvery is how often the source is asked; 0 = DefaultRefreshEvery.
 	RefreshEvery time.Duration
 

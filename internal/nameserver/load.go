@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/miekg/dns"
@@ -119,17 +118,25 @@ func (s *Server) loadAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	names := slices.Clone(listed)
-	before := *s.zones.Load()
-	next := make(catalogue, len(names))
-	for i, name := range names {
-		names[i] = dns.CanonicalName(name)
-		if old := before[wireName(name)]; old != nil {
-			next[old.wire] = old
+	var serials map[string]uint32
+	if s.config.Serials != nil {
+		if serials, err = s.config.Serials(ctx); err != nil {
+			return err
 		}
 	}
-	for _, name := range names {
-		err = errors.Join(err, s.load(ctx, next, name))
+	before := *s.zones.Load()
+	next := make(catalogue, len(listed))
+	for _, name := range listed {
+		if _, ok := dns.IsDomainName(name); !ok {
+			continue
+		}
+		if old := before[wireName(name)]; old != nil {
+			next[old.wire] = old
+			if serial, told := serials[name]; told && old.serial == serial {
+				continue
+			}
+		}
+		err = errors.Join(err, s.load(ctx, next, dns.CanonicalName(name)))
 		if ctx.Err() != nil {
 			break
 		}

@@ -30,6 +30,7 @@ type notifier struct {
 	s    *Server
 	addr string
 	wake chan struct{}
+	wait time.Duration // for an answer, and the first pause
 
 	mu  sync.Mutex
 	due map[string]notice // by wireName
@@ -43,7 +44,7 @@ type notice struct {
 }
 
 func newNotifier(s *Server, addr string) *notifier {
-	return &notifier{s: s, addr: addr, wake: make(chan struct{}, 1), due: make(map[string]notice)}
+	return &notifier{s: s, addr: addr, wake: make(chan struct{}, 1), wait: notifyWithin, due: make(map[string]notice)}
 }
 
 // changed has the secondary told of a zone; an older state of it that it was not told of yet is forgotten.
@@ -114,7 +115,7 @@ func (n *notifier) done(it notice, err error) {
 		}
 		return
 	}
-	pause := notifyWithin << (it.tries - 1)
+	pause := n.wait << (it.tries - 1)
 	it.at = time.Now().Add(pause + rand.N(pause/4))
 	n.due[it.zone.wire] = it
 }
@@ -125,7 +126,7 @@ func (n *notifier) tell(ctx context.Context, z *zone) error {
 	m.SetNotify(z.name)
 	m.Authoritative = true
 	m.Answer = []dns.RR{z.start} // a hint: the secondary asks before it believes (RFC 1996 §3.7)
-	c := &dns.Client{Net: "udp", Timeout: notifyWithin, Dialer: &net.Dialer{Timeout: notifyWithin, LocalAddr: n.s.source(n.addr)}}
+	c := &dns.Client{Net: "udp", Timeout: n.wait, Dialer: &net.Dialer{Timeout: n.wait, LocalAddr: n.s.source(n.addr)}}
 	if key := n.s.config.Key; key != nil {
 		m.SetTsig(key.Name, key.Algorithm, tsigFudge, n.s.now().Unix())
 		c.TsigSecret = map[string]string{key.Name: key.Secret}

@@ -22,6 +22,23 @@ func (s *Store) Zones(ctx context.Context) (names []string, err error) {
 	return names, err
 }
 
+// ZoneSerials returns the serials of the zones that the built-in name server serves now, by name.
+func (s *Store) ZoneSerials(ctx context.Context) (serials map[string]uint32, err error) {
+	err = s.read(ctx, "read the zones' serials", func(t *tx) error {
+		serials = make(map[string]uint32)
+		return t.rows(ctx, `SELECT name, serial FROM zones WHERE name IN (SELECT zone FROM publishers WHERE kind = 'builtin')`, nil, func(s scanner) error {
+			var name string
+			var serial uint32
+			if err := s(&name, &serial); err != nil {
+				return err
+			}
+			serials[name] = serial
+			return nil
+		})
+	})
+	return serials, err
+}
+
 // ZonesVersion is a number that changes when a served zone does, or when there are others: cheaper than reading them.
 func (s *Store) ZonesVersion(ctx context.Context) (version int64, err error) {
 	err = s.read(ctx, "read the zones' version", func(t *tx) error {

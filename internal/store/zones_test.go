@@ -121,6 +121,9 @@ func testZoneServed(t *testing.T, db *database) {
 	if !slices.Equal(names(), []string{testZone}) {
 		t.Errorf("zones %v", names())
 	}
+	if serials := get[map[string]uint32](t)(s.ZoneSerials(ctx)); len(serials) != 1 || serials[testZone] != get[publisher.StoredZone](t)(s.Zone(ctx, testZone)).Serial {
+		t.Errorf("serials %v", serials)
+	}
 	for range 3 {
 		serial := get[publisher.StoredZone](t)(s.Zone(ctx, testZone)).Serial
 		state := get[inventory.State](t)(s.Inventory(ctx))
