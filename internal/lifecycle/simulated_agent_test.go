@@ -131,7 +131,7 @@ func (a *agent) report(w *world, k *Key, h *Holding) {
 	}
 	if k.Canary != "" && h.CanaryNonce != k.Canary && h.Has && h.in() {
 		h.CanaryNonce, h.CanaryProblem, h.CanaryVerified = k.Canary, "", w.m.now
-		if have, _ := w.resolve(k.Name()); have != k.Value {
+		if have, _ := w.lookup(k.Name()); have != k.Value {
 			h.CanaryProblem, h.CanaryVerified = "no_key", time.Time{}
 		}
 	}
@@ -229,7 +229,7 @@ func (w *world) editors() {
 			w.note("somebody takes %s for a record of their own", k.Name())
 		case k.Record.Written != "":
 			w.edited[k.Name()] = w.m.now
-			w.put(k.Name(), []string{"", "v=DKIM1; p=SOMEBODY"}[w.rnd.IntN(2)])
+			w.put(k.Name(), []string{"", "v=DKIM1; p=SOMEBODY", aliasMark + "elsewhere.example"}[w.rnd.IntN(2+len(w.m.through))])
 			w.note("a person broke the record of %s (%s)", k.Selector, k.State)
 		}
 	}
@@ -245,6 +245,8 @@ func (w *world) editors() {
 		}
 		at := slices.IndexFunc(w.m.keys, func(k Key) bool { return k.Name() == name && k.State != Removed })
 		switch {
+		case w.slot(name) != "":
+			w.put(name, aliasMark+w.slot(name))
 		case at >= 0:
 			w.put(name, w.m.keys[at].Record.Written)
 		case w.foreign[name] == "":
@@ -254,6 +256,16 @@ func (w *world) editors() {
 		delete(w.edited, name)
 		w.mended[name] = w.m.now
 	}
+}
+
+// slot is where a slot's CNAME should lead; "" = the name is none, or its CNAME was taken away.
+func (w *world) slot(name string) string {
+	for _, r := range w.m.records {
+		if r.Name == name && r.Purpose == ForSlot && r.Gone.IsZero() {
+			return r.Want
+		}
+	}
+	return ""
 }
 
 func (w *world) operators() {

@@ -1,0 +1,7 @@
+-- Slots whose keys lie in a zone of ours, behind CNAMEs that stand once.
+
+-- +goose Up
+
+ALTER TABLE assignments ADD COLUMN through TEXT NOT NULL DEFAULT ''; -- a publisher; '' = the slots' records lie in the domain's own zone
+ALTER TABLE records ADD COLUMN alias TEXT NOT NULL DEFAULT ''; -- the name whose CNAME leads here
+ALTER TABLE records ADD COLUMN publisher TEXT NOT NULL DEFAULT ''; -- '' = the domain's
