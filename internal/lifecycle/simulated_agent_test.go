@@ -229,8 +229,17 @@ func (w *world) editors() {
 			w.note("somebody takes %s for a record of their own", k.Name())
 		case k.Record.Written != "":
 			w.edited[k.Name()] = w.m.now
-			w.put(k.Name(), []string{"", "v=DKIM1; p=SOMEBODY", aliasMark + "elsewhere.example"}[w.rnd.IntN(2+len(w.m.through))])
+			w.put(k.Name(), []string{"", "v=DKIM1; p=SOMEBODY", aliasMark + strangersName}[w.rnd.IntN(2+len(w.m.through))])
 			w.note("a person broke the record of %s (%s)", k.Selector, k.State)
+		}
+	}
+	if w.chance(50) { // worst while the slot's next key is on its way
+		for i := range w.m.keys {
+			if k := &w.m.keys[i]; k.Record.Alias != "" && k.State.Before(Active) && k.Record.Written != "" {
+				w.edited[k.Name()] = w.m.now
+				w.put(k.Name(), aliasMark+strangersName)
+				w.note("a person has %s (%s) lead to a stranger's name", k.Selector, k.State)
+			}
 		}
 	}
 	for name := range w.foreign {

@@ -193,6 +193,7 @@ func (w *world) tick() {
 		a.run(w)
 	}
 	w.reconcile()
+	w.led()
 	w.scan()
 	w.deliver()
 	for _, v := range Violations(w.m.situation()) {
@@ -288,6 +289,33 @@ const aliasMark = "CNAME "
 // ownZone is where slots lead.
 const ownZone = "keys.example.net"
 
+// behind is what stands at the target of a slot's CNAME. Somebody who has a slot lead to a name of theirs may show our own key there, for now.
+func (w *world) behind(name, target string) string {
+	if target != strangersName {
+		return w.own[target]
+	}
+	slot, _, _ := strings.Cut(name, ".")
+	return w.own[inventory.SlotTarget(slot, "example.com", ownZone)]
+}
+
+// strangersName is where people have slots lead who should not.
+const strangersName = "elsewhere.example"
+
+// led asserts that a slot whose key came a step nearer to signing in this tick leads to our zone at every server that answers.
+func (w *world) led() {
+	for i := range w.m.keys {
+		k := &w.m.keys[i]
+		if k.Record.Alias == "" || k.State == Removed || !k.Propagated.Equal(w.m.now) && !k.Activated.Equal(w.m.now) {
+			continue
+		}
+		for _, s := range w.servers {
+			if have := s.data[k.Record.Alias]; !w.m.now.Before(s.down) && have != aliasMark+k.Record.Name {
+				w.t.Errorf("invariant 1: %s is %s while %s has %q for its slot", k.ID, k.State, s.name, have)
+			}
+		}
+	}
+}
+
 // lookup is resolve through a CNAME.
 func (w *world) lookup(name string) (value string, ok bool) {
 	if value, ok = w.resolve(name); ok && strings.HasPrefix(value, aliasMark) {
@@ -356,7 +384,7 @@ func (w *world) Look(_ context.Context, name, rrtype, expected string) evidence.
 			if alias {
 				sight.CNAME = v
 				if rrtype == "TXT" {
-					v = w.own[v]
+					v = w.behind(name, v)
 				}
 			} else if rrtype == "CNAME" {
 				v = ""
