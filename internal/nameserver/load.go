@@ -104,7 +104,7 @@ func (s *Server) loadDirty(ctx context.Context) error {
 		for name := range dirty {
 			err = errors.Join(err, s.load(ctx, next, name))
 		}
-		s.zones.Store(&next)
+		s.serve(next)
 	}
 	if err != nil {
 		s.loaded = false // the next refresh makes good for it
@@ -141,7 +141,7 @@ func (s *Server) loadAll(ctx context.Context) error {
 			break
 		}
 	}
-	s.zones.Store(&next)
+	s.serve(next)
 	return err
 }
 
@@ -170,10 +170,19 @@ func (s *Server) load(ctx context.Context, into catalogue, name string) error {
 	}
 	z.after(old)
 	into[wire] = z
-	for _, n := range s.notices {
-		n.changed(z)
-	}
+	s.fresh = append(s.fresh, z)
 	return nil
+}
+
+// serve has the catalogue answered from, and only then tells the secondaries: they ask at once.
+func (s *Server) serve(next catalogue) {
+	s.zones.Store(&next)
+	for _, z := range s.fresh {
+		for _, n := range s.notices {
+			n.changed(z)
+		}
+	}
+	s.fresh = nil
 }
 
 func trimDot(name string) string {

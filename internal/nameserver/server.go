@@ -32,6 +32,7 @@ type Server struct {
 	// Only keepUp and Start use these.
 	stale, loaded bool
 	version       int64
+	fresh         []*zone // read, and not served yet
 
 	mu       sync.Mutex
 	dirty    map[string]bool
