@@ -18,7 +18,9 @@ const slotted = "shop." + zone
 // key; all mail passes on the way.
 func slots(o *organisation, c *client.Client, fleet func(string) string) {
 	t := o.t
-	text := fleet("  " + slotted + ": {mode: managed, publisher: bind, policy: {retention: 4s}, signers: [{server: mx1, slots: {names: [ps1, ps2], through: own}}]}\n")
+	text := fleet("  elsewhere.example: {mode: managed, publisher: theirs, signers: [{server: mx2}]}\n" +
+		"  " + delegated + ": {mode: managed, publisher: own, policy: {retention: 8s}, signers: [{server: mx1}, {server: mx2}]}\n" +
+		"  " + slotted + ": {mode: managed, publisher: bind, policy: {retention: 4s}, signers: [{server: mx1, slots: {names: [ps1, ps2], through: own}}]}\n")
 	plan := o.postseal("plan", "-f", o.file("slots.yaml", text))
 	for _, slot := range []string{"ps1", "ps2"} {
 		if want := fmt.Sprintf("%s._domainkey.%s CNAME %s.%s.%s", slot, slotted, slot, slotted, delegated); !strings.Contains(plan, want) {
