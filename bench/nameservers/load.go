@@ -18,6 +18,15 @@ type result struct {
 	lost      int
 }
 
+// better takes the better of each figure.
+func (r result) better(other result) result {
+	if r.perSecond < other.perSecond {
+		r.perSecond, r.latency, r.lost = other.perSecond, other.latency, other.lost
+	}
+	r.perCPU = max(r.perCPU, other.perCPU)
+	return r
+}
+
 // How dnsperf asks: as so many clients, with so many questions under way at once.
 const (
 	clients   = 20

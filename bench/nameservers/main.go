@@ -34,7 +34,7 @@ func main() {
 		return
 	}
 	seconds := flag.Int("seconds", 10, "how long each server gets each kind of question in each round")
-	rounds := flag.Int("rounds", 2, "rounds; the best one of each server counts, because disturbances only slow down")
+	rounds := flag.Int("rounds", 2, "rounds; the best figure of each server counts, because disturbances only slow down")
 	records := flag.Int("records", 10_000, "how many keys the zone has")
 	markdown := flag.String("markdown", "", "write the table to this file too")
 	flag.Parse()
@@ -86,9 +86,8 @@ func run(ctx context.Context, seconds, rounds, records int, markdown string) err
 					return fmt.Errorf("%s, %s: %w", s.name, kind, err)
 				}
 				fmt.Printf("round %d: %-10s %-9s %8.0f/s  %8.0f per CPU second  %.3f ms  lost %d\n", round+1, s.name, kind, r.perSecond, r.perCPU, r.latency, r.lost)
-				if at := [2]string{s.name, kind}; r.perCPU > best[at].perCPU {
-					best[at] = r
-				}
+				at := [2]string{s.name, kind}
+				best[at] = best[at].better(r)
 			}
 		}
 	}

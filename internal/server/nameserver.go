@@ -34,3 +34,11 @@ func (c *Config) nameserver() (nameserver.Config, error) {
 	}
 	return n, nil
 }
+
+// noNameserver refuses options of a name server that does not run.
+func (c *Config) noNameserver() error {
+	if len(c.Secondaries)+len(c.TransferTo) > 0 || c.TransferKey != "" {
+		return fault.New(fault.Invalid, "zone transfers are set up for a name server that does not run").WithHint("add --dns-listen ADDR:53")
+	}
+	return nil
+}

@@ -131,7 +131,7 @@ func (s *Server) listen(ctx context.Context) error {
 	}
 	s.listener = tls.NewListener(plain, s.authority.ServerTLS(s.config.Hosts, time.Now))
 	if s.config.Nameserver == "" {
-		return nil
+		return s.config.noNameserver()
 	}
 	config, err := s.config.nameserver()
 	if err != nil {
