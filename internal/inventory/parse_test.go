@@ -287,11 +287,11 @@ func TestParseProblems(t *testing.T) {
 			"11:9: no_key, subdomains and signing are for servers and pools: google-workspace", "12:9: no_key, subdomains", "13:9: no_key, subdomains"}},
 		{"slots", base + "    signers: [{server: mx1, slots: [a]}, {server: mx2, slots: [b, B]}]\n", []string{
 			"10:37: 1 slots are not enough", "10:67: the selector b of example.com is used twice"}},
-		{"slots that lead nowhere", through("{names: [a, b, c], through: owm}") + "", []string{`6:60: unknown publisher "owm": did you mean "own"?`}},
-		{"slots that lead to a zone of others", through("{names: [a, b, c], through: hand}"), []string{"6:60: slots can lead into a zone of the built-in name server only, and hand writes elsewhere"}},
-		{"slots without names", through("{through: own}"), []string{"6:42: it is not said which slots lead to own"}},
-		{"slots in words that are not there", through("{selectors: [a, b, c], through: own}"), []string{`6:33: unknown key "selectors"`, "6:64: it is not said which slots"}},
-		{"slots with dots and of great length", through("{names: [a.b, " + strings.Repeat("c", 63) + ", d], through: own}"), []string{"6:41: a slot that leads to another zone is one label: a.b has a dot"}},
+		{"slots that lead nowhere", through("{names: [a, b, c], through: owm}"), []string{`6:64: unknown publisher "owm": did you mean "own"?`}},
+		{"slots that lead to a zone of others", through("{names: [a, b, c], through: hand}"), []string{"6:64: slots can lead into a zone of the built-in name server only, and hand writes elsewhere"}},
+		{"slots without names", through("{through: own}"), []string{"6:46: it is not said which slots lead to own"}},
+		{"slots in words that are not there", through("{selectors: [a, b, c], through: own}"), []string{`6:37: unknown key "selectors"`, "6:68: it is not said which slots"}},
+		{"slots with dots and of great length", through("{names: [a.b, " + strings.Repeat("c", 63) + ", d], through: own}"), []string{"6:45: a slot that leads to another zone is one label: a.b has a dot"}},
 		{"a server has no records", base + "    signers: [{server: mx1, selector: a, txt: x, cname: y}]\n", []string{
 			"10:39: selector is for services", "10:47: txt is for services", "10:57: cname is for services"}},
 		{"a service has no algorithms", base + "    signers: [{service: google, algorithms: [rsa2048], selector: a, txt: v=DKIM1}]\n", []string{"10:15: algorithms and slots are for servers"}},

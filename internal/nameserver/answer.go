@@ -30,38 +30,67 @@ func (c catalogue) find(name []byte) *zone {
 	}
 }
 
-// answer puts what the zones hold about a question behind it in out (RFC 1034 §4.3.2 without delegations and wildcards, which our zones do not
-// have), and returns the response code with the number of records that are answers and authority.
-func (c catalogue) answer(out []byte, q *query) (_ []byte, rcode int, authority bool, answers, ns uint16) {
+// said is what is said about a question, beside the records.
+type said struct {
+	rcode       int
+	flags       int
+	answers, ns uint16
+	large       bool // the records do not fit, and are not there
+}
+
+// answer puts what the zones hold about a question behind it in out, which may grow to room octets (RFC 1034 §4.3.2 without delegations and
+// wildcards, which our zones do not have).
+func (c catalogue) answer(out []byte, q *query, room int) ([]byte, said) {
 	if q.qclass != dns.ClassINET || meta(q.qtype) {
-		return out, dns.RcodeRefused, false, 0, 0
+		return out, said{rcode: dns.RcodeRefused}
 	}
 	name := q.name()
 	z := c.find(name)
 	if z == nil {
-		return out, dns.RcodeRefused, false, 0, 0
+		return out, said{rcode: dns.RcodeRefused}
 	}
-	apex := headerSize + len(name) - len(z.wire)
+	s := said{flags: flagAuthority}
+	put := func(records packed, owner int) bool {
+		if s.large = len(out)+len(records.octets) > room; s.large {
+			out, s.answers, s.ns = out[:q.end], 0, 0
+			return false
+		}
+		out = records.appendTo(out, owner)
+		return true
+	}
+	negative := func() {
+		if apex := headerSize + q.length - len(z.wire); put(z.soa, apex) {
+			s.ns = 1
+		}
+	}
 	owner := headerSize // the client's spelling comes back
 	for range maxHops {
 		n := z.nodes[string(name)]
 		if n == nil {
-			return z.soa.appendTo(out, apex), dns.RcodeNameError, true, answers, 1
+			s.rcode = dns.RcodeNameError
+			negative()
+			return out, s
 		}
 		if records := z.set(n, q.qtype); records.count > 0 {
-			return records.appendTo(out, owner), dns.RcodeSuccess, true, answers + records.count, 0
+			if put(records, owner) {
+				s.answers += records.count
+			}
+			return out, s
 		}
 		if n.target == nil {
-			return z.soa.appendTo(out, apex), dns.RcodeSuccess, true, answers, 1
+			negative()
+			return out, s
 		}
-		out = n.appendTo(out, owner)
-		answers++
+		if !put(n.packed, owner) {
+			return out, s
+		}
+		s.answers++
 		owner, name = len(out)-len(n.target), n.target
 		if owner > 0x3FFF || c.find(name) != z {
 			break // the client asks there
 		}
 	}
-	return out, dns.RcodeSuccess, true, answers, 0
+	return out, s
 }
 
 // meta reports whether a type is none that records have (RFC 6895 §3.1): transfers, TSIG and their like. ANY is answered.

@@ -46,25 +46,21 @@ func (s *Server) respond(out []byte, c catalogue, q *query, problem int, from cl
 		room -= optSize + cookieRoom(q)
 		extra = 1
 	}
-	var answers, ns uint16
+	var r said
 	if problem == wellFormed {
-		var authority bool
-		if out, rcode, authority, answers, ns = c.answer(out, q); authority {
-			flags = flagAuthority
-		}
-		if len(out) > room { // RFC 2181 §9: without its records the reply sends the client to TCP
-			out, answers, ns = out[:q.end], 0, 0
-			if from.udp {
-				flags |= flagTruncated
-			} else {
-				flags, rcode = 0, dns.RcodeServerFailure
-			}
+		out, r = c.answer(out, q, room)
+		flags, rcode = r.flags, r.rcode
+		switch {
+		case r.large && from.udp:
+			flags |= flagTruncated // RFC 2181 §9: without its records the reply sends the client to TCP
+		case r.large:
+			flags, rcode = 0, dns.RcodeServerFailure
 		}
 	}
 	if q.edns {
 		out = s.extend(out, q, rcode, from)
 	}
-	header(out, q, flags, rcode, 1, answers, ns, extra)
+	header(out, q, flags, rcode, 1, r.answers, r.ns, extra)
 	return out
 }
 

@@ -100,6 +100,9 @@ func TestBadStreams(t *testing.T) {
 	}
 }
 
+// expected are the complaints that are right: we do no recursion, and what is too large is truncated.
+var expected = strings.NewReplacer(";; WARNING: recursion requested but not available", "", ";; WARNING: truncated reply", "")
+
 // dig and kdig understand what they get, and complain of nothing.
 func TestDigAndKdig(t *testing.T) {
 	m := builtin.NewMemory("example.org")
@@ -129,7 +132,7 @@ func TestDigAndKdig(t *testing.T) {
 				t.Errorf("%s %v: %v\n%s", program, tt.args, err, text)
 			}
 			for _, complaint := range []string{"WARNING", "warning", "error", "malformed", "mismatch", "extra bytes"} {
-				if strings.Contains(strings.ReplaceAll(text, "recursion requested but not available", ""), complaint) && !strings.Contains(text, "WARNING: recursion") {
+				if strings.Contains(expected.Replace(text), complaint) {
 					t.Errorf("%s %v complains:\n%s", program, tt.args, text)
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -138,6 +139,9 @@ func (s *Server) listen(ctx context.Context) error {
 		return err
 	}
 	config.Source, config.Version, config.Serials = s.store, s.store.ZonesVersion, s.store.ZoneSerials
+	if err := s.store.ServeZonesAs(ctx, fmt.Sprint(config.Names, config.NegativeTTL)); err != nil {
+		return err
+	}
 	names, err := nameserver.New(config)
 	if err != nil {
 		return err

@@ -131,6 +131,25 @@ func (t *tx) zoneSerial(ctx context.Context, name, lock string) (serial uint32, 
 	return serial, err
 }
 
+// ServeZonesAs raises the serials of all zones that were served in another form before: form says what stands in their NS and SOA records, which come
+// from the command line. Secondaries would not see that they changed.
+func (s *Store) ServeZonesAs(ctx context.Context, form string) error {
+	return s.write(ctx, "note how zones are served", func(t *tx) error {
+		type row struct {
+			name   string
+			serial uint32
+		}
+		zones, err := list(ctx, t, `SELECT name, serial FROM zones WHERE served_as <> $1 ORDER BY name`+t.s.d.forUpdate, []any{form},
+			func(s scanner, r *row) error { return s(&r.name, &r.serial) })
+		for _, z := range zones {
+			if _, err := t.exec(ctx, `UPDATE zones SET serial = $1, served_as = $2 WHERE name = $3`, nextSerial(z.serial, t.now.Unix()), form, z.name); err != nil {
+				return err
+			}
+		}
+		return err
+	})
+}
+
 // addZone begins to serve a zone. One that was served before goes on from its serial.
 func (t *tx) addZone(ctx context.Context, name string) error {
 	_, err := t.exec(ctx, `INSERT INTO zones (name, serial) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`, name, nextSerial(0, t.now.Unix()))
