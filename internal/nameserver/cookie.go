@@ -31,7 +31,14 @@ type cookies struct {
 func newCookies() *cookies {
 	secret := make([]byte, sha256.Size)
 	rand.Read(secret)
-	return &cookies{hashes: sync.Pool{New: func() any { return hmac.New(sha256.New, secret) }}}
+	return &cookies{hashes: sync.Pool{New: func() any { return &keyed{hash: hmac.New(sha256.New, secret)} }}}
+}
+
+// keyed is a hash with room for what it takes and gives.
+type keyed struct {
+	hash hash.Hash
+	in   []byte
+	sum  [sha256.Size]byte
 }
 
 // cookieRoom is how many octets of the reply's OPT record the cookie takes.
@@ -70,13 +77,11 @@ func (c *cookies) valid(q *query, from client) bool {
 
 // sum appends the eight octets that nobody else can make.
 func (c *cookies) sum(out, theirs, ours []byte, from client) []byte {
-	h := c.hashes.Get().(hash.Hash)
-	defer c.hashes.Put(h)
-	h.Reset()
-	h.Write(theirs)
-	h.Write(ours)
+	k := c.hashes.Get().(*keyed)
+	defer c.hashes.Put(k)
 	addr := from.addr.As16()
-	h.Write(addr[:])
-	var buf [sha256.Size]byte
-	return append(out, h.Sum(buf[:0])[:8]...)
+	k.in = append(append(append(k.in[:0], theirs...), ours...), addr[:]...)
+	k.hash.Reset()
+	k.hash.Write(k.in)
+	return append(out, k.hash.Sum(k.sum[:0])[:8]...)
 }

@@ -204,6 +204,7 @@ func FuzzRespond(f *testing.F) {
 			}
 		}
 	}
+	f.Add([]byte("00\x010\x00\x01\x00\x00\x00\x00\x00\x01\x000000\x00\x00\xfa000000\x00\x00"), true) // a TSIG record without data
 	f.Fuzz(func(t *testing.T, raw []byte, udp bool) {
 		from := client{addr: netip.MustParseAddr("127.0.0.1"), udp: udp, now: s.now()}
 		var q query
@@ -258,6 +259,25 @@ func BenchmarkRespond(b *testing.B) {
 	for b.Loop() {
 		if s.respond(out, zones, &q, q.read(raw), from) == nil {
 			b.Fatal("no reply")
+		}
+	}
+}
+
+// A question for a key costs no memory: a flood gives the garbage collector nothing to do.
+func TestRespondAllocations(t *testing.T) {
+	s, zones := testServer(fuzzZones()...)
+	from := client{addr: netip.MustParseAddr("192.0.2.1"), udp: true, now: s.now()}
+	out := make([]byte, 0, udpSize)
+	var q query
+	for _, name := range []string{"a._domainkey.example.org.", "nothing.example.org.", "long.example.org.", "alias.example.org.", "example.com."} {
+		m := new(dns.Msg)
+		m.SetQuestion(name, dns.TypeTXT)
+		m.SetEdns0(udpSize, false)
+		m.IsEdns0().Option = append(m.IsEdns0().Option, &dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: "0123456789abcdef"})
+		raw := packed1(t, m)
+		// A cookie's hash may take a new one from its pool.
+		if n := testing.AllocsPerRun(100, func() { s.respond(out, zones, &q, q.read(raw), from) }); n >= 1 {
+			t.Errorf("%s: %v allocations", name, n)
 		}
 	}
 }

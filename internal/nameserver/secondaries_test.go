@@ -256,6 +256,31 @@ func TestSecondaries(t *testing.T) {
 	}
 }
 
+// Secondaries with another secret, or from an address that is not listed, get nothing.
+func TestStrangersAsSecondaries(t *testing.T) {
+	const zone = "example.org"
+	for _, tt := range []struct{ name, listed, secret, ours, theirs string }{
+		{"another secret", "127.0.0.0/8", otherSecret, "", "tsig"},
+		{"an address that is not listed", "127.0.0.77/32", transferSecret, "a zone transfer was refused", "REFUSED"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := builtin.NewMemory(zone)
+			put(t, m, zone, "mx1._domainkey."+zone, "TXT", nil, []string{"v=DKIM1; p=A"})
+			log := &lockedLog{}
+			s := start(t, nameserver.Config{Source: m, TransferTo: []netip.Prefix{netip.MustParsePrefix(tt.listed)}, Key: transferKey(), Logger: slog.New(slog.NewTextHandler(log, nil))})
+			dir, addr := t.TempDir(), freeAddr(t, "127.0.0.1")
+			d := startNamed(t, addr, namedConf(dir, addr, s.Addr(), zone, tt.secret, ""), dir)
+			eventually(t, "BIND is told no", func() bool { return strings.Contains(strings.ToLower(d.log()), strings.ToLower(tt.theirs)) })
+			if tt.ours != "" {
+				eventually(t, "we say so", func() bool { return strings.Contains(log.String(), tt.ours) })
+			}
+			if got := d.serial(zone); got != 0 {
+				t.Errorf("BIND has the zone, serial %d", got)
+			}
+		})
+	}
+}
+
 // lockedLog is a log that is read while it is written.
 type lockedLog struct {
 	mu sync.Mutex

@@ -34,7 +34,7 @@ func (s *Server) verify(q *query) (by *signed, record *dns.TSIG, problem int) {
 	record, ok := rr.(*dns.TSIG)
 	key := s.config.Key
 	switch {
-	case err != nil || !ok:
+	case err != nil || !ok || record.Hdr.Rdlength == 0:
 		return nil, nil, dns.RcodeFormatError
 	case key == nil || dns.CanonicalName(record.Hdr.Name) != key.Name || dns.CanonicalName(record.Algorithm) != key.Algorithm:
 		return nil, record, dns.RcodeBadKey
