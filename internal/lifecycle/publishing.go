@@ -80,7 +80,7 @@ func (r *run) carryKeyRecord(ctx context.Context, step Step, k *Key) error {
 func (r *run) changed(rec *Record) string {
 	if r.s.Repair && rec.Last.Expected == rec.Want && !rec.misled() {
 		for _, server := range rec.Last.Servers {
-			if server.Verdict == evidence.Differs && len(server.Values) <= 1 && server.CNAME == "" {
+			if server.Verdict == evidence.Differs && len(server.Values) <= 1 && (server.CNAME == "" || rec.Type == "CNAME") {
 				return strings.Join(server.Values, "")
 			}
 		}

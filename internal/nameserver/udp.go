@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"time"
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
@@ -18,6 +19,9 @@ const (
 
 	// requestSize is the largest request in octets: a question, OPT and TSIG with the longest names are less.
 	requestSize = 2048
+
+	// troublePause keeps a socket in trouble from using up the processor and the log.
+	troublePause = time.Second
 
 	// controlSize is room for the address that a datagram was sent to.
 	controlSize = 64
@@ -64,12 +68,10 @@ func (d *datagrams) run() error {
 		if errors.Is(err, net.ErrClosed) {
 			return nil
 		}
-		if err != nil {
-			var timeout net.Error
-			if errors.As(err, &timeout) {
-				continue // an ICMP error about somebody's reply
-			}
-			return err
+		if err != nil { // the kernel is short of something; a server that gives up is worse than one that is late
+			d.s.config.Logger.Warn("reading questions", "address", d.s.addr, "error", err)
+			time.Sleep(troublePause)
+			continue
 		}
 		d.out = d.out[:0]
 		now := d.s.now()
