@@ -338,6 +338,12 @@ func (w *world) plans() {
 	case at(40):
 		w.assignment("svc").Records[0].Value = "v=DKIM1; k=rsa; p=GOOGLE2"
 		w.touch()
+	case at(45):
+		if pool := w.assignment("pool"); len(pool.Slots) > 0 && pool.Through == "" {
+			pool.Through, w.m.through = "own", map[string]string{"own": ownZone}
+			w.touch()
+			w.note("the slots of the pool shall lead to a zone of ours")
+		}
 	case at(50):
 		w.assignment("mx1").Algorithms = []string{"rsa3072", "ed25519"}
 		w.touch()

@@ -20,8 +20,8 @@ import (
 )
 
 // The simulation runs one domain through most of a year of fake time: a server with two algorithms, a server whose
-// assignment ends, a pool whose members change, and a service. With some seeds signers use slots: a server's stand in the zone, or those of a server
-// and of the pool are CNAMEs into a zone of ours, which a person makes, breaks, or points elsewhere. Everything goes wrong that the tests know of: name servers
+// assignment ends, a pool whose members change, and a service. With some seeds signers use slots: those of a server
+// stand in the zone, or are CNAMEs into a zone of ours, and those of the pool become such on the way, which a person makes, breaks, or points elsewhere. Everything goes wrong that the tests know of: name servers
 // that lag or do not answer, publishing that fails before or after its effect, crashes of the control plane between any two
 // writes, agents that are late, silent, restarted or lose their disks, and people who edit the zone, hold, rotate, revoke
 // and change their minds. The loop runs only when it said that it is due, or when something touched the domain, as with a

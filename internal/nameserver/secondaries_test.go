@@ -442,3 +442,25 @@ func exchangeFrom(t *testing.T, from, network, addr string, raw []byte) []byte {
 	}
 	return buf[:n]
 }
+
+// A signed question gets a signed reply; one that has no room for the signature is a signed word to come over TCP.
+func TestSignedQuestions(t *testing.T) {
+	const zone = "example.org"
+	m := builtin.NewMemory(zone)
+	put(t, m, zone, "small."+zone, "TXT", nil, []string{"v=DKIM1; p=A"})
+	put(t, m, zone, "tight."+zone, "TXT", nil, []string{strings.Repeat("x", 440)})
+	s := start(t, nameserver.Config{Source: m, Key: transferKey()})
+	for _, tt := range []struct {
+		network, name string
+		truncated     bool
+	}{{"udp", "small", false}, {"tcp", "small", false}, {"udp", "tight", true}, {"tcp", "tight", false}} {
+		q := new(dns.Msg)
+		q.SetQuestion(tt.name+"."+zone+".", dns.TypeTXT)
+		q.SetTsig("transfer.", dns.HmacSHA256, 300, time.Now().Unix())
+		c := &dns.Client{Net: tt.network, Timeout: deadline, TsigSecret: map[string]string{"transfer.": transferSecret}}
+		r, _, err := c.Exchange(q, s.Addr()) // an error where the signature is missing or wrong
+		if err != nil || r.IsTsig() == nil || r.Truncated != tt.truncated || (len(r.Answer) == 1) == tt.truncated {
+			t.Errorf("%s %s: %v, %v", tt.network, tt.name, r, err)
+		}
+	}
+}
