@@ -41,9 +41,11 @@ func TestNameServers(t *testing.T) {
 	t.Run("zones that are not there", func(t *testing.T) { missingZones(o.in(t), c, fleet) })
 	t.Run("a delegated zone", func(t *testing.T) { delegatedZone(o.in(t), c, fleet) })
 
+	t.Run("slots that lead to a zone of ours", func(t *testing.T) { slots(o.in(t), c, fleet) })
+
 	o.settle(mail)
 	for _, m := range o.sink.messages() {
-		if strings.Contains(field(m.raw, "From"), delegated) {
+		if strings.Contains(field(m.raw, "From"), delegated) || strings.Contains(field(m.raw, "From"), slotted) {
 			continue // its first key's retention is over
 		}
 		if pass, selector, detail := judge(o.sink.dns(), m.raw); !pass {

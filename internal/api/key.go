@@ -102,7 +102,7 @@ func (a *API) key(ctx context.Context, who access.Principal, domain, selector st
 	if found == nil {
 		f := fault.New(fault.NotFound, "%s has no key with the selector %s", d.Name, selector)
 		for _, r := range s.Records {
-			if r.Name == inventory.KeyName(selector, d.Name) {
+			if r.Name == inventory.KeyName(selector, d.Name) && r.Purpose != lifecycle.ForSlot {
 				return s, lifecycle.Key{}, f.WithHint("that selector belongs to a service, which has the private key: end it there, and take the service out of fleet.yaml")
 			}
 		}

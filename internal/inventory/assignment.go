@@ -33,6 +33,9 @@ type Assignment struct {
 	Records []ServiceRecord `json:"records,omitempty"`
 	// Slots are declared selectors used in turn where a zone only allows fixed CNAMEs; empty = a new selector each time.
 	Slots []string `json:"slots,omitempty"`
+	// Through is the publisher in whose zone the keys of the slots lie; each slot's own name is a CNAME to there (SlotTarget) and never changes.
+	// Empty = the keys stand at the slots themselves.
+	Through string `json:"through,omitempty"`
 	// RotateRequested is when a person last asked for a rotation: keys made before are to be replaced.
 	RotateRequested time.Time `json:"rotate_requested,omitzero"`
 	RotateBy        string    `json:"rotate_by,omitempty"`

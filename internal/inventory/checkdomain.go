@@ -202,8 +202,45 @@ func (c *checker) signer(d *FleetDomain, s *FleetSigner, path string) {
 	if len(s.Algorithms) == 1 && s.Algorithms[0] == ed25519 {
 		c.warn(path+".algorithms[0]", "write algorithms: [rsa2048, ed25519]", "many receivers cannot verify ed25519 (RFC 8463 §5 asks for both)")
 	}
+	c.through(d, s, path)
 	if n := len(s.Slots); n > 0 && n < minSlots*len(s.Algorithms) {
 		c.wrong(path+".slots[0]", "", "%d slots are not enough: each algorithm needs one in use and one for its successor", n)
+	}
+}
+
+// through checks slots whose keys lie in a zone of ours.
+func (c *checker) through(d *FleetDomain, s *FleetSigner, path string) {
+	if s.Through == "" {
+		return
+	}
+	at := path + ".through"
+	i := slices.IndexFunc(c.f.Publishers, func(p Publisher) bool { return p.Name == s.Through })
+	switch {
+	case len(s.Slots) == 0:
+		c.wrong(at, "write slots: {names: [ps1, ps2, ps3], through: NAME}", "it is not said which slots lead to %s", shorten(s.Through))
+		return
+	case i < 0:
+		var names []string
+		for _, p := range c.f.Publishers {
+			names = append(names, p.Name)
+		}
+		c.wrong(at, c.likely(s.Through, names), "unknown publisher %q", shorten(s.Through))
+		return
+	case c.f.Publishers[i].Kind != PublisherBuiltin:
+		c.wrong(at, "name a publisher of kind builtin", "slots can lead into a zone of the built-in name server only, and %s writes elsewhere", s.Through)
+		return
+	}
+	for j, slot := range s.Slots {
+		switch target := SlotTarget(slot, d.Name, c.f.Publishers[i].Zone); {
+		case strings.Contains(slot, "."):
+			c.wrong(fmt.Sprintf("%s.slots[%d]", path, j), "", "a slot that leads to another zone is one label: %s has a dot", slot)
+		case len(target) > maxName:
+			c.wrong(fmt.Sprintf("%s.slots[%d]", path, j), "give the publisher a zone with a shorter name", "the slot's target %s is longer than %d characters", target, maxName)
+		}
+	}
+	if len(s.Slots) == minSlots*len(s.Algorithms) {
+		c.warn(at, "write a third one", "with two slots for each algorithm no new key can be made while an old one is kept: for %s after each rotation, also when the new key is stolen",
+			FormatDuration(d.Policy.Retention+d.Policy.Tombstone))
 	}
 }
 
@@ -234,7 +271,7 @@ func (c *checker) service(d *FleetDomain, s *FleetSigner, path string) {
 	if c.isServer(s.Service) || slices.ContainsFunc(c.f.Pools, func(p FleetPool) bool { return p.Name == s.Service }) {
 		c.wrong(path+".service", "give the server or pool another name", "%q is also the name of a server or pool", s.Service)
 	}
-	if len(s.Algorithms) > 0 || len(s.Slots) > 0 {
+	if len(s.Algorithms) > 0 || len(s.Slots) > 0 || s.Through != "" {
 		c.wrong(path, "", "algorithms and slots are for servers and pools: %s makes its own keys", s.Service)
 	}
 	if s.NoKey != "" || s.Subdomains != nil || !reflect.ValueOf(s.Signing).IsZero() {

@@ -145,6 +145,29 @@ func TestApplyChanges(t *testing.T) {
 		{name: "no DMARC policy any more", edit: replace("    dmarc: v=DMARC1; p=none\n", ""), want: []string{"!end domain: the DMARC policy at _dmarc.example.com is no longer wanted"}},
 		{name: "an algorithm less", edit: replace("[rsa2048, ed25519]", "[rsa2048]"), want: []string{"change assignment: mx2 signs for example.com with keys of rsa2048 instead of rsa2048, ed25519"}},
 		{name: "bulk and slots", edit: replace("[{server: mx1}]", "[{server: mx1, bulk: true, slots: [a, b]}]"), want: []string{"change assignment: mail of mx1 for example.net counts as bulk", "change assignment: mx1 uses these selectors in turn for example.net: a, b"}},
+		{name: "slots that lead to a zone of ours", edit: replace("[{server: mx1}]", "[{server: mx1, slots: {names: [a, b, c], through: keys}}]", "  own: {manual:", "  keys: {builtin: {zone: keys.example.net}}\n  own: {manual:"), want: []string{
+			"add publisher: records can be written through keys (builtin)",
+			"change assignment: mx1 uses slots that lead to keys: a._domainkey.example.net CNAME a.example.net.keys.example.net, b._domainkey.example.net CNAME b.example.net.keys.example.net"}},
+		{name: "slots that led to a zone of ours and shall not", edit: replace("[{server: mx1}]", "[{server: mx1, slots: [a, b, c]}]"), current: func(s *State) {
+			for i := range s.Assignments {
+				if a := &s.Assignments[i]; a.Domain == "example.net" {
+					a.Slots, a.Through = []string{"a", "b", "c"}, "keys"
+				}
+			}
+			s.Publishers = append(s.Publishers, Publisher{Name: "keys", Kind: PublisherBuiltin, Zone: "keys.example.net"})
+		}, refused: "the slots of mx1 for example.net lead to keys, where their keys lie"},
+		{name: "the zone that slots lead to", edit: replace("[{server: mx1}]", "[{server: mx1, slots: {names: [a, b, c], through: keys}}]", "  own: {manual:", "  keys: {builtin: {zone: other.example.net}}\n  own: {manual:"), current: func(s *State) {
+			for i := range s.Assignments {
+				if a := &s.Assignments[i]; a.Domain == "example.net" {
+					a.Slots, a.Through = []string{"a", "b", "c"}, "keys"
+				}
+			}
+			s.Publishers = append(s.Publishers, Publisher{Name: "keys", Kind: PublisherBuiltin, Zone: "keys.example.net"})
+		}, refused: "slots lead to the zone keys.example.net of the publisher keys, where their keys lie"},
+		{name: "a publisher that slots once led to stays", edit: replace(), current: func(s *State) {
+			s.Assignments = append(s.Assignments, Assignment{ID: "a_old", Domain: "example.net", SignerID: s.Signers[0].ID, Stream: "old", Class: ClassManaged, Slots: []string{"x", "y"}, Through: "keys", Ended: monday})
+			s.Publishers = append(s.Publishers, Publisher{Name: "keys", Kind: PublisherBuiltin, Zone: "keys.example.net"})
+		}, want: nil},
 		{name: "how a domain's signatures are made", edit: replace("    publisher: own\n", "    publisher: own\n    subdomains: true\n    signing: {headers: [Sender, X-A], canonicalization: relaxed/simple, expire: 14d}\n"), want: []string{
 			"change domain: mail of subdomains without signers of their own is signed with d=example.net: subdomains true instead of false",
 			"change domain: signatures of example.net are made in another way: headers [Sender, X-A] instead of the default, canonicalization relaxed/simple instead of relaxed/relaxed, expire 14d instead of never"}},

@@ -206,7 +206,7 @@ func (a *applier) signerOf(s FleetSigner) *Signer {
 func (a *applier) assign(domain string, s FleetSigner, signer *Signer, rows []int) {
 	as := Assignment{
 		ID: a.opts.NewID("asg"), Domain: domain, SignerID: signer.ID, Stream: s.Stream, Class: s.Class,
-		Algorithms: s.Algorithms, Bulk: s.Bulk, NoKey: s.NoKey, Subdomains: s.Subdomains, Signing: s.Signing, Records: s.Records, Slots: s.Slots,
+		Algorithms: s.Algorithms, Bulk: s.Bulk, NoKey: s.NoKey, Subdomains: s.Subdomains, Signing: s.Signing, Records: s.Records, Slots: s.Slots, Through: s.Through,
 	}
 	again := slices.ContainsFunc(rows, func(i int) bool {
 		old := a.next.Assignments[i]
@@ -220,6 +220,9 @@ func (a *applier) assign(domain string, s FleetSigner, signer *Signer, rows []in
 		a.onAssignment(Add, &as, signer, "%s signs for %s again, with new keys", who(signer, &as), domain)
 	default:
 		a.onAssignment(Add, &as, signer, "%s signs for %s with keys of its own (%s)", who(signer, &as), domain, strings.Join(s.Algorithms, ", "))
+	}
+	if s.Through != "" {
+		a.onAssignment(Add, &as, signer, "%s uses slots: %s", who(signer, &as), a.slotText(&as))
 	}
 }
 
@@ -239,11 +242,32 @@ func (a *applier) assignment(as *Assignment, s FleetSigner, signer *Signer) {
 		as.Bulk = s.Bulk
 	}
 	a.overrides(as, s, signer)
+	if as.Through != s.Through {
+		if as.Through != "" {
+			a.conflict("leave it as it is, or end the signer and give the new one another stream", "the slots of %s for %s lead to %s, where their keys lie", who(signer, as), as.Domain, as.Through)
+			return
+		}
+		as.Slots, as.Through = s.Slots, s.Through
+		alter("%s uses slots that lead to %s: %s", who(signer, as), s.Through, a.slotText(as))
+	}
 	if !slices.Equal(as.Slots, s.Slots) {
 		alter("%s uses these selectors in turn for %s: %s", who(signer, as), as.Domain, orNone(s.Slots))
 		as.Slots = s.Slots
 	}
 	a.records(as, s, signer)
+}
+
+// slotText says which CNAMEs the slots of an assignment are.
+func (a *applier) slotText(as *Assignment) string {
+	i := slices.IndexFunc(a.next.Publishers, func(p Publisher) bool { return p.Name == as.Through })
+	if i < 0 {
+		return strings.Join(as.Slots, ", ")
+	}
+	var texts []string
+	for _, slot := range as.Slots {
+		texts = append(texts, fmt.Sprintf("%s CNAME %s", KeyName(slot, as.Domain), SlotTarget(slot, as.Domain, a.next.Publishers[i].Zone)))
+	}
+	return strings.Join(texts, ", ") + "; they stand once, and every rotation is written to " + a.next.Publishers[i].Zone
 }
 
 // otherClass ends the assignment of a service that goes over from TXT to CNAME or back: a class belongs to a row for

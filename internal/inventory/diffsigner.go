@@ -12,6 +12,8 @@ func (a *applier) publishers() {
 		case i < 0:
 			a.next.Publishers = append(a.next.Publishers, p)
 			a.change(Add, "publisher", p.Name, "records can be written through %s (%s)", p.Name, p.Kind)
+		case a.next.Publishers[i].Zone != p.Zone && a.leadsThrough(p.Name):
+			a.conflict("give the new zone a publisher of its own", "slots lead to the zone %s of the publisher %s, where their keys lie", a.next.Publishers[i].Zone, p.Name)
 		case a.next.Publishers[i] != p:
 			a.next.Publishers[i] = p
 			a.change(Alter, "publisher", p.Name, "%s writes in another way than before (%s)", p.Name, p.Kind)
@@ -19,12 +21,20 @@ func (a *applier) publishers() {
 	}
 }
 
-// unusedPublishers drops publishers that neither the file nor a domain names. One that a domain still needs to take its
+// leadsThrough reports whether slots lead, or ever led, to a publisher's zone: keys may lie there.
+func (a *applier) leadsThrough(publisher string) bool {
+	return slices.ContainsFunc(a.next.Assignments, func(as Assignment) bool { return as.Through == publisher })
+}
+
+// unusedPublishers drops publishers that neither the file nor a domain nor a slot names. One that a domain still needs to take its
 // records away stays.
 func (a *applier) unusedPublishers() {
 	used := make(map[string]bool)
 	for _, d := range a.next.Domains {
 		used[d.Publisher] = true
+	}
+	for _, as := range a.next.Assignments {
+		used[as.Through] = true
 	}
 	for _, p := range a.f.Publishers {
 		used[p.Name] = true

@@ -57,6 +57,7 @@ type FleetSigner struct {
 	Subdomains *bool           `json:"subdomains,omitempty"` // nil = as the domain says
 	Signing    Signing         `json:"signing,omitzero"`     // over the domain's, field by field
 	Slots      []string        `json:"slots,omitempty"`
+	Through    string          `json:"through,omitempty"` // publisher in whose zone the slots' keys lie; "" = at the slots themselves
 	Records    []ServiceRecord `json:"records,omitempty"`
 }
 

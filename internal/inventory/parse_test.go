@@ -287,6 +287,11 @@ func TestParseProblems(t *testing.T) {
 			"11:9: no_key, subdomains and signing are for servers and pools: google-workspace", "12:9: no_key, subdomains", "13:9: no_key, subdomains"}},
 		{"slots", base + "    signers: [{server: mx1, slots: [a]}, {server: mx2, slots: [b, B]}]\n", []string{
 			"10:37: 1 slots are not enough", "10:67: the selector b of example.com is used twice"}},
+		{"slots that lead nowhere", through("{names: [a, b, c], through: owm}"), []string{`6:64: unknown publisher "owm": did you mean "own"?`}},
+		{"slots that lead to a zone of others", through("{names: [a, b, c], through: hand}"), []string{"6:64: slots can lead into a zone of the built-in name server only, and hand writes elsewhere"}},
+		{"slots without names", through("{through: own}"), []string{"6:46: it is not said which slots lead to own"}},
+		{"slots in words that are not there", through("{selectors: [a, b, c], through: own}"), []string{`6:37: unknown key "selectors"`, "6:68: it is not said which slots"}},
+		{"slots with dots and of great length", through("{names: [a.b, " + strings.Repeat("c", 63) + ", d], through: own}"), []string{"6:45: a slot that leads to another zone is one label: a.b has a dot"}},
 		{"a server has no records", base + "    signers: [{server: mx1, selector: a, txt: x, cname: y}]\n", []string{
 			"10:39: selector is for services", "10:47: txt is for services", "10:57: cname is for services"}},
 		{"a service has no algorithms", base + "    signers: [{service: google, algorithms: [rsa2048], selector: a, txt: v=DKIM1}]\n", []string{"10:15: algorithms and slots are for servers"}},
@@ -397,6 +402,13 @@ func TestParseTakes(t *testing.T) {
 			return f.Domains[0].Subdomains && !*mx1.Subdomains && mx1.NoKey == NoKeyTempfail && web.Subdomains == nil && *web.Signing.Expire == 0 && web.Signing.Canonicalization == "simple/relaxed"
 		}},
 		{"slots", base + "    signers: [{server: mx1, slots: [ps1, ps2]}]", func(f Fleet) bool { return len(f.Domains[0].Signers[0].Slots) == 2 }},
+		{"slots that lead to a zone of ours", through("{names: [ps1, PS2, ps3], through: own}"), func(f Fleet) bool {
+			s := f.Domains[0].Signers[0]
+			return slices.Equal(s.Slots, []string{"ps1", "ps2", "ps3"}) && s.Through == "own" && len(f.Warnings) == 0
+		}},
+		{"two slots for each algorithm", through("{names: [ps1, ps2], through: own}"), func(f Fleet) bool {
+			return len(f.Warnings) == 1 && strings.Contains(f.Warnings[0].Message, "for 60d after each rotation")
+		}},
 		{"an observed domain without a publisher", "domains: {a.example: {mode: observed, signers: [{service: google}]}}", func(f Fleet) bool {
 			return len(f.Domains[0].Signers) == 1 && len(f.Warnings) == 1
 		}},
@@ -553,4 +565,9 @@ func FuzzFleetJSON(f *testing.F) {
 			}
 		}
 	})
+}
+
+// through is a fleet whose slots are written so.
+func through(slots string) string {
+	return "publishers: {hand: {manual: {contact: ann}}, own: {builtin: {zone: keys.example.net}}}\nservers: {mx1: {}}\ndomains:\n  example.com:\n    publisher: hand\n    signers: [{server: mx1, slots: " + slots + "}]\n"
 }

@@ -81,9 +81,18 @@ func (s *signerParser) read() bool {
 			s.texts(v, "algorithms", s.path+".algorithms", func(t string, _ ast.Node) { s.out.Algorithms = append(s.out.Algorithms, t) })
 		},
 		"slots": func(v ast.Node) {
-			s.texts(v, "slots", s.path+".slots", func(t string, n ast.Node) {
-				s.out.Slots = append(s.out.Slots, s.name(n, t, "the selector", func(t string) error { return checkSelector(t, "") }))
-			})
+			names := func(v ast.Node) {
+				s.texts(v, "slots", s.path+".slots", func(t string, n ast.Node) {
+					s.out.Slots = append(s.out.Slots, s.name(n, t, "the selector", func(t string) error { return checkSelector(t, "") }))
+				})
+			}
+			switch s.resolve(v).(type) {
+			case *ast.MappingNode, *ast.MappingValueNode:
+				s.mark(s.path+".slots", v)
+				s.object(v, "slots", map[string]func(ast.Node){"names": names, "through": word("through", func(t string) { s.out.Through = t })})
+			default:
+				names(v)
+			}
 		},
 		"selector": func(v ast.Node) {
 			s.selNode = v

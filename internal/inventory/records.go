@@ -7,6 +7,7 @@ const (
 	PurposeForeign   Purpose = "foreign"   // a TXT key that a service gave
 	PurposeDelegated Purpose = "delegated" // a CNAME to a service, which has the key behind it
 	PurposeDMARC     Purpose = "dmarc"     // the policy at _dmarc
+	PurposeSlot      Purpose = "slot"      // a CNAME from a slot to where its keys lie
 )
 
 // WantedRecord is a DNS record set that the inventory asks for by itself. Records of managed keys are not among them:
@@ -45,6 +46,10 @@ func WantedRecords(d Domain, as []Assignment) []WantedRecord {
 	}
 	return wanted
 }
+
+// SlotTarget is where the key of a slot lies in a zone of ours. A slot has one label, so that no two slots have one target; and the name has
+// no underscore of its own, because some DNS hosts take none in a CNAME's target.
+func SlotTarget(slot, domain, zone string) string { return slot + "." + domain + "." + zone }
 
 // KeyName is the owner name of a selector's record (RFC 6376 §3.6.2.1).
 func KeyName(selector, domain string) string { return selector + "._domainkey." + domain }

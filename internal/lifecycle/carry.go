@@ -158,6 +158,7 @@ func (r *run) generateInSlot(ctx context.Context, step Step, l *line) error {
 	for _, slot := range free {
 		k := r.newKey(ctx, l, slot)
 		switch {
+		case k.Record.misled(): // since the last look at its CNAME, which says more
 		case k.Record.Last.Foreign() != "":
 			if !slices.ContainsFunc(r.s.Keys, func(have Key) bool { return have.Selector == slot && have.givenUpName() }) {
 				c.giveUp(k)
@@ -179,7 +180,7 @@ func (r *run) generateInSlot(ctx context.Context, step Step, l *line) error {
 func (c *Commit) giveUp(k Key) {
 	k.State, k.Removed, k.EndReason, k.Holders = Removed, k.Created, takenReason, nil
 	c.Keys = append(c.Keys, k)
-	c.Findings = append(c.Findings, takenFinding(k.Domain, k.Name(), k.Record.takenBy()))
+	c.Findings = append(c.Findings, takenFinding(k.Domain, k.Record.Name, k.Record.takenBy()))
 }
 
 // newKey is a key that is to be made at a selector, with what stands at its name.
@@ -193,6 +194,10 @@ func (r *run) newKey(ctx context.Context, l *line, selector string) Key {
 	}
 	k.Record = Record{ID: r.c.NewID("rec"), Domain: l.a.Domain, Purpose: ForKey, AssignmentID: l.a.ID, KeyID: k.ID,
 		Name: inventory.KeyName(selector, l.a.Domain), Type: "TXT", TTL: r.s.Domain.Policy.TTL}
+	if l.a.Through != "" {
+		k.Record.Alias, k.Record.Name = k.Record.Name, inventory.SlotTarget(selector, l.a.Domain, r.s.Through[l.a.Through])
+		k.Record.Publisher = l.a.Through
+	}
 	r.see(ctx, &k.Record)
 	k.Record.AgreedSince, k.Record.FirstAgreed = time.Time{}, time.Time{} // nothing of ours stands yet
 	return k

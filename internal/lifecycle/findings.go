@@ -62,6 +62,10 @@ func (s *Situation) findingsOf(r *Record, k *Key) (open, resolved []Finding) {
 		Message: fmt.Sprintf("the record that Postseal wrote at %s was changed by others: %s", r.Name, r.Last.Sentence()),
 		Fix:     fmt.Sprintf("put it back to %q, or allow that here: repair: true on the publisher", r.Want),
 	}
+	if r.misled() {
+		changed.Message = fmt.Sprintf("%s does not lead to the key that Postseal publishes for it: %s", r.Alias, r.Last.Sentence())
+		changed.Fix = fmt.Sprintf("publish: %s CNAME %s", r.Alias, r.Name)
+	}
 	if k != nil && k.State == Active {
 		changed.Severity = "error"
 	}

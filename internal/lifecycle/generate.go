@@ -39,7 +39,7 @@ func (l *line) generate() {
 		return
 	}
 	if free, next := freeSlots(l.s, l.a); len(l.a.Slots) > 0 && len(free) == 0 {
-		l.wait(nil, fmt.Sprintf("%s; all slots are taken: %s", why, next.text), next.at, StepGenerate)
+		l.wait(nil, fmt.Sprintf("%s; no slot is free: %s", why, next.text), next.at, StepGenerate)
 		return
 	}
 	if l.step(StepGenerate, nil, why) && rotation {

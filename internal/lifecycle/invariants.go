@@ -28,6 +28,13 @@ func Violations(s Situation) []string {
 		if other := seen[k.Selector]; other != nil && (!slot(s, k) || other.State != Removed && k.State != Removed) {
 			say("invariant 3: selector %s carries %s and %s", k.Selector, other.ID, k.ID)
 		}
+		if other := seen[k.Selector]; other != nil && other.EndReason != takenReason && other.State == Removed &&
+			k.Created.Sub(other.Removed) < max(other.Record.TTL, other.Record.PositiveTTL, other.Record.NegativeTTL) {
+			say("invariant 3: slot %s carries %s before caches have forgotten %s", k.Selector, k.ID, other.ID)
+		}
+		if led := ledAstray(s, k); led != "" {
+			say("invariant 2: %s", led)
+		}
 		if other := seen[k.Selector]; other == nil || other.State == Removed {
 			seen[k.Selector] = k
 		}
@@ -63,6 +70,23 @@ func usedTooEarly(s Situation, k *Key) string {
 		}
 	}
 	return ""
+}
+
+// ledAstray: a slot is used once its CNAME has stood, and as long as a key lies behind it that CNAME is wanted.
+func ledAstray(s Situation, k *Key) string {
+	if k.Record.Alias == "" || k.State == Removed {
+		return ""
+	}
+	for _, r := range s.Records {
+		if r.Name != k.Record.Alias || r.Type != "CNAME" || r.Want != k.Record.Name || !r.Gone.IsZero() {
+			continue
+		}
+		if r.FirstAgreed.IsZero() || r.FirstAgreed.After(k.Created) {
+			return fmt.Sprintf("%s was used before its CNAME stood everywhere", k.Selector)
+		}
+		return ""
+	}
+	return fmt.Sprintf("%s is %s, and nothing shall lead from %s to it", k.Selector, k.State, k.Record.Alias)
 }
 
 // goneTooEarly: a record is emptied or removed only after its retention, unless the key never signed or is compromised.

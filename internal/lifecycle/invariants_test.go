@@ -8,6 +8,11 @@ import (
 	"github.com/postseal/postseal/internal/inventory"
 )
 
+// removedBefore is a removed key of a slot whose next key was made so much later.
+func removedBefore(gap time.Duration) func(*Key) {
+	return func(k *Key) { k.Removed, k.Record.TTL = k.Created.Add(day-gap), time.Hour } // keys are made a day apart
+}
+
 // Each function that asserts an invariant must be able to find something.
 func TestViolations(t *testing.T) {
 	for _, c := range []struct {
@@ -64,9 +69,21 @@ func TestViolations(t *testing.T) {
 			s.server("mx1").key("k1", "mx1", Removed).key("k1", "mx1", Active)
 		}, "invariant 3: selector k1 carries"},
 		{"a slot twice, one after the other", func(s *scene) {
-			s.server("mx1").key("k1", "mx1", Removed).key("k1", "mx1", Active)
+			s.server("mx1").key("k1", "mx1", Removed, removedBefore(2*time.Hour)).key("k1", "mx1", Active)
 			s.assignment("mx1").Slots = []string{"k1", "k2"}
 		}, ""},
+		{"a slot twice, too soon", func(s *scene) {
+			s.server("mx1").key("k1", "mx1", Removed, removedBefore(59*time.Minute)).key("k1", "mx1", Active)
+			s.assignment("mx1").Slots = []string{"k1", "k2"}
+		}, "invariant 3: slot k1 carries k1 before caches have forgotten"},
+		{"a slot behind its CNAME", func(s *scene) { s.server("mx1").key("k1", "mx1", Active).behind("k1.example.com.keys.example.net", 0) }, ""},
+		{"a slot whose CNAME came later", func(s *scene) {
+			s.server("mx1").key("k1", "mx1", Active).behind("k1.example.com.keys.example.net", time.Minute)
+		}, "invariant 2: k1 was used before its CNAME stood everywhere"},
+		{"a slot whose CNAME is wanted to lead elsewhere", func(s *scene) {
+			s.server("mx1").key("k1", "mx1", Retired).behind("elsewhere.example", 0).key("k2", "mx1", Active)
+		},
+			"invariant 2: k1 is retired, and nothing shall lead from k1._domainkey.example.com to it"},
 		{"a slot twice at once", func(s *scene) {
 			s.server("mx1").key("k1", "mx1", Retired).key("k1", "mx1", Active)
 			s.assignment("mx1").Slots = []string{"k1", "k2"}

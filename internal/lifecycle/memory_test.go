@@ -22,6 +22,7 @@ type memory struct {
 	records     []Record
 	controls    inventory.Controls
 	repair      bool
+	through     map[string]string
 	journal     []journal.Entry
 	open        map[int64]journal.Entry // intents without an outcome
 	findings    map[string]Finding
@@ -64,7 +65,7 @@ func copied(keys ...Key) []Key {
 func (m *memory) situation() Situation {
 	return Situation{
 		Now: m.now, Domain: m.domain, Signers: maps.Clone(m.signers), Assignments: slices.Clone(m.assignments),
-		Keys: copied(m.keys...), Records: slices.Clone(m.records), Controls: m.controls, Repair: m.repair,
+		Keys: copied(m.keys...), Records: slices.Clone(m.records), Controls: m.controls, Repair: m.repair, Through: m.through,
 	}
 }
 

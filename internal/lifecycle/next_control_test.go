@@ -157,7 +157,7 @@ func TestSlots(t *testing.T) {
 	for _, c := range []planCase{
 		{name: "one is free", setup: func(s *scene) { slots(s).key("s1", "mx1", Active, oldKey) }, steps: []string{"generate mx1/rsa2048"}},
 		{name: "both carry keys", setup: func(s *scene) { slots(s).key("s1", "mx1", Active, oldKey).key("s2", "mx1", Retired, recently) },
-			says: []string{"the key is 99 days old; all slots are taken: s1 carries a key that is active, s2 carries a key that is retired"}},
+			says: []string{"the key is 99 days old; no slot is free: s1 carries a key that is active, s2 carries a key that is retired"}},
 		{name: "caches may remember", setup: func(s *scene) {
 			slots(s).key("s1", "mx1", Active, oldKey).key("s2", "mx1", Removed, func(k *Key) { k.Removed, k.Record.PositiveTTL = noon.Add(-time.Hour), 2*time.Hour })
 		}, says: []string{"s2 is free at 2026-06-01 13:00 UTC, when caches have forgotten its last key"}, next: noon.Add(time.Hour)},

@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -77,9 +78,9 @@ func (r *run) carryKeyRecord(ctx context.Context, step Step, k *Key) error {
 // changed returns the value that an effect must find: what was written or, where the zone's policy lets records that others
 // changed be written again, what some server shows instead. Where only some show it, the rest lag behind.
 func (r *run) changed(rec *Record) string {
-	if r.s.Repair && rec.Last.Expected == rec.Want {
+	if r.s.Repair && rec.Last.Expected == rec.Want && !rec.misled() {
 		for _, server := range rec.Last.Servers {
-			if server.Verdict == evidence.Differs && len(server.Values) <= 1 && server.CNAME == "" {
+			if server.Verdict == evidence.Differs && len(server.Values) <= 1 && (server.CNAME == "" || rec.Type == "CNAME") {
 				return strings.Join(server.Values, "")
 			}
 		}
@@ -93,7 +94,7 @@ func (r *run) taken(ctx context.Context, step Step, intent int64, k *Key, cause 
 	k.Record.Condition = said(cause)
 	k.tell(WantDestroy, 0, notGone)
 	message, _ := fault.Show(cause)
-	finding := takenFinding(k.Domain, k.Name(), message)
+	finding := takenFinding(k.Domain, k.Record.Name, message)
 	step.Why += ", but " + takenReason
 	return r.commit(ctx, step, intent, Commit{Keys: []Key{*k}, Findings: []Finding{finding}}, nil)
 }
@@ -146,7 +147,7 @@ func (r *run) set(ctx context.Context, step Step, rec *Record, expect, want, val
 	}
 	effect, cancel := context.WithTimeout(ctx, effectTime)
 	defer cancel()
-	pending, err = r.c.Publisher.Set(effect, r.s.Domain.Publisher, rec.Name, rec.Type, expect, want, rec.TTL)
+	pending, err = r.c.Publisher.Set(effect, cmp.Or(rec.Publisher, r.s.Domain.Publisher), rec.Name, rec.Type, expect, want, rec.TTL)
 	if pending && want == "" && r.s.gone(rec, value) {
 		pending = false // nobody needs to be asked to take away what is not there
 	}

@@ -16,6 +16,7 @@ const (
 	ForForeign   Purpose = "foreign"   // a TXT key that a service gave us
 	ForDelegated Purpose = "delegated" // a CNAME to a service
 	ForDMARC     Purpose = "dmarc"     // _dmarc
+	ForSlot      Purpose = "slot"      // a CNAME from a slot to where its keys lie
 )
 
 // Record is a DNS record set that Postseal wants to exist, and what it knows about it.
@@ -28,6 +29,10 @@ type Record struct {
 	Name         string        `json:"name"` // absolute, lower case, no trailing dot
 	Type         string        `json:"type"` // TXT or CNAME
 	TTL          time.Duration `json:"ttl"`
+	// Alias is the slot whose CNAME leads to this record of a managed key; it is looked at from there. "" = the record stands at the selector.
+	Alias string `json:"alias,omitempty"`
+	// Publisher is the name of the publisher that writes it; "" = the domain's.
+	Publisher string `json:"publisher,omitempty"`
 	// Want is the value that should stand; "" = nothing should.
 	Want string `json:"want"`
 	// Written is what Postseal wrote there last and read back, "" = nothing of ours stands there. Only a record set

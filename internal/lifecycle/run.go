@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -94,7 +95,10 @@ func (r *run) look(ctx context.Context) error {
 }
 
 func (r *run) see(ctx context.Context, rec *Record) {
-	sighting := r.c.Looker.Look(ctx, rec.Name, rec.Type, rec.Want)
+	sighting := r.c.Looker.Look(ctx, cmp.Or(rec.Alias, rec.Name), rec.Type, rec.Want)
+	if rec.Alias != "" {
+		sighting = throughAlias(sighting, rec.Name)
+	}
 	sighting.At = r.now()
 	rec.See(sighting, r.s.waived)
 	switch {

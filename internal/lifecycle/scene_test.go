@@ -123,6 +123,18 @@ func (s *scene) key(selector, assignment string, state State, f ...func(*Key)) *
 	return s
 }
 
+// behind puts the last key into our zone, behind a slot whose CNAME is wanted to lead to target and has stood since so long after the key was made.
+func (s *scene) behind(target string, late time.Duration) *scene {
+	k := &s.Keys[len(s.Keys)-1]
+	k.Record.Alias, k.Record.Name, k.Record.Publisher = k.Record.Name, k.Selector+".example.com.keys.example.net", "own"
+	r := Record{ID: "slot_" + k.Selector, Domain: "example.com", Purpose: ForSlot, AssignmentID: k.AssignmentID, Name: k.Record.Alias, Type: "CNAME", TTL: time.Hour,
+		Want: target, Written: target, Revision: 1}
+	look(&r, s.Now.Add(-time.Minute), target, target)
+	r.AgreedSince, r.FirstAgreed = k.Created.Add(late), k.Created.Add(late)
+	s.Records = append(s.Records, r)
+	return s
+}
+
 // silentServer in a look is a name server that does not answer.
 const silentServer = "(silence)"
 

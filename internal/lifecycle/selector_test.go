@@ -3,7 +3,6 @@ package lifecycle
 import (
 	"math/rand/v2"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,27 +53,5 @@ func TestRotateAfter(t *testing.T) {
 	p.JitterPercent = 0
 	if got := rotateAfter(p, noon, rand.IntN).Sub(noon); got != 180*day {
 		t.Errorf("without jitter %s", got)
-	}
-}
-
-func TestFreeSlots(t *testing.T) {
-	s := newScene().server("mx1")
-	s.assignment("mx1").Slots = []string{"s1", "s2", "s3", "s4"}
-	removed := func(ago, positive, negative time.Duration) func(*Key) {
-		return func(k *Key) {
-			k.Removed, k.Record.PositiveTTL, k.Record.NegativeTTL, k.Record.TTL = noon.Add(-ago), positive, negative, time.Hour
-		}
-	}
-	s.key("s1", "mx1", Removed, removed(90*time.Minute, time.Minute, 0)) // an older key of a slot that is in use
-	s.key("s1", "mx1", Active)
-	s.key("s2", "mx1", Removed, removed(30*time.Minute, time.Minute, 0))    // the record's own TTL
-	s.key("s3", "mx1", Removed, removed(90*time.Minute, 2*time.Hour, 0))    // a longer one was seen
-	s.key("s4", "mx1", Removed, removed(2*time.Hour, time.Hour, time.Hour)) // forgotten
-	free, next := freeSlots(&s.Situation, s.assignment("mx1"))
-	if !slices.Equal(free, []string{"s4"}) {
-		t.Errorf("free: %q", free)
-	}
-	if !next.at.Equal(noon.Add(30 * time.Minute)) {
-		t.Errorf("the next one is free at %s: %s", next.at, next.text)
 	}
 }

@@ -10,7 +10,7 @@ import (
 // WantedRecords returns the records of a situation that are not of managed keys, with their ids: those that are stored,
 // brought up to what the inventory wants, and new ones with an empty ID.
 func WantedRecords(s Situation) []Record {
-	wanted := inventory.WantedRecords(s.Domain, live(s.Assignments))
+	wanted := append(inventory.WantedRecords(s.Domain, live(s.Assignments)), slotRecords(&s)...)
 	var records []Record
 	used := make([]bool, len(wanted))
 	for _, r := range s.Records {

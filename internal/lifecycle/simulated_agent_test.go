@@ -131,7 +131,7 @@ func (a *agent) report(w *world, k *Key, h *Holding) {
 	}
 	if k.Canary != "" && h.CanaryNonce != k.Canary && h.Has && h.in() {
 		h.CanaryNonce, h.CanaryProblem, h.CanaryVerified = k.Canary, "", w.m.now
-		if have, _ := w.resolve(k.Name()); have != k.Value {
+		if have, _ := w.lookup(k.Name()); have != k.Value {
 			h.CanaryProblem, h.CanaryVerified = "no_key", time.Time{}
 		}
 	}
@@ -229,8 +229,17 @@ func (w *world) editors() {
 			w.note("somebody takes %s for a record of their own", k.Name())
 		case k.Record.Written != "":
 			w.edited[k.Name()] = w.m.now
-			w.put(k.Name(), []string{"", "v=DKIM1; p=SOMEBODY"}[w.rnd.IntN(2)])
+			w.put(k.Name(), []string{"", "v=DKIM1; p=SOMEBODY", aliasMark + strangersName}[w.rnd.IntN(2+len(w.m.through))])
 			w.note("a person broke the record of %s (%s)", k.Selector, k.State)
+		}
+	}
+	if w.chance(50) { // worst while the slot's next key is on its way
+		for i := range w.m.keys {
+			if k := &w.m.keys[i]; k.Record.Alias != "" && k.State.Before(Active) && k.Record.Written != "" {
+				w.edited[k.Name()] = w.m.now
+				w.put(k.Name(), aliasMark+strangersName)
+				w.note("a person has %s (%s) lead to a stranger's name", k.Selector, k.State)
+			}
 		}
 	}
 	for name := range w.foreign {
@@ -245,6 +254,8 @@ func (w *world) editors() {
 		}
 		at := slices.IndexFunc(w.m.keys, func(k Key) bool { return k.Name() == name && k.State != Removed })
 		switch {
+		case w.slot(name) != "":
+			w.put(name, aliasMark+w.slot(name))
 		case at >= 0:
 			w.put(name, w.m.keys[at].Record.Written)
 		case w.foreign[name] == "":
@@ -254,6 +265,16 @@ func (w *world) editors() {
 		delete(w.edited, name)
 		w.mended[name] = w.m.now
 	}
+}
+
+// slot is where a slot's CNAME should lead; "" = the name is none, or its CNAME was taken away.
+func (w *world) slot(name string) string {
+	for _, r := range w.m.records {
+		if r.Name == name && r.Purpose == ForSlot && r.Gone.IsZero() {
+			return r.Want
+		}
+	}
+	return ""
 }
 
 func (w *world) operators() {
@@ -317,6 +338,12 @@ func (w *world) plans() {
 	case at(40):
 		w.assignment("svc").Records[0].Value = "v=DKIM1; k=rsa; p=GOOGLE2"
 		w.touch()
+	case at(45):
+		if pool := w.assignment("pool"); len(pool.Slots) > 0 && pool.Through == "" {
+			pool.Through, w.m.through = "own", map[string]string{"own": ownZone}
+			w.touch()
+			w.note("the slots of the pool shall lead to a zone of ours")
+		}
 	case at(50):
 		w.assignment("mx1").Algorithms = []string{"rsa3072", "ed25519"}
 		w.touch()

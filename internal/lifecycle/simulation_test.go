@@ -20,7 +20,8 @@ import (
 )
 
 // The simulation runs one domain through most of a year of fake time: a server with two algorithms, a server whose
-// assignment ends, a pool whose members change, and a service. Everything goes wrong that the tests know of: name servers
+// assignment ends, a pool whose members change, and a service. With some seeds signers use slots: those of a server
+// stand in the zone, or are CNAMEs into a zone of ours, and those of the pool become such on the way, which a person makes, breaks, or points elsewhere. Everything goes wrong that the tests know of: name servers
 // that lag or do not answer, publishing that fails before or after its effect, crashes of the control plane between any two
 // writes, agents that are late, silent, restarted or lose their disks, and people who edit the zone, hold, rotate, revoke
 // and change their minds. The loop runs only when it said that it is due, or when something touched the domain, as with a
@@ -51,7 +52,8 @@ type world struct {
 	due     time.Time // when the loop looks at the domain again
 	end     time.Time
 	manual  bool                 // a person publishes
-	names   map[string]string    // the primary: name → value
+	names   map[string]string    // the primary: name → value, or aliasMark and a target
+	own     map[string]string    // the zone of ours that slots lead to
 	changed map[string]time.Time // when the primary last changed a name
 	servers []*authority         // the primary first
 	caches  []map[string]cached
@@ -63,6 +65,7 @@ type world struct {
 	foreign map[string]string    // records that were never ours
 	sent    int
 	failed  map[string]int
+	reused  int // keys made in a slot that had another one
 	tried   int // Set calls in this tick
 	history []string
 }
@@ -127,7 +130,7 @@ func TestSimulation(t *testing.T) {
 
 func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{
-		t: t, rnd: rand.New(rand.NewPCG(seed, 7)), manual: seed%3 == 0, names: map[string]string{}, changed: map[string]time.Time{},
+		t: t, rnd: rand.New(rand.NewPCG(seed, 7)), manual: seed%3 == 0, names: map[string]string{}, own: map[string]string{}, changed: map[string]time.Time{},
 		tasks: map[string]task{}, edited: map[string]time.Time{}, mended: map[string]time.Time{}, foreign: map[string]string{}, failed: map[string]int{},
 	}
 	w.m = newMemory(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
@@ -138,8 +141,13 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w.m.domain = inventory.Domain{Name: "example.com", Mode: inventory.Managed, Publisher: "bind", Policy: p, DMARC: "v=DMARC1; p=none"}
 	s := newScene().server("mx1", "rsa2048", "ed25519").server("mx2").pool("pool", "p1", "p2")
 	s.assignment("pool").Stream = "bulk"
-	if seed%4 == 1 {
-		s.assignment("mx2").Slots = []string{"s1", "s2", "s3"}
+	switch seed % 4 {
+	case 1:
+		s.assignment("mx2").Slots, s.assignment("pool").Slots = []string{"s1", "s2", "s3"}, []string{"s4", "s5", "s6"}
+	case 2, 3:
+		s.assignment("mx2").Slots, s.assignment("mx2").Through = []string{"s1", "s2", "s3"}, "own"
+		s.assignment("pool").Slots, s.assignment("pool").Through = []string{"s4", "s5", "s6"}, "own"
+		w.m.through = map[string]string{"own": ownZone}
 	}
 	s.Assignments = append(s.Assignments, inventory.Assignment{ID: "svc", Domain: "example.com", SignerID: "svc", Class: inventory.ClassForeign,
 		Records: []inventory.ServiceRecord{{Selector: "google", Type: "TXT", Value: "v=DKIM1; k=rsa; p=GOOGLE"}}})
@@ -185,6 +193,7 @@ func (w *world) tick() {
 		a.run(w)
 	}
 	w.reconcile()
+	w.led()
 	w.scan()
 	w.deliver()
 	for _, v := range Violations(w.m.situation()) {
@@ -262,19 +271,64 @@ func (w *world) resolve(name string) (value string, ok bool) {
 	if w.m.now.Before(s.down) {
 		return "", false
 	}
+	have := s.data[name]
+	if strings.HasSuffix(name, "."+ownZone) {
+		have = w.own[name]
+	}
 	life := simPositive
-	if s.data[name] == "" {
+	if have == "" {
 		life = simNegative
 	}
-	cache[name] = cached{s.data[name], w.m.now.Add(life)}
-	return s.data[name], true
+	cache[name] = cached{have, w.m.now.Add(life)}
+	return have, true
+}
+
+// aliasMark begins the value of a name that is a CNAME.
+const aliasMark = "CNAME "
+
+// ownZone is where slots lead.
+const ownZone = "keys.example.net"
+
+// behind is what stands at the target of a slot's CNAME. Somebody who has a slot lead to a name of theirs may show our own key there, for now.
+func (w *world) behind(name, target string) string {
+	if target != strangersName {
+		return w.own[target]
+	}
+	slot, _, _ := strings.Cut(name, ".")
+	return w.own[inventory.SlotTarget(slot, "example.com", ownZone)]
+}
+
+// strangersName is where people have slots lead who should not.
+const strangersName = "elsewhere.example"
+
+// led asserts that a slot whose key came a step nearer to signing in this tick leads to our zone at every server that answers.
+func (w *world) led() {
+	for i := range w.m.keys {
+		k := &w.m.keys[i]
+		if k.Record.Alias == "" || k.State == Removed || !k.Propagated.Equal(w.m.now) && !k.Activated.Equal(w.m.now) {
+			continue
+		}
+		for _, s := range w.servers {
+			if have := s.data[k.Record.Alias]; !w.m.now.Before(s.down) && have != aliasMark+k.Record.Name {
+				w.t.Errorf("invariant 1: %s is %s while %s has %q for its slot", k.ID, k.State, s.name, have)
+			}
+		}
+	}
+}
+
+// lookup is resolve through a CNAME.
+func (w *world) lookup(name string) (value string, ok bool) {
+	if value, ok = w.resolve(name); ok && strings.HasPrefix(value, aliasMark) {
+		return w.resolve(strings.TrimPrefix(value, aliasMark))
+	}
+	return value, ok
 }
 
 // scan is somebody who asks for names before anybody should know them.
 func (w *world) scan() {
 	for i := range w.m.keys {
 		if k := &w.m.keys[i]; k.State != Removed && w.rnd.IntN(4) == 0 {
-			w.resolve(k.Name())
+			w.lookup(k.Name())
 		}
 	}
 }
@@ -287,7 +341,7 @@ func (w *world) deliver() {
 			rest = append(rest, m)
 			continue
 		}
-		have, ok := w.resolve(m.name)
+		have, ok := w.lookup(m.name)
 		if !ok {
 			rest = append(rest, m) // the receiver tries again
 			continue
@@ -326,10 +380,19 @@ func (w *world) Look(_ context.Context, name, rrtype, expected string) evidence.
 		if w.m.now.Before(a.down) {
 			sight.Verdict, sight.Detail = evidence.Silent, "timeout"
 		} else {
-			if v := a.data[name]; v != "" {
+			v, alias := strings.CutPrefix(a.data[name], aliasMark)
+			if alias {
+				sight.CNAME = v
+				if rrtype == "TXT" {
+					v = w.behind(name, v)
+				}
+			} else if rrtype == "CNAME" {
+				v = ""
+			}
+			if v != "" {
 				sight.Values = []string{v}
 			}
-			if a.data[name] == expected {
+			if v == expected && !(alias && expected == "") {
 				sight.Verdict = evidence.Shows
 			}
 		}
@@ -339,11 +402,25 @@ func (w *world) Look(_ context.Context, name, rrtype, expected string) evidence.
 }
 
 // Set publishes at the simulated primary, which may fail before or after the effect, or asks a person.
-func (w *world) Set(_ context.Context, _, name, rrtype, expect, want string, _ time.Duration) (bool, error) {
+func (w *world) Set(_ context.Context, publisher, name, rrtype, expect, want string, _ time.Duration) (bool, error) {
 	w.tried++
 	last := w.m.journal[len(w.m.journal)-1]
 	if last.Kind != journal.Intent || !strings.Contains(string(last.Detail), name) {
 		w.t.Errorf("invariant 7: a change of %s without an intent", name)
+	}
+	if rrtype == "CNAME" {
+		if want != "" {
+			want = aliasMark + want
+		}
+		if expect != "" {
+			expect = aliasMark + expect
+		}
+	}
+	if strings.HasSuffix(name, "."+ownZone) {
+		return w.setOwn(publisher, name, expect, want)
+	}
+	if publisher != "bind" {
+		w.t.Errorf("%s is written through %s", name, publisher)
 	}
 	if w.manual {
 		if have, asked := w.tasks[name]; !asked || have.want != want {
@@ -367,6 +444,26 @@ func (w *world) Set(_ context.Context, _, name, rrtype, expect, want string, _ t
 	return false, nil
 }
 
+// setOwn publishes in the zone of ours, which fails as the primary does.
+func (w *world) setOwn(publisher, name, expect, want string) (bool, error) {
+	lost := w.rnd.IntN(12) == 0
+	switch {
+	case publisher != "own":
+		w.t.Errorf("%s is written through %s", name, publisher)
+	case w.rnd.IntN(12) == 0:
+		return false, fault.New(fault.Unavailable, "the database does not answer")
+	case w.own[name] != want && w.own[name] != expect:
+		return false, fault.New(fault.Conflict, "at %s stands %q, which is not ours", name, w.own[name])
+	}
+	if w.own[name] = want; want == "" {
+		delete(w.own, name)
+	}
+	if lost {
+		return false, fault.New(fault.Unavailable, "the answer was lost")
+	}
+	return false, nil
+}
+
 // people carry out what they were asked for.
 func (w *world) people() {
 	for _, name := range slices.Sorted(maps.Keys(w.tasks)) {
@@ -386,7 +483,10 @@ func (w *world) rest() {
 		k := &w.m.keys[i]
 		states[k.State]++
 		if k.State != Removed {
-			allowed[k.Name()] = true
+			allowed[k.Record.Name] = true
+		}
+		if slices.ContainsFunc(w.m.keys[:i], func(other Key) bool { return other.Selector == k.Selector && other.EndReason != takenReason }) {
+			w.reused++
 		}
 		ended := w.assignment(k.AssignmentID) == nil || !w.assignment(k.AssignmentID).Ended.IsZero()
 		if k.State != Removed && ended || k.State == Retired && k.Stopped.IsZero() && w.m.now.Sub(k.Retired) > 2*day {
@@ -404,7 +504,11 @@ func (w *world) rest() {
 	for _, r := range w.m.records {
 		if r.Gone.IsZero() {
 			allowed[r.Name] = true
-			if w.names[r.Name] != r.Want && r.Want != "" {
+			have := w.names[r.Name]
+			if r.Type == "CNAME" {
+				have = strings.TrimPrefix(have, aliasMark)
+			}
+			if have != r.Want && r.Want != "" {
 				w.t.Errorf("%s shows %q, wanted is %q", r.Name, w.names[r.Name], r.Want)
 			}
 		}
@@ -412,6 +516,11 @@ func (w *world) rest() {
 	for name, value := range w.names {
 		if w.foreign[name] == "" && !allowed[name] {
 			w.t.Errorf("%s still stands: %q", name, value)
+		}
+	}
+	for name, value := range w.own {
+		if !allowed[name] {
+			w.t.Errorf("%s still stands in our zone: %q", name, value)
 		}
 	}
 	if len(w.m.open) > 0 || len(w.m.findings) > 0 {
@@ -422,7 +531,10 @@ func (w *world) rest() {
 			w.t.Logf("%s has %v, wishes %v, refuses %v", a.id, a.has, a.wishes, a.refuses)
 		}
 	}
-	w.t.Logf("%d keys %v, %d signatures, failures excused: %v, %d journal entries", len(w.m.keys), states, w.sent, w.failed, len(w.m.journal))
+	if slots := slices.ContainsFunc(w.m.assignments, func(a inventory.Assignment) bool { return len(a.Slots) > 0 }); slots && w.reused == 0 {
+		w.t.Errorf("no slot was used again")
+	}
+	w.t.Logf("%d keys %v, %d in slots used before, %d signatures, failures excused: %v, %d journal entries", len(w.m.keys), states, w.reused, w.sent, w.failed, len(w.m.journal))
 	if states[Removed] < 8 || states[Active] < 2 || w.sent < 30000 {
 		w.t.Errorf("too little happened: %v, %d signatures", states, w.sent)
 	}

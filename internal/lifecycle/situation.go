@@ -15,6 +15,8 @@ type Situation struct {
 	Keys        []Key                       // every key of the domain but those removed long ago
 	Records     []Record                    // records that are not of managed keys
 	Controls    inventory.Controls
+	// Through are the zones that slots lead to, by publisher.
+	Through map[string]string
 	// Repair is the zone's policy for records that others changed: write them again, or only report.
 	Repair bool
 }

@@ -1,6 +1,8 @@
 package nameserver
 
 import (
+	"encoding/binary"
+
 	"github.com/miekg/dns"
 )
 
@@ -12,82 +14,83 @@ const (
 	anyTTL = 3600
 )
 
-// catalogue is all zones at one moment, by name with trailing dot. It never changes.
+// catalogue is all zones at one moment, by wireName. It never changes.
 type catalogue map[string]*zone
 
-// reply is what is said about a question, before it is made to fit.
-type reply struct {
-	rcode      int
-	authority  bool // AA
-	answer, ns []dns.RR
-}
-
-var refused = reply{rcode: dns.RcodeRefused}
-
-// answer says what the zones hold (RFC 1034 §4.3.2 without delegations and wildcards, which our zones do not have).
-func (c catalogue) answer(q dns.Question) reply {
-	if q.Qclass != dns.ClassINET || meta(q.Qtype) {
-		return refused
-	}
-	name := dns.CanonicalName(q.Name)
-	z := c.find(name)
-	if z == nil {
-		return refused
-	}
-	r := reply{authority: true}
-	owner := q.Name // the client's spelling comes back
-	for range maxHops {
-		n := z.nodes[name]
-		if n == nil {
-			r.rcode, r.ns = dns.RcodeNameError, []dns.RR{z.soa}
-			return r
-		}
-		if records := z.records(n, name, q.Qtype); len(records) > 0 {
-			r.answer = append(r.answer, renamed(records, owner)...)
-			return r
-		}
-		if n.cname == nil {
-			r.ns = []dns.RR{z.soa}
-			return r
-		}
-		r.answer = append(r.answer, renamed([]dns.RR{n.cname}, owner)...)
-		owner, name = n.cname.Target, dns.CanonicalName(n.cname.Target)
-		if c.find(name) != z {
-			return r // the client asks there
-		}
-	}
-	return r
-}
-
-// records returns what a name holds of one type.
-func (z *zone) records(n *node, name string, qtype uint16) []dns.RR {
-	apex := name == z.name
-	switch {
-	case qtype == dns.TypeANY && (apex || len(n.txt) > 0 || n.cname != nil):
-		return []dns.RR{&dns.HINFO{Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeHINFO, Class: dns.ClassINET, Ttl: anyTTL}, Cpu: "RFC8482"}}
-	case qtype == dns.TypeSOA && apex:
-		return []dns.RR{z.soa}
-	case qtype == dns.TypeNS && apex:
-		return z.ns
-	case qtype == dns.TypeTXT:
-		return n.txt
-	case qtype == dns.TypeCNAME && n.cname != nil:
-		return []dns.RR{n.cname}
-	}
-	return nil
-}
-
 // find returns the deepest zone that holds the name.
-func (c catalogue) find(name string) *zone {
+func (c catalogue) find(name []byte) *zone {
 	for {
-		if z := c[name]; z != nil {
+		if z := c[string(name)]; z != nil {
 			return z
 		}
-		if name == "." {
+		if len(name) <= 1 {
 			return nil
 		}
-		name = parent(name)
+		name = name[1+int(name[0]):]
 	}
+}
+
+// said is what is said about a question, beside the records.
+type said struct {
+	rcode       int
+	flags       int
+	answers, ns uint16
+	large       bool // the records do not fit, and are not there
+}
+
+// answer puts what the zones hold about a question behind it in out, which may grow to room octets (RFC 1034 §4.3.2 without delegations and
+// wildcards, which our zones do not have).
+func (c catalogue) answer(out []byte, q *query, room int) ([]byte, said) {
+	if q.qclass != dns.ClassINET || meta(q.qtype) {
+		return out, said{rcode: dns.RcodeRefused}
+	}
+	name := q.name()
+	z := c.find(name)
+	if z == nil {
+		return out, said{rcode: dns.RcodeRefused}
+	}
+	s := said{flags: flagAuthority}
+	put := func(records packed, owner int) bool {
+		if s.large = len(out)+len(records.octets) > room; s.large {
+			out, s.answers, s.ns = out[:q.end], 0, 0
+			return false
+		}
+		out = records.appendTo(out, owner)
+		return true
+	}
+	negative := func() {
+		if apex := headerSize + q.length - len(z.wire); put(z.soa, apex) {
+			s.ns = 1
+		}
+	}
+	owner := headerSize // the client's spelling comes back
+	for range maxHops {
+		n := z.nodes[string(name)]
+		if n == nil {
+			s.rcode = dns.RcodeNameError
+			negative()
+			return out, s
+		}
+		if records := z.set(n, q.qtype); records.count > 0 {
+			if put(records, owner) {
+				s.answers += records.count
+			}
+			return out, s
+		}
+		if n.target == nil {
+			negative()
+			return out, s
+		}
+		if !put(n.packed, owner) {
+			return out, s
+		}
+		s.answers++
+		owner, name = len(out)-len(n.target), n.target
+		if owner > 0x3FFF || c.find(name) != z {
+			break // the client asks there
+		}
+	}
+	return out, s
 }
 
 // meta reports whether a type is none that records have (RFC 6895 §3.1): transfers, TSIG and their like. ANY is answered.
@@ -95,12 +98,13 @@ func meta(qtype uint16) bool {
 	return qtype == 0 || qtype == dns.TypeOPT || qtype >= 128 && qtype < dns.TypeANY
 }
 
-// renamed copies records with the owner as the client wrote it.
-func renamed(records []dns.RR, owner string) []dns.RR {
-	out := make([]dns.RR, len(records))
-	for i, rr := range records {
-		out[i] = dns.Copy(rr)
-		out[i].Header().Name = owner
-	}
-	return out
+// header writes the header of a reply.
+func header(out []byte, q *query, flags, rcode int, question, answers, ns, extra uint16) {
+	copy(out[:2], q.raw)
+	asked := int(binary.BigEndian.Uint16(q.raw[2:]))
+	binary.BigEndian.PutUint16(out[2:], uint16(flagResponse|asked&(opcodeMask|flagRecursion)|flags|rcode&0xF))
+	binary.BigEndian.PutUint16(out[4:], question)
+	binary.BigEndian.PutUint16(out[6:], answers)
+	binary.BigEndian.PutUint16(out[8:], ns)
+	binary.BigEndian.PutUint16(out[10:], extra)
 }

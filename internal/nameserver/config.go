@@ -2,8 +2,11 @@ package nameserver
 
 import (
 	"context"
+	"encoding/base64"
 	"log/slog"
 	"net"
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,14 +43,23 @@ type Config struct {
 	// Names are the names of this and the other servers of the zones, as the delegations list them: absolute, outside of the zones
 	// that are served. The first is the primary in the SOA record.
 	Names []string
-	// Hostmaster is the mailbox in the SOA record as a domain name; "" = "hostmaster." and the zone.
+	// Hostmaster is the mailbox in the SOA record as a domain name; "" = "hostmaster." and the zone, without labels such as _domainkey in front.
 	Hostmaster string
 	// NegativeTTL is how long a negative answer may be cached; 0 = DefaultNegativeTTL. Whole seconds.
 	NegativeTTL time.Duration
 
+	// Secondaries are "addr:port" of servers that are told of changes (NOTIFY) and may transfer the zones.
+	Secondaries []string
+	// TransferTo are further networks that may transfer the zones. Nobody else may.
+	TransferTo []netip.Prefix
+	// Key, if not nil, signs transfers and NOTIFY; transfers that are not signed with it are refused.
+	Key *Key
+
 	Source Source
 	// Version, if not nil, is a cheap question to the source: as long as the number stays the same nothing is loaded.
 	Version func(ctx context.Context) (int64, error)
+	// Serials, if not nil, tells the serials of all zones at once, by the names that Zones gives: only zones that changed are read then.
+	Serials func(ctx context.Context) (map[string]uint32, error)
 	// RefreshEvery is how often the source is asked; 0 = DefaultRefreshEvery.
 	RefreshEvery time.Duration
 
@@ -83,12 +95,49 @@ func (c *Config) complete() error {
 	if c.NegativeTTL < time.Second || c.NegativeTTL > 24*time.Hour {
 		return fault.New(fault.Invalid, "the negative TTL %s is out of bounds", c.NegativeTTL).WithHint("take one second to one day")
 	}
+	if err := c.completeTransfers(); err != nil {
+		return err
+	}
 	if c.RefreshEvery <= 0 {
 		c.RefreshEvery = DefaultRefreshEvery
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	return nil
+}
+
+// maxSecondaries is how many servers are told of changes: zones have a handful, and each has a loop of its own here.
+const maxSecondaries = 64
+
+// completeTransfers checks who gets the zones as a whole.
+func (c *Config) completeTransfers() error {
+	if len(c.Secondaries) > maxSecondaries {
+		return fault.New(fault.Invalid, "%d secondaries are too many: %d are the most", len(c.Secondaries), maxSecondaries)
+	}
+	networks := slices.Clone(c.TransferTo)
+	secondaries := make([]string, len(c.Secondaries))
+	for i, text := range c.Secondaries {
+		addr, err := netip.ParseAddrPort(text)
+		if alone, err2 := netip.ParseAddr(text); err != nil && err2 == nil {
+			addr, err = netip.AddrPortFrom(alone, 53), nil
+		}
+		if err != nil || addr.Addr().IsUnspecified() || addr.Port() == 0 {
+			return fault.New(fault.Invalid, "%q is not the address of a secondary", text).WithHint("write it as ADDR or ADDR:PORT, an IPv6 address with a port in brackets")
+		}
+		secondaries[i] = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()).String()
+		networks = append(networks, netip.PrefixFrom(addr.Addr().Unmap(), addr.Addr().Unmap().BitLen()))
+	}
+	c.Secondaries, c.TransferTo = secondaries, networks
+	if c.Key == nil {
+		return nil
+	}
+	key := *c.Key
+	key.Name, key.Algorithm = dns.CanonicalName(key.Name), dns.CanonicalName(key.Algorithm)
+	if _, err := base64.StdEncoding.DecodeString(key.Secret); err != nil || !hostname(key.Name) || !strings.HasPrefix(key.Algorithm, "hmac-") {
+		return fault.New(fault.Invalid, "the TSIG key for transfers cannot be used") // the key itself is not shown
+	}
+	c.Key = &key
 	return nil
 }
 

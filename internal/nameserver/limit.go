@@ -51,18 +51,24 @@ func newLimiter() *limiter {
 	return &limiter{seed: maphash.MakeSeed(), slots: make([]slot, limitSlots)}
 }
 
+// networkOf is the network that counts as one client.
+func networkOf(addr netip.Addr) (netip.Prefix, bool) {
+	bits := prefix4
+	if addr.Is6() {
+		bits = prefix6
+	}
+	network, err := addr.WithZone("").Prefix(bits)
+	return network, err == nil && addr.IsValid()
+}
+
 // judge counts one reply. Loopback is not limited: nobody outside can write it as a sender.
 func (l *limiter) judge(to netip.Addr, now time.Time) verdict {
 	to = to.Unmap()
 	if to.IsLoopback() {
 		return send
 	}
-	bits := prefix4
-	if to.Is6() {
-		bits = prefix6
-	}
-	network, err := to.WithZone("").Prefix(bits)
-	if err != nil || !to.IsValid() {
+	network, ok := networkOf(to)
+	if !ok {
 		return drop
 	}
 	i := maphash.Comparable(l.seed, network) % limitSlots

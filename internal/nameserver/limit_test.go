@@ -2,12 +2,15 @@ package nameserver
 
 import (
 	"encoding/binary"
-	"net"
+	"log/slog"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/postseal/postseal/internal/publisher"
 )
 
 func TestLimiter(t *testing.T) {
@@ -61,24 +64,47 @@ func shared(l *limiter, addrs []string) bool {
 	return used < len(addrs)
 }
 
-// What goes out over the limit is smaller than what came in plus nothing, and sends the client to TCP.
-func TestLimitedReplies(t *testing.T) {
-	s := &Server{limit: newLimiter(), now: func() time.Time { return time.Unix(1_800_000_000, 0) }}
-	s.zones.Store(&catalogue{})
-	q := new(dns.Msg)
-	q.SetQuestion("x.example.org.", dns.TypeTXT)
-	w := &writer{}
-	for range RateLimit + 10 {
-		s.handler(true).ServeDNS(w, q)
+// testServer answers without sockets.
+func testServer(stored ...publisher.StoredZone) (*Server, catalogue) {
+	config := &Config{Names: []string{"ns1.example.net."}, NegativeTTL: time.Minute, Logger: slog.New(slog.DiscardHandler)}
+	s := &Server{config: *config, limit: newLimiter(), cookies: newCookies(), transferring: make(chan struct{}, maxTransfers),
+		now: func() time.Time { return time.Unix(1_800_000_000, 0) }}
+	zones := make(catalogue)
+	for _, stored := range stored {
+		z, _ := compile(config, stored)
+		zones[z.wire] = z
 	}
-	if len(w.sent) != RateLimit+5 {
-		t.Fatalf("%d replies", len(w.sent))
-	}
-	request, err := q.Pack()
+	s.zones.Store(&zones)
+	return s, zones
+}
+
+func packed1(t testing.TB, m *dns.Msg) []byte {
+	t.Helper()
+	raw, err := m.Pack()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, raw := range w.sent {
+	return raw
+}
+
+// What goes out over the limit is no larger than what came in, and sends the client to TCP. A client that shows our cookie is not limited.
+func TestLimitedReplies(t *testing.T) {
+	s, _ := testServer()
+	from := client{addr: netip.MustParseAddr("192.0.2.1"), udp: true, now: s.now()}
+	m := new(dns.Msg)
+	m.SetQuestion("x.example.org.", dns.TypeTXT)
+	request := packed1(t, m)
+	var replies [][]byte
+	var q query
+	for range RateLimit + 10 {
+		if out := s.datagram(nil, &q, request, from); out != nil {
+			replies = append(replies, out)
+		}
+	}
+	if len(replies) != RateLimit+5 {
+		t.Fatalf("%d replies", len(replies))
+	}
+	for i, raw := range replies {
 		r := new(dns.Msg)
 		if err := r.Unpack(raw); err != nil {
 			t.Fatal(err)
@@ -87,70 +113,115 @@ func TestLimitedReplies(t *testing.T) {
 			t.Errorf("reply %d: truncated %t, %d octets for %d", i, r.Truncated, len(raw), len(request))
 		}
 	}
-	w.sent = nil
+	cookie := func(text string) []byte {
+		m.Extra = []dns.RR{&dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT, Class: udpSize}, Option: []dns.EDNS0{&dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: text}}}}
+		return packed1(t, m)
+	}
+	given := func(raw []byte) string {
+		r := new(dns.Msg)
+		if err := r.Unpack(raw); err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range r.IsEdns0().Option {
+			if c, ok := o.(*dns.EDNS0_COOKIE); ok {
+				return c.Cookie
+			}
+		}
+		return ""
+	}
+	later := from
+	later.now = from.now.Add(time.Second)
+	ours := given(s.datagram(nil, &q, cookie("0123456789abcdef"), later))
+	if len(ours) != 2*(clientCookie+serverCookie) || ours[:16] != "0123456789abcdef" {
+		t.Fatalf("the cookie is %q", ours)
+	}
+	stranger := later
+	stranger.addr = netip.MustParseAddr("192.0.2.2")
+	old := later
+	old.now = later.now.Add(cookieAge + 2*time.Second)
+	forged := ours[:len(ours)-2] + "00"
+	if forged == ours {
+		forged = ours[:len(ours)-2] + "01"
+	}
+	for _, tt := range []struct {
+		name   string
+		raw    []byte
+		from   client
+		exempt bool
+	}{
+		{"ours", cookie(ours), later, true}, {"somebody else's", cookie(ours), stranger, false}, {"too old", cookie(ours), old, false},
+		{"forged", cookie(forged), later, false}, {"only the client's", cookie(ours[:16]), later, false}, {"none", request, later, false},
+	} {
+		full := 0
+		for range 2 * RateLimit {
+			r := new(dns.Msg)
+			if out := s.datagram(nil, &q, tt.raw, tt.from); out != nil && r.Unpack(out) == nil && !r.Truncated {
+				full++
+			}
+		}
+		if (full == 2*RateLimit) != tt.exempt {
+			t.Errorf("%s: %d full replies", tt.name, full)
+		}
+	}
+	for _, bad := range []string{"", "00", "0123456789abcdef00", strings.Repeat("00", 41)} {
+		r := new(dns.Msg)
+		loopback := client{addr: netip.MustParseAddr("127.0.0.1"), udp: true, now: s.now()}
+		if err := r.Unpack(s.datagram(nil, &q, cookie(bad), loopback)); err != nil || r.Rcode != dns.RcodeFormatError {
+			t.Errorf("a cookie of %d octets: %v, %v", len(bad)/2, r, err)
+		}
+	}
 	for range 2 * RateLimit {
-		s.handler(false).ServeDNS(w, q)
+		if problem := q.read(request); s.respond(nil, *s.zones.Load(), &q, problem, client{addr: from.addr, now: from.now}) == nil {
+			t.Fatal("TCP is not limited")
+		}
 	}
-	if len(w.sent) != 2*RateLimit {
-		t.Errorf("TCP: %d replies", len(w.sent))
-	}
 }
 
-// writer is the client side of a handler.
-type writer struct {
-	dns.ResponseWriter
-	sent [][]byte
-}
-
-func (w *writer) RemoteAddr() net.Addr { return &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 53} }
-
-func (w *writer) Write(b []byte) (int, error) {
-	w.sent = append(w.sent, b)
-	return len(b), nil
-}
-
-// FuzzRespond sends any octets through the header check, the library's parser and our replies.
+// FuzzRespond sends any octets through our reading of requests and our replies, and holds both against the library's.
 func FuzzRespond(f *testing.F) {
-	config := &Config{Names: []string{"ns1.example.net."}, NegativeTTL: time.Minute}
-	zones := make(catalogue)
-	for _, stored := range fuzzZones() {
-		z, _ := compile(config, stored)
-		zones[z.name] = z
-	}
-	for _, name := range []string{"a._domainkey.example.org.", "long.example.org.", "alias.example.org.", "x.y.example.org.", "example.org.", "other.example.", `a\.b.example.org.`} {
-		for _, qtype := range []uint16{dns.TypeTXT, dns.TypeANY, dns.TypeSOA, dns.TypeAXFR} {
+	s, zones := testServer(fuzzZones()...)
+	s.config.Key = &Key{Name: "transfer.", Algorithm: dns.HmacSHA256, Secret: "c2VjcmV0IG9mIHRoZSB0ZXN0cywgMzIgb2N0ZXRzIGw="}
+	s.config.TransferTo = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
+	for _, name := range []string{"a._domainkey.example.org.", "long.example.org.", "alias.example.org.", "x.y.example.org.", "Example.ORG.", "other.example.", `a\.b.example.org.`} {
+		for _, qtype := range []uint16{dns.TypeTXT, dns.TypeANY, dns.TypeSOA, dns.TypeAXFR, dns.TypeIXFR} {
 			for _, size := range []uint16{0, 512, 4096} {
 				m := new(dns.Msg)
 				m.SetQuestion(name, qtype)
+				if qtype == dns.TypeIXFR {
+					m.SetIxfr(name, 6, "ns1.example.net.", "h.example.net.")
+				}
 				if size > 0 {
 					m.SetEdns0(size, true)
+					m.IsEdns0().Option = append(m.IsEdns0().Option, &dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: "0123456789abcdef"})
 				}
-				raw, err := m.Pack()
+				f.Add(packed1(f, m), size%2 == 0)
+				m.SetTsig("transfer.", dns.HmacSHA256, tsigFudge, s.now().Unix())
+				signed, _, err := dns.TsigGenerate(m, s.config.Key.Secret, "", false)
 				if err != nil {
 					f.Fatal(err)
 				}
-				f.Add(raw, size%2 == 0)
+				f.Add(signed, size%2 == 0)
 			}
 		}
 	}
+	f.Add([]byte("00\x010\x00\x01\x00\x00\x00\x00\x00\x01\x000000\x00\x00\xfa000000\x00\x00"), true) // a TSIG record without data
 	f.Fuzz(func(t *testing.T, raw []byte, udp bool) {
-		if len(raw) < 12 {
-			return
+		from := client{addr: netip.MustParseAddr("127.0.0.1"), udp: udp, now: s.now()}
+		var q query
+		var out [][]byte
+		if udp {
+			out = append(out, s.datagram(nil, &q, raw, from))
+		} else if problem := q.read(raw); problem == wellFormed && (q.tsig != 0 || transfers(&q)) {
+			_ = s.stream(&q, from, func(b []byte) error { out = append(out, b); return nil })
+		} else {
+			out = append(out, s.respond(nil, zones, &q, problem, from))
+		}
+		if q.read(raw) != silence {
+			out = append(out, s.slipped(nil, &q))
 		}
 		request := new(dns.Msg)
-		u16 := binary.BigEndian.Uint16
-		accepted := accept(dns.Header{Id: u16(raw), Bits: u16(raw[2:]), Qdcount: u16(raw[4:]), Ancount: u16(raw[6:]), Nscount: u16(raw[8:]), Arcount: u16(raw[10:])})
-		if request.Unpack(raw) != nil {
-			return
-		}
-		limit := dns.MinMsgSize
-		if opt := request.IsEdns0(); opt != nil {
-			limit = max(limit, int(opt.UDPSize()))
-		}
-		if !udp {
-			limit = dns.MaxMsgSize
-		}
-		for _, out := range [][]byte{respond(zones, request, udp), slipped(request)} {
+		_ = request.Unpack(raw) // what it can read; we do not look into records that mean nothing to us
+		for _, out := range out {
 			if out == nil {
 				continue
 			}
@@ -158,13 +229,17 @@ func FuzzRespond(f *testing.F) {
 			if err := r.Unpack(out); err != nil {
 				t.Fatalf("the reply cannot be read: %v", err)
 			}
-			if len(out) > limit || r.Id != request.Id || !r.Response || r.RecursionAvailable {
+			limit := dns.MaxMsgSize
+			if udp {
+				limit = q.size
+			}
+			if len(out) > limit && r.IsTsig() == nil || r.Id != binary.BigEndian.Uint16(raw) || !r.Response || r.RecursionAvailable {
 				t.Fatalf("%d octets of %d: %v", len(out), limit, r)
 			}
-			if accepted == dns.MsgAccept && len(r.Question) == 1 && r.Question[0] != request.Question[0] {
+			if len(r.Question) == 1 && (len(request.Question) != 1 || r.Question[0] != request.Question[0]) {
 				t.Fatalf("answers %v to %v", r.Question, request.Question)
 			}
-			if r.Authoritative && zones.find(dns.CanonicalName(request.Question[0].Name)) == nil {
+			if r.Authoritative && r.Rcode != dns.RcodeNotAuth && zones.find([]byte(wireName(request.Question[0].Name))) == nil {
 				t.Fatalf("authority for %v", request.Question)
 			}
 		}
@@ -172,18 +247,35 @@ func FuzzRespond(f *testing.F) {
 }
 
 func BenchmarkRespond(b *testing.B) {
-	zones := make(catalogue)
-	for _, stored := range fuzzZones() {
-		z, _ := compile(&Config{Names: []string{"ns1.example.net."}, NegativeTTL: time.Minute}, stored)
-		zones[z.name] = z
-	}
-	q := new(dns.Msg)
-	q.SetQuestion("a._domainkey.example.org.", dns.TypeTXT)
-	q.SetEdns0(udpSize, false)
+	s, zones := testServer(fuzzZones()...)
+	m := new(dns.Msg)
+	m.SetQuestion("a._domainkey.example.org.", dns.TypeTXT)
+	m.SetEdns0(udpSize, false)
+	raw := packed1(b, m)
+	from := client{addr: netip.MustParseAddr("192.0.2.1"), udp: true, now: s.now()}
+	var q query
+	out := make([]byte, 0, udpSize)
 	b.ReportAllocs()
 	for b.Loop() {
-		if respond(zones, q, true) == nil {
+		if s.respond(out, zones, &q, q.read(raw), from) == nil {
 			b.Fatal("no reply")
+		}
+	}
+}
+
+// A question for a key costs no memory: a flood gives the garbage collector nothing to do.
+func TestRespondAllocations(t *testing.T) {
+	s, zones := testServer(fuzzZones()...)
+	from := client{addr: netip.MustParseAddr("192.0.2.1"), udp: true, now: s.now()}
+	out := make([]byte, 0, udpSize)
+	var q query
+	for _, name := range []string{"a._domainkey.example.org.", "nothing.example.org.", "long.example.org.", "alias.example.org.", "example.com."} {
+		m := new(dns.Msg)
+		m.SetQuestion(name, dns.TypeTXT)
+		m.SetEdns0(udpSize, false)
+		raw := packed1(t, m)
+		if n := testing.AllocsPerRun(100, func() { s.respond(out, zones, &q, q.read(raw), from) }); n >= 1 {
+			t.Errorf("%s: %v allocations", name, n)
 		}
 	}
 }

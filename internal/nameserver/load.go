@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/miekg/dns"
@@ -28,7 +27,7 @@ func (s *Server) Notify(zones ...string) {
 		s.dirtyAll = true
 	} else {
 		for _, z := range zones {
-			s.dirty[dns.CanonicalName(z)] = true
+			s.dirty[dns.CanonicalName(z)] = true // a name, as the source has it
 		}
 	}
 	s.mu.Unlock()
@@ -105,7 +104,7 @@ func (s *Server) loadDirty(ctx context.Context) error {
 		for name := range dirty {
 			err = errors.Join(err, s.load(ctx, next, name))
 		}
-		s.zones.Store(&next)
+		s.serve(next)
 	}
 	if err != nil {
 		s.loaded = false // the next refresh makes good for it
@@ -119,36 +118,49 @@ func (s *Server) loadAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	names := slices.Clone(listed)
-	before := *s.zones.Load()
-	next := make(catalogue, len(names))
-	for i, name := range names {
-		names[i] = dns.CanonicalName(name)
-		if old := before[names[i]]; old != nil {
-			next[names[i]] = old
+	var serials map[string]uint32
+	if s.config.Serials != nil {
+		if serials, err = s.config.Serials(ctx); err != nil {
+			return err
 		}
 	}
-	for _, name := range names {
-		err = errors.Join(err, s.load(ctx, next, name))
+	before := *s.zones.Load()
+	next := make(catalogue, len(listed))
+	for _, name := range listed {
+		if _, ok := dns.IsDomainName(name); !ok {
+			continue
+		}
+		if old := before[wireName(name)]; old != nil {
+			next[old.wire] = old
+			if serial, told := serials[name]; told && old.serial == serial {
+				continue
+			}
+		}
+		err = errors.Join(err, s.load(ctx, next, dns.CanonicalName(name)))
 		if ctx.Err() != nil {
 			break
 		}
 	}
-	s.zones.Store(&next)
+	s.serve(next)
 	return err
 }
 
 // load reads one zone into the catalogue.
 func (s *Server) load(ctx context.Context, into catalogue, name string) error {
+	if _, ok := dns.IsDomainName(name); !ok {
+		return nil
+	}
+	wire := wireName(name)
 	stored, err := s.config.Source.Zone(ctx, trimDot(name))
 	if fault.CodeOf(err) == fault.NotFound {
-		delete(into, name)
+		delete(into, wire)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if old := into[name]; old != nil && old.serial == stored.Serial {
+	old := into[wire]
+	if old != nil && old.serial == stored.Serial {
 		return nil
 	}
 	stored.Name = name
@@ -156,8 +168,21 @@ func (s *Server) load(ctx context.Context, into catalogue, name string) error {
 	for _, p := range problems {
 		s.config.Logger.Warn("zone", "zone", trimDot(name), "problem", p)
 	}
-	into[name] = z
+	z.after(old)
+	into[wire] = z
+	s.fresh = append(s.fresh, z)
 	return nil
+}
+
+// serve has the catalogue answered from, and only then tells the secondaries: they ask at once.
+func (s *Server) serve(next catalogue) {
+	s.zones.Store(&next)
+	for _, z := range s.fresh {
+		for _, n := range s.notices {
+			n.changed(z)
+		}
+	}
+	s.fresh = nil
 }
 
 func trimDot(name string) string {

@@ -1,6 +1,10 @@
 package nameserver
 
 import (
+	"encoding/binary"
+	"net/netip"
+	"time"
+
 	"github.com/miekg/dns"
 )
 
@@ -10,97 +14,80 @@ const (
 
 	// tcpSize is the largest message there is (RFC 1035 §4.2.2).
 	tcpSize = 65_535
+
+	optSize = 11 // an OPT record without options
 )
 
-// accept decides about a message by its header alone. Only plain questions are let through; replies are dropped without a
-// word, so that two servers never talk to each other for ever.
-func accept(h dns.Header) dns.MsgAcceptAction {
-	const response, opcodeShift, opcodeMask = 1 << 15, 11, 0xF
-	switch {
-	case h.Bits&response != 0:
-		return dns.MsgIgnore
-	case int(h.Bits>>opcodeShift)&opcodeMask != dns.OpcodeQuery:
-		return dns.MsgRejectNotImplemented
-	case h.Qdcount != 1 || h.Ancount != 0 || h.Nscount != 0 || h.Arcount > 2: // OPT and TSIG at most
-		return dns.MsgReject
-	}
-	return dns.MsgAccept
+// client is who asks, and how.
+type client struct {
+	addr netip.Addr
+	udp  bool
+	now  time.Time
 }
 
-// respond makes the reply to a request, in at most as many octets as the client takes; nil = none.
-func respond(c catalogue, request *dns.Msg, udp bool) []byte {
-	if request.Response {
+// respond makes the reply to a request that read took apart with the given result, in at most as many octets as the client takes, and appends
+// it to out, which must be empty; nil = none.
+func (s *Server) respond(out []byte, c catalogue, q *query, problem int, from client) []byte {
+	if problem == silence {
 		return nil
 	}
-	m := new(dns.Msg)
-	m.SetReply(request)
-	m.RecursionAvailable, m.AuthenticatedData, m.CheckingDisabled = false, false, false
-	m.Compress = true
-	size, problem := extend(m, request, udp)
-	switch {
-	case request.Opcode != dns.OpcodeQuery:
-		m.Rcode = dns.RcodeNotImplemented
-	case problem != dns.RcodeSuccess:
-		m.Rcode = problem
-	case len(request.Question) != 1:
-		m.Rcode = dns.RcodeFormatError
-	default:
-		r := c.answer(request.Question[0])
-		m.Rcode, m.Authoritative, m.Answer, m.Ns = r.rcode, r.authority, r.answer, r.ns
-	}
-	return fit(m, size)
-}
-
-// extend reads the request's EDNS (RFC 6891), puts ours into the reply, and returns how large that may be.
-func extend(m, request *dns.Msg, udp bool) (size, problem int) {
-	size = dns.MinMsgSize
-	var opt *dns.OPT
-	for _, rr := range request.Extra {
-		if o, ok := rr.(*dns.OPT); ok {
-			if opt != nil {
-				return size, dns.RcodeFormatError
-			}
-			opt = o
-		}
-	}
-	if opt != nil {
-		own := &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}}
-		own.SetUDPSize(udpSize)
-		own.SetDo(opt.Do())
-		m.Extra = []dns.RR{own}
-		size = min(max(int(opt.UDPSize()), dns.MinMsgSize), udpSize)
-		if opt.Version() != 0 {
-			problem = dns.RcodeBadVers
-		}
-	}
-	if !udp {
-		size = tcpSize
-	}
-	return size, problem
-}
-
-// fit packs the reply. What is too large loses its records and says so (RFC 2181 §9), which sends the client to TCP.
-func fit(m *dns.Msg, size int) []byte {
-	out, err := m.Pack()
-	if err == nil && len(out) <= size {
+	out = append(out, make([]byte, headerSize)...)
+	if q.end == 0 { // the question could not be read
+		header(out, q, 0, problem, 0, 0, 0, 0)
 		return out
 	}
-	m.Answer, m.Ns = nil, nil
-	if err != nil || size == tcpSize {
-		m.Rcode, m.Authoritative = dns.RcodeServerFailure, false
-	} else {
-		m.Truncated = true
+	out = append(out, q.raw[headerSize:q.end]...)
+	flags, rcode, room := 0, problem, tcpSize
+	if from.udp {
+		room = q.size
 	}
-	if out, err = m.Pack(); err == nil && len(out) <= size {
-		return out
+	extra := uint16(0)
+	if q.edns {
+		room -= optSize + cookieRoom(q)
+		extra = 1
 	}
-	return nil
+	var r said
+	if problem == wellFormed {
+		out, r = c.answer(out, q, room)
+		flags, rcode = r.flags, r.rcode
+		switch {
+		case r.large && from.udp:
+			flags |= flagTruncated // RFC 2181 §9: without its records the reply sends the client to TCP
+		case r.large:
+			flags, rcode = 0, dns.RcodeServerFailure
+		}
+	}
+	if q.edns {
+		out = s.extend(out, q, rcode, from)
+	}
+	header(out, q, flags, rcode, 1, r.answers, r.ns, extra)
+	return out
+}
+
+// extend appends our OPT record (RFC 6891 §6.1.2).
+func (s *Server) extend(out []byte, q *query, rcode int, from client) []byte {
+	out = append(out, 0)
+	out = binary.BigEndian.AppendUint16(out, dns.TypeOPT)
+	out = binary.BigEndian.AppendUint16(out, udpSize)
+	do := byte(0)
+	if q.do {
+		do = 0x80
+	}
+	out = append(out, byte(rcode>>4), 0, do, 0)
+	if q.cookie == nil {
+		return append(out, 0, 0)
+	}
+	out = binary.BigEndian.AppendUint16(out, uint16(cookieRoom(q)))
+	return s.cookies.appendTo(out, q, from)
 }
 
 // slipped is the reply to a client that had too many: no records, only the word that TCP works.
-func slipped(request *dns.Msg) []byte {
-	m := new(dns.Msg)
-	m.SetReply(request)
-	m.RecursionAvailable, m.Truncated = false, true
-	return fit(m, dns.MinMsgSize)
+func (s *Server) slipped(out []byte, q *query) []byte {
+	if q.end == 0 {
+		return nil
+	}
+	out = append(out, make([]byte, headerSize)...)
+	out = append(out, q.raw[headerSize:q.end]...)
+	header(out, q, flagTruncated, dns.RcodeSuccess, 1, 0, 0, 0)
+	return out
 }

@@ -5,45 +5,34 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/miekg/dns"
 	"golang.org/x/net/netutil"
 
 	"github.com/postseal/postseal/internal/fault"
 )
 
-const (
-	// maxTCP is how many TCP connections are open at once; further ones wait. UDP does nearly all the work.
-	maxTCP = 512
-
-	// The times of a TCP connection: one question arrives in one segment, and an idle client is not worth waiting for long
-	// (RFC 7766 §6.2.3 asks for seconds).
-	readTimeout  = 3 * time.Second
-	writeTimeout = 3 * time.Second
-	idleTimeout  = 8 * time.Second
-
-	// maxTCPQueries is how many questions one connection may ask.
-	maxTCPQueries = 256
-
-	// portTries is how often a free port is looked for that UDP and TCP both have.
-	portTries = 20
-)
+// portTries is how often a free port is looked for that UDP and TCP both have.
+const portTries = 20
 
 // Server serves zones over UDP and TCP. Several can live in one process.
 type Server struct {
-	config Config
-	zones  atomic.Pointer[catalogue]
-	limit  *limiter
-	now    func() time.Time
+	config       Config
+	zones        atomic.Pointer[catalogue]
+	limit        *limiter
+	cookies      *cookies
+	now          func() time.Time
+	transferring chan struct{}
+	refusedAt    atomic.Int64 // when a transfer was last refused and logged, Unix seconds
 
 	wake chan struct{}
 	// Only keepUp and Start use these.
 	stale, loaded bool
 	version       int64
+	fresh         []*zone // read, and not served yet
 
 	mu       sync.Mutex
 	dirty    map[string]bool
@@ -52,7 +41,9 @@ type Server struct {
 	running sync.WaitGroup
 	cancel  context.CancelFunc
 	addr    string
-	servers []*dns.Server
+	sockets []*net.UDPConn
+	streams *streams
+	notices []*notifier
 }
 
 // New checks the configuration; it opens nothing. Errors are fault.Invalid.
@@ -60,7 +51,11 @@ func New(config Config) (*Server, error) {
 	if err := config.complete(); err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, limit: newLimiter(), now: time.Now, wake: make(chan struct{}, 1), dirty: make(map[string]bool)}
+	s := &Server{config: config, limit: newLimiter(), cookies: newCookies(), now: time.Now, transferring: make(chan struct{}, maxTransfers),
+		wake: make(chan struct{}, 1), dirty: make(map[string]bool)}
+	for _, secondary := range config.Secondaries {
+		s.notices = append(s.notices, newNotifier(s, secondary))
+	}
 	s.zones.Store(&catalogue{})
 	return s, nil
 }
@@ -71,51 +66,72 @@ func (s *Server) Start(ctx context.Context) error {
 	if err := s.refresh(ctx); err != nil {
 		return fault.Wrap(fault.Unavailable, err, "the zones of the built-in name server cannot be read")
 	}
-	packets, listener, err := listen(s.config.Listen)
+	sockets, listener, err := listen(ctx, s.config.Listen)
 	if err != nil {
 		return fault.Wrap(fault.Invalid, err, "the built-in name server cannot listen on %s", s.config.Listen).
 			WithHint("the port must be free for UDP and TCP; a port below 1024 needs CAP_NET_BIND_SERVICE")
 	}
-	s.addr = listener.Addr().String()
+	s.addr, s.sockets = listener.Addr().String(), sockets
+	s.streams = newStreams(s, netutil.LimitListener(listener, maxTCP))
 	loop, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.cancel = cancel
-	var started sync.WaitGroup
-	for _, server := range []*dns.Server{
-		{PacketConn: packets, Handler: s.handler(true), UDPSize: udpSize},
-		{Listener: netutil.LimitListener(listener, maxTCP), Handler: s.handler(false)},
-	} {
-		server.MsgAcceptFunc = accept
-		server.ReadTimeout, server.WriteTimeout = readTimeout, writeTimeout
-		server.IdleTimeout = func() time.Duration { return idleTimeout }
-		server.MaxTCPQueries = maxTCPQueries
-		started.Add(1)
-		server.NotifyStartedFunc = started.Done
-		s.servers = append(s.servers, server)
+	serve := func(run func() error) {
 		s.running.Go(func() {
-			if err := server.ActivateAndServe(); err != nil {
+			if err := run(); err != nil {
 				s.config.Logger.Error("the built-in name server stopped serving", "address", s.addr, "error", err)
 			}
 		})
 	}
-	started.Wait()
+	for _, socket := range sockets {
+		d, err := newDatagrams(s, socket)
+		if err != nil {
+			_ = s.Stop(ctx)
+			return fault.Wrap(fault.Invalid, err, "the built-in name server cannot listen on %s", s.config.Listen)
+		}
+		serve(d.run)
+	}
+	serve(s.streams.run)
+	for _, n := range s.notices {
+		s.running.Go(func() { n.run(loop) })
+	}
 	s.running.Go(func() { s.keepUp(loop) })
 	return nil
 }
 
 // listen opens one port for both protocols.
-func listen(addr string) (net.PacketConn, net.Listener, error) {
+func listen(ctx context.Context, addr string) (sockets []*net.UDPConn, listener net.Listener, err error) {
+	n := 1
+	if sharesPort {
+		n = min(runtime.GOMAXPROCS(0), maxSockets)
+	}
+	shared := net.ListenConfig{Control: reusePort}
 	var errs []error
 	for range portTries {
-		listener, err := net.Listen("tcp", addr)
+		listener, err = net.Listen("tcp", addr)
 		if err != nil {
 			return nil, nil, errors.Join(append(errs, err)...)
 		}
-		packets, err := net.ListenPacket("udp", listener.Addr().String())
+		port := listener.Addr().String()
+		// Alone first: a port that another program shares in this way is not free.
+		var alone net.PacketConn
+		if alone, err = net.ListenPacket("udp", port); err == nil {
+			alone.Close()
+			for range n {
+				var socket net.PacketConn
+				if socket, err = shared.ListenPacket(ctx, "udp", port); err != nil {
+					break
+				}
+				sockets = append(sockets, socket.(*net.UDPConn))
+			}
+		}
 		if err == nil {
-			return packets, listener, nil
+			return sockets, listener, nil
 		}
 		listener.Close()
-		errs = append(errs, err)
+		for _, socket := range sockets {
+			socket.Close()
+		}
+		sockets, errs = nil, append(errs, err)
 		if _, port, _ := net.SplitHostPort(addr); port != "0" {
 			break
 		}
@@ -133,41 +149,26 @@ func (s *Server) Stop(ctx context.Context) error {
 	}
 	s.cancel()
 	var errs []error
-	for _, server := range s.servers {
-		if err := server.ShutdownContext(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("stop the built-in name server: %w", err))
-		}
+	for _, socket := range s.sockets {
+		errs = append(errs, socket.Close())
+	}
+	errs = append(errs, s.streams.listener.Close())
+	s.streams.stop()
+	finished := make(chan struct{})
+	go func() {
+		s.streams.running.Wait()
+		close(finished)
+	}()
+	select {
+	case <-finished:
+	case <-ctx.Done():
+		errs = append(errs, ctx.Err())
+		s.streams.kill()
+		<-finished
 	}
 	s.running.Wait()
-	return errors.Join(errs...)
-}
-
-// handler answers the requests of one protocol.
-func (s *Server) handler(udp bool) dns.Handler {
-	return dns.HandlerFunc(func(w dns.ResponseWriter, request *dns.Msg) {
-		act := send
-		if udp {
-			act = s.limit.judge(remote(w), s.now())
-		}
-		var out []byte
-		switch act {
-		case send:
-			out = respond(*s.zones.Load(), request, udp)
-		case slip:
-			out = slipped(request)
-		}
-		if out == nil {
-			return
-		}
-		// A client that has gone away is no trouble of ours.
-		_, _ = w.Write(out)
-	})
-}
-
-// remote is who asks.
-func remote(w dns.ResponseWriter) netip.Addr {
-	if a, ok := w.RemoteAddr().(*net.UDPAddr); ok {
-		return a.AddrPort().Addr()
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("stop the built-in name server: %w", err)
 	}
-	return netip.Addr{}
+	return nil
 }

@@ -27,6 +27,12 @@ type Config struct {
 	Nameserver string
 	// NameserverNames are the NS names of zones that are delegated to it.
 	NameserverNames []string
+	// Secondaries are "ADDR" or "ADDR:PORT" of servers that get its zones by transfer and are told of changes.
+	Secondaries []string
+	// TransferTo are further networks ("192.0.2.0/24") that may transfer its zones.
+	TransferTo []string
+	// TransferKey is a file with the TSIG key of transfers and NOTIFY, in BIND's format; "" = addresses alone decide.
+	TransferKey string
 	// NegativeTTL is how long its negative answers may be cached; 0 = the name server's default.
 	NegativeTTL time.Duration
 	// Poll is how often due work is looked for when nothing announces it; 0 = the default.

@@ -1,7 +1,7 @@
 // Package server builds, starts and stops the control plane. It is the only place that knows every part: each gets what
 // it needs as an argument, and nothing else in the program has a view of the whole.
 //
-// Files: config.go (what a person can set), server.go (build, run, stop), firststart.go (what an empty data directory
+// Files: config.go (what a person can set), server.go (build, run, stop), nameserver.go (the built-in name server's part of the command line), firststart.go (what an empty data directory
 // needs), dns.go (the resolver, exchanged when the inventory's DNS settings change), effects.go (how the loop reaches
 // publishers and agents' canaries), watch.go (what happens when the inventory changes).
 package server

@@ -34,14 +34,14 @@ func kinds(zones builtin.Storage) map[inventory.PublisherKind]publisher.Open {
 // served is the storage of the built-in zones; its name server hears of every change at once.
 type served struct {
 	builtin.Storage
-	changed func()
+	changed func(zone string)
 }
 
 // SwapRecordSet changes a record set and tells the name server.
 func (s served) SwapRecordSet(ctx context.Context, zone, name, rrtype string, expect, want []string, ttl uint32) ([]string, error) {
 	have, err := s.Storage.SwapRecordSet(ctx, zone, name, rrtype, expect, want, ttl)
 	if err == nil {
-		s.changed()
+		s.changed(zone)
 	}
 	return have, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -88,7 +89,7 @@ func (s *Server) build(ctx context.Context) error {
 	if err := s.firstStart(ctx); err != nil {
 		return err
 	}
-	s.publisher = publisher.New(publisher.Deps{Zones: s.dns, Kinds: kinds(served{s.store, s.zonesChanged})})
+	s.publisher = publisher.New(publisher.Deps{Zones: s.dns, Kinds: kinds(served{s.store, func(zone string) { s.zonesChanged(zone) }})})
 	if err := s.reconfigure(ctx); err != nil {
 		return err
 	}
@@ -137,11 +138,17 @@ func (s *Server) listen(ctx context.Context) error {
 	}
 	s.listener = tls.NewListener(plain, s.authority.ServerTLS(s.config.Hosts, time.Now))
 	if s.config.Nameserver == "" {
-		return nil
+		return s.config.noNameserver()
 	}
-	names, err := nameserver.New(nameserver.Config{
-		Source: s.store, Version: s.store.ZonesVersion, Listen: s.config.Nameserver, Names: s.config.NameserverNames, NegativeTTL: s.config.NegativeTTL, Logger: s.config.Logger,
-	})
+	config, err := s.config.nameserver()
+	if err != nil {
+		return err
+	}
+	config.Source, config.Version, config.Serials = s.store, s.store.ZonesVersion, s.store.ZoneSerials
+	if err := s.store.ServeZonesAs(ctx, fmt.Sprint(config.Names, config.NegativeTTL)); err != nil {
+		return err
+	}
+	names, err := nameserver.New(config)
 	if err != nil {
 		return err
 	}
@@ -211,10 +218,10 @@ func (s *Server) wake() {
 	}
 }
 
-// zonesChanged makes the built-in name server read its zones again.
-func (s *Server) zonesChanged() {
+// zonesChanged makes the built-in name server read some zones again, without names all.
+func (s *Server) zonesChanged(zones ...string) {
 	if names := s.names.Load(); names != nil {
-		names.Notify()
+		names.Notify(zones...)
 	}
 }
 

@@ -250,6 +250,9 @@ func holdsTogether(s inventory.State) error {
 		if a.ID == "" || ids[a.ID] || !domains[a.Domain] || signers[a.SignerID] == "" {
 			return fault.New(fault.Invalid, "assignment %q of %s to %s is named twice, or names what does not exist", a.ID, a.Domain, a.SignerID)
 		}
+		if a.Through != "" && !publishers[a.Through] {
+			return fault.New(fault.Invalid, "the slots of assignment %s lead to the publisher %q, which does not exist", a.ID, a.Through)
+		}
 		ids[a.ID] = true
 	}
 	return nil

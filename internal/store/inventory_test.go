@@ -166,6 +166,7 @@ func testHistoryStays(t *testing.T, db *database) {
 			v.Signers = slices.DeleteFunc(v.Signers, func(x inventory.Signer) bool { return x.ID == "srv_1" })
 			v.Signers[1].Members = []string{"srv_2"}
 		},
+		"slots that lead nowhere":      func(v *inventory.State) { v.Assignments[1].Through = "nobody" },
 		"an assignment that moves":     func(v *inventory.State) { v.Assignments[1].SignerID = "srv_2" },
 		"a server that becomes a pool": func(v *inventory.State) { v.Signers[1].Kind = inventory.KindService },
 	} {
@@ -181,6 +182,9 @@ func testHistoryStays(t *testing.T, db *database) {
 		drop("example.net")(v)
 		v.Domains = v.Domains[1:]
 		v.Publishers = v.Publishers[:1]
+		for i := range v.Assignments {
+			v.Assignments[i].Through = ""
+		}
 		v.Signers = slices.DeleteFunc(v.Signers, func(x inventory.Signer) bool { return x.ID == "pool_1" })
 	}))
 	if _, err := s.Domain(ctx, "example.net"); fault.CodeOf(err) != fault.NotFound {

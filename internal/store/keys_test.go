@@ -40,6 +40,7 @@ func testKeyReadsBack(t *testing.T, db *database) {
 	k.Record.Want, k.Record.Written, k.Record.WrittenAt, k.Record.Pending = "v=DKIM1; p=", k.Value, now, true
 	k.Record.AgreedSince, k.Record.FirstAgreed, k.Record.PositiveTTL, k.Record.NegativeTTL = now, now, 2*time.Hour, 90*time.Second
 	k.Record.Adopted, k.Record.Condition = "ann", "ns2 still answers NXDOMAIN"
+	k.Record.Alias, k.Record.Publisher = k.Name(), "own"
 	k.Record.Last = evidence.Sighting{Name: k.Name(), Type: "TXT", Expected: k.Value, At: now, Zone: testDomain, PositiveTTL: time.Hour,
 		Servers: []evidence.ServerSight{{Server: "ns1", Verdict: evidence.Differs, Values: []string{"odd \x00 \xff value"}}}}
 	k.Holders[0].Want, k.Holders[0].Rank = lifecycle.WantSign, 7
@@ -50,6 +51,10 @@ func testKeyReadsBack(t *testing.T, db *database) {
 	k.Record.Last.Servers[0].Values[0] = "odd \x00 \uFFFD value" // octets that are no text are shown as such
 	if !reflect.DeepEqual(got, k) {
 		t.Errorf("wrote\n%+v\nread\n%+v", k, got)
+	}
+
+	if through := get[lifecycle.Situation](t)(s.Situation(ctx, testDomain)).Through; len(through) != 1 || through["own"] != testZone {
+		t.Errorf("slots lead to %v", through)
 	}
 
 	// The second time facts come along, which the planner must not be able to write.

@@ -11,7 +11,7 @@ import (
 )
 
 const recordColumns = `r.id, r.domain, r.purpose, r.assignment_id, r.key_id, r.name, r.type, r.ttl, r.want, r.written, r.written_at, r.pending,
-	r.agreed_since, r.first_agreed, r.positive_ttl, r.negative_ttl, r.last, r.adopted, r.gone, r.condition, r.revision, r.behind, r.seen_keys`
+	r.agreed_since, r.first_agreed, r.positive_ttl, r.negative_ttl, r.last, r.adopted, r.gone, r.condition, r.alias, r.publisher, r.revision, r.behind, r.seen_keys`
 
 // RecordFilter selects a page of records.
 type RecordFilter struct {
@@ -64,7 +64,7 @@ func scanRecord(s scanner, r *lifecycle.Record) error { return s(recordInto(r)..
 
 func recordInto(r *lifecycle.Record) []any {
 	return []any{&r.ID, &r.Domain, &r.Purpose, &r.AssignmentID, &r.KeyID, &r.Name, &r.Type, lasts(&r.TTL), &r.Want, &r.Written, at(&r.WrittenAt), truth(&r.Pending),
-		at(&r.AgreedSince), at(&r.FirstAgreed), lasts(&r.PositiveTTL), lasts(&r.NegativeTTL), fromJSON(&r.Last), &r.Adopted, at(&r.Gone), &r.Condition, &r.Revision, fromJSON(&r.Behind), fromJSON(&r.Keys)}
+		at(&r.AgreedSince), at(&r.FirstAgreed), lasts(&r.PositiveTTL), lasts(&r.NegativeTTL), fromJSON(&r.Last), &r.Adopted, at(&r.Gone), &r.Condition, &r.Alias, &r.Publisher, &r.Revision, fromJSON(&r.Behind), fromJSON(&r.Keys)}
 }
 
 // saveRecord writes a record that is not of a managed key.
@@ -89,10 +89,10 @@ func (t *tx) addRecord(ctx context.Context, r lifecycle.Record) error {
 		return err
 	}
 	n, err := t.exec(ctx, `INSERT INTO records (id, domain, purpose, assignment_id, key_id, name, type, ttl, want, written, written_at, pending,
-		agreed_since, first_agreed, positive_ttl, negative_ttl, last, adopted, gone, condition, behind, seen_keys, revision)
-		VALUES (`+marks(1, 22)+`, 1) ON CONFLICT DO NOTHING`,
+		agreed_since, first_agreed, positive_ttl, negative_ttl, last, adopted, gone, condition, behind, seen_keys, alias, publisher, revision)
+		VALUES (`+marks(1, 24)+`, 1) ON CONFLICT DO NOTHING`,
 		r.ID, r.Domain, r.Purpose, r.AssignmentID, r.KeyID, r.Name, r.Type, r.TTL, r.Want, r.Written, r.WrittenAt, r.Pending,
-		r.AgreedSince, r.FirstAgreed, r.PositiveTTL, r.NegativeTTL, last, r.Adopted, r.Gone, r.Condition, behind, seen)
+		r.AgreedSince, r.FirstAgreed, r.PositiveTTL, r.NegativeTTL, last, r.Adopted, r.Gone, r.Condition, behind, seen, r.Alias, r.Publisher)
 	if err == nil && n == 0 {
 		err = fault.New(fault.Conflict, "there is a record at %s already", r.Name)
 	}

@@ -30,6 +30,9 @@ func (t *tx) situation(ctx context.Context, domain string) (got lifecycle.Situat
 	if _, err := t.row(ctx, `SELECT repair FROM publishers WHERE name = $1`, []any{got.Domain.Publisher}, truth(&got.Repair)); err != nil {
 		return got, err
 	}
+	if got.Through, err = t.throughOf(ctx, domain); err != nil {
+		return got, err
+	}
 	if got.Keys, err = t.keysOf(ctx, domain); err != nil {
 		return got, err
 	}
@@ -47,6 +50,23 @@ func (t *tx) situation(ctx context.Context, domain string) (got lifecycle.Situat
 	}
 	got.Controls.NeedApproval = inventory.State{NeedApproval: got.Controls.NeedApproval}.NeedApprovalOf(got.Domain)
 	return got, nil
+}
+
+// throughOf reads the zones that slots of a domain lead to, by publisher.
+func (t *tx) throughOf(ctx context.Context, domain string) (map[string]string, error) {
+	var zones map[string]string
+	err := t.rows(ctx, `SELECT name, zone FROM publishers WHERE name IN (SELECT through FROM assignments WHERE domain = $1 AND through <> '')`, []any{domain}, func(s scanner) error {
+		var name, zone string
+		if err := s(&name, &zone); err != nil {
+			return err
+		}
+		if zones == nil {
+			zones = make(map[string]string)
+		}
+		zones[name] = zone
+		return nil
+	})
+	return zones, err
 }
 
 // assignmentsOf reads a domain's assignments: those that stand, and ended ones that still have something.

@@ -22,6 +22,23 @@ func (s *Store) Zones(ctx context.Context) (names []string, err error) {
 	return names, err
 }
 
+// ZoneSerials returns the serials of the zones that the built-in name server serves now, by name.
+func (s *Store) ZoneSerials(ctx context.Context) (serials map[string]uint32, err error) {
+	err = s.read(ctx, "read the zones' serials", func(t *tx) error {
+		serials = make(map[string]uint32)
+		return t.rows(ctx, `SELECT name, serial FROM zones WHERE name IN (SELECT zone FROM publishers WHERE kind = 'builtin')`, nil, func(s scanner) error {
+			var name string
+			var serial uint32
+			if err := s(&name, &serial); err != nil {
+				return err
+			}
+			serials[name] = serial
+			return nil
+		})
+	})
+	return serials, err
+}
+
 // ZonesVersion is a number that changes when a served zone does, or when there are others: cheaper than reading them.
 func (s *Store) ZonesVersion(ctx context.Context) (version int64, err error) {
 	err = s.read(ctx, "read the zones' version", func(t *tx) error {
@@ -112,6 +129,25 @@ func (t *tx) zoneSerial(ctx context.Context, name, lock string) (serial uint32, 
 		err = fault.New(fault.NotFound, "the built-in name server does not serve the zone %s", name).WithHint("declare a publisher of kind builtin with this zone")
 	}
 	return serial, err
+}
+
+// ServeZonesAs raises the serials of all zones that were served in another form before: form says what stands in their NS and SOA records, which come
+// from the command line. Secondaries would not see that they changed.
+func (s *Store) ServeZonesAs(ctx context.Context, form string) error {
+	return s.write(ctx, "note how zones are served", func(t *tx) error {
+		type row struct {
+			name   string
+			serial uint32
+		}
+		zones, err := list(ctx, t, `SELECT name, serial FROM zones WHERE served_as <> $1 ORDER BY name`+t.s.d.forUpdate, []any{form},
+			func(s scanner, r *row) error { return s(&r.name, &r.serial) })
+		for _, z := range zones {
+			if _, err := t.exec(ctx, `UPDATE zones SET serial = $1, served_as = $2 WHERE name = $3`, nextSerial(z.serial, t.now.Unix()), form, z.name); err != nil {
+				return err
+			}
+		}
+		return err
+	})
 }
 
 // addZone begins to serve a zone. One that was served before goes on from its serial.

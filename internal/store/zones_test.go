@@ -26,6 +26,7 @@ var zoneCases = map[string]func(*testing.T, *database){
 	"a record set is compared and swapped": testSwap,
 	"a serial only grows":                  testSerial,
 	"a zone is served while it is wanted":  testZoneServed,
+	"a zone served in another form":        testZoneForm,
 	"it conforms to a publisher":           testConformance,
 }
 
@@ -121,6 +122,9 @@ func testZoneServed(t *testing.T, db *database) {
 	if !slices.Equal(names(), []string{testZone}) {
 		t.Errorf("zones %v", names())
 	}
+	if serials := get[map[string]uint32](t)(s.ZoneSerials(ctx)); len(serials) != 1 || serials[testZone] != get[publisher.StoredZone](t)(s.Zone(ctx, testZone)).Serial {
+		t.Errorf("serials %v", serials)
+	}
 	for range 3 {
 		serial := get[publisher.StoredZone](t)(s.Zone(ctx, testZone)).Serial
 		state := get[inventory.State](t)(s.Inventory(ctx))
@@ -135,6 +139,24 @@ func testZoneServed(t *testing.T, db *database) {
 		if again := get[publisher.StoredZone](t)(s.Zone(ctx, testZone)).Serial; again < serial {
 			t.Errorf("serial %d after %d", again, serial)
 		}
+	}
+}
+
+func testZoneForm(t *testing.T, db *database) {
+	s := db.filled(t)
+	ctx := t.Context()
+	serial := func() uint32 { t.Helper(); return get[publisher.StoredZone](t)(s.Zone(ctx, testZone)).Serial }
+	last := serial()
+	for _, c := range []struct {
+		form  string
+		grows bool
+	}{{"ns1, 300", true}, {"ns1, 300", false}, {"ns1 ns2, 300", true}, {"ns1 ns2, 300", false}, {"ns1, 300", true}} {
+		must(t, s.ServeZonesAs(ctx, c.form))
+		now := serial()
+		if now < last || (now > last) != c.grows {
+			t.Errorf("%q: serial %d after %d", c.form, now, last)
+		}
+		last = now
 	}
 }
 

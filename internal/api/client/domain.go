@@ -67,6 +67,7 @@ type Assignment struct {
 	Signing    Signing         `json:"signing,omitzero" doc:"as it counts"`
 	Records    []ServiceRecord `json:"records,omitempty"`
 	Slots      []string        `json:"slots,omitempty"`
+	Through    string          `json:"through,omitempty"`
 	Ended      bool            `json:"ended,omitempty"`
 	EndedBy    string          `json:"ended_by,omitempty"`
 }

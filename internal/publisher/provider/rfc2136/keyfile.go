@@ -44,6 +44,13 @@ var algorithms = map[string]string{
 
 const keygenHint = "make one with: tsig-keygen -a hmac-sha256 NAME > FILE; chmod 640 FILE; name the same file in named.conf"
 
+// ReadKey reads the one key of a file in BIND's format: its name in lower case with trailing dot, the algorithm as the DNS library writes it, and the
+// secret in base64. A file that others can read is refused. Errors are fault.Invalid.
+func ReadKey(path string) (name, algorithm, secret string, err error) {
+	k, err := readKey(path)
+	return k.name, k.algorithm, k.secret, err
+}
+
 // readKey reads the one key of a file in BIND's format. Errors are fault.Invalid.
 func readKey(path string) (key, error) {
 	f, err := os.Open(path)
