@@ -163,7 +163,7 @@ func (c *Client) interrupted(err error) error {
 func (c *Client) refused(r Request, resp *http.Response, body []byte) reply {
 	out := reply{header: resp.Header, err: c.problem(resp.StatusCode, body)}
 	switch {
-	case resp.StatusCode == http.StatusTooManyRequests:
+	case resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode < 500 && fault.CodeOf(out.err) == fault.Unavailable:
 		out.again = true // it was turned away before anything was done
 	case resp.StatusCode >= 500:
 		out.again = r.Method == http.MethodGet

@@ -19,6 +19,7 @@ type Hosted struct {
 	New    func(hosted.Options) (*hosted.Provider, error)
 	API    func(host *Host, clock *Clock) http.Handler
 	Secret string // the credential that the stand-in accepts
+	Wrong  string // one of the same form that it does not, where that is not a token; "" = any
 	Zone   string
 	// Raw is how the vendor hands out a value that somebody wrote in its console.
 	Raw   func(rrtype, value string) string
@@ -87,7 +88,11 @@ func (v Hosted) provider(t *testing.T, b BadDays, o hosted.Options) publisher.Pr
 }
 
 func (v Hosted) refusals(t *testing.T) {
-	const wrong = "wrong-token-of-the-tests"
+	wrong := "wrong-token-of-the-tests"
+	noToken := "is no token"
+	if v.Wrong != "" {
+		wrong, noToken = v.Wrong, "the credential is no "
+	}
 	b := v.start(t)
 	loose := file(t, v.Secret)
 	os.Chmod(strings.TrimPrefix(loose, "file:"), 0o644)
@@ -101,7 +106,7 @@ func (v Hosted) refusals(t *testing.T) {
 	}{
 		{"wrong credential", hosted.Options{Credential: file(t, wrong)}, v.Zone, fault.Denied, "refuses the credential"},
 		{"empty credential", hosted.Options{Credential: file(t, " \n")}, v.Zone, fault.Invalid, "is empty"},
-		{"credential with a name before it", hosted.Options{Credential: file(t, "token: "+wrong)}, v.Zone, fault.Invalid, "is no token"},
+		{"credential with a name before it", hosted.Options{Credential: file(t, "token: "+wrong)}, v.Zone, fault.Invalid, noToken},
 		{"no credential", hosted.Options{Credential: "env:POSTSEAL_NO_SUCH_VARIABLE"}, v.Zone, fault.Invalid, "not there"},
 		{"credential of the environment", hosted.Options{Credential: "env:POSTSEAL_TEST_CREDENTIAL"}, v.Zone, "", ""},
 		{"credential that others can read", hosted.Options{Credential: loose}, v.Zone, "", ""},
