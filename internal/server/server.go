@@ -89,7 +89,7 @@ func (s *Server) build(ctx context.Context) error {
 	if err := s.firstStart(ctx); err != nil {
 		return err
 	}
-	s.publisher = publisher.New(publisher.Deps{Zones: s.dns, Kinds: kinds(served{s.store, func(zone string) { s.zonesChanged(zone) }})})
+	s.publisher = publisher.New(publisher.Deps{Zones: s.dns, Kinds: kinds(served{s.store, func(zone string) { s.zonesChanged(zone) }}, c.Logger)})
 	if err := s.reconfigure(ctx); err != nil {
 		return err
 	}
