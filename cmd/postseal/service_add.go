@@ -102,7 +102,7 @@ func (a *serviceAdd) run(cmd *cobra.Command, name string) error {
 		return err
 	}
 	if a.interactive && !a.custom {
-		if answers, err = askAnswers(cmd.InOrStdin(), cmd.ErrOrStderr(), a.service, a.out.Domain, answers); err != nil {
+		if answers, err = askAnswers(cmd.InOrStdin(), cmd.ErrOrStderr(), a.service, a.catalogue.Variants(a.service), a.out.Domain, answers); err != nil {
 			return err
 		}
 	}
