@@ -264,6 +264,9 @@ func (a *serviceAdd) change() error {
 		return err
 	}
 	a.out.Applied, a.out.Generation = true, done.Generation
+	if d, err := c.Domain(a.cmd.Context(), a.out.Domain); err == nil && d.Mode == "observed" {
+		return a.say("Added: generation %d. %s is only observed: the records are watched, and published once it says mode: managed.", done.Generation, a.out.Domain)
+	}
 	return a.say("Added: generation %d. The records are published and watched from now on: postseal status %s", done.Generation, a.out.Domain)
 }
 
