@@ -61,10 +61,11 @@ func (s Service) Setup(domain string, a Answers) (Setup, error) {
 	case a.TXT != "" && len(a.Targets) > 0:
 		return Setup{}, fault.New(fault.Invalid, "both a TXT value and CNAME targets were given").WithHint("a service is set up with one or the other; add the second under another --stream")
 	case a.TXT != "":
-		return out, s.setupTXT(domain, a, &out)
+		err = s.setupTXT(domain, a, &out)
 	default:
-		return out, s.setupTargets(domain, a, &out)
+		err = s.setupTargets(domain, a, &out)
 	}
+	return out, err
 }
 
 // missing is the error for the first input that is missing.
