@@ -101,7 +101,10 @@ func (a *serviceAdd) run(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return err
 	}
-	if a.interactive && !a.custom {
+	if a.interactive && !a.custom && a.service.Signs != services.None {
+		if answers, a.out.Notes, err = a.service.Clean(a.out.Domain, answers); err != nil {
+			return err
+		}
 		if answers, err = askAnswers(cmd.InOrStdin(), cmd.ErrOrStderr(), a.service, a.catalogue.Variants(a.service), a.out.Domain, answers); err != nil {
 			return err
 		}
@@ -110,7 +113,8 @@ func (a *serviceAdd) run(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return err
 	}
-	a.out.Records, a.out.Notes, a.out.Warnings, a.out.Expected = setup.Records, setup.Notes, setup.Warnings, setup.Expected
+	a.out.Records, a.out.Notes = setup.Records, append(a.out.Notes, setup.Notes...)
+	a.out.Warnings, a.out.Expected = setup.Warnings, setup.Expected
 	refused := a.lint()
 	if err := a.lookAround(); err != nil {
 		return err

@@ -284,6 +284,14 @@ func (c *Catalogue) Variants(s Service) []Service {
 	return out
 }
 
+// Clean reads answers as they were pasted, so that Ask can say what is still missing, and returns what was mended in them. Errors are
+// those of Setup for a value that cannot be.
+func (s Service) Clean(domain string, a Answers) (Answers, []string, error) {
+	var out Setup
+	got, err := s.clean(domain, a, &out)
+	return got, out.Notes, err
+}
+
 // Accept takes one answer to one question, as it was pasted, and returns the answers with it and what was mended in it. An answer
 // that cannot be is an Invalid fault, and the answers stay as they were.
 func (s Service) Accept(domain string, a Answers, in Input, text string) (Answers, []string, error) {
