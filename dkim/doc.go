@@ -26,6 +26,7 @@
 //	report.go      reporting records of RFC 6651, read only
 //	align.go       the author's domain and whether it is the signature's
 //	keyrecord.go   key records parsed and written
+//	fingerprint.go a name for a public key
 //	keyder.go      the public key inside a record
 //	keyfile.go     private keys made, written and read
 //	explain*.go    what broke a failed signature: API and words (explain), keys asked what they signed (explainkey), hypotheses

@@ -101,8 +101,11 @@ func (a *serviceAdd) run(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return err
 	}
-	if a.interactive && !a.custom {
-		if answers, err = askAnswers(cmd.InOrStdin(), cmd.ErrOrStderr(), a.service, a.out.Domain, answers); err != nil {
+	if a.interactive && !a.custom && a.service.Signs != services.None {
+		if answers, a.out.Notes, err = a.service.Clean(a.out.Domain, answers); err != nil {
+			return err
+		}
+		if answers, err = askAnswers(cmd.InOrStdin(), cmd.ErrOrStderr(), a.service, a.catalogue.Variants(a.service), a.out.Domain, answers); err != nil {
 			return err
 		}
 	}
@@ -110,7 +113,8 @@ func (a *serviceAdd) run(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return err
 	}
-	a.out.Records, a.out.Notes, a.out.Warnings, a.out.Expected = setup.Records, setup.Notes, setup.Warnings, setup.Expected
+	a.out.Records, a.out.Notes = setup.Records, append(a.out.Notes, setup.Notes...)
+	a.out.Warnings, a.out.Expected = setup.Warnings, setup.Expected
 	refused := a.lint()
 	if err := a.lookAround(); err != nil {
 		return err
@@ -264,6 +268,9 @@ func (a *serviceAdd) change() error {
 		return err
 	}
 	a.out.Applied, a.out.Generation = true, done.Generation
+	if d, err := c.Domain(a.cmd.Context(), a.out.Domain); err == nil && d.Mode == "observed" {
+		return a.say("Added: generation %d. %s is only observed: the records are watched, and published once it says mode: managed.", done.Generation, a.out.Domain)
+	}
 	return a.say("Added: generation %d. The records are published and watched from now on: postseal status %s", done.Generation, a.out.Domain)
 }
 

@@ -17,8 +17,9 @@ const (
 	maxQuestions = 20
 )
 
-// askAnswers asks for what is still missing, one question after the other, and says where to find it.
-func askAnswers(in io.Reader, out io.Writer, s services.Service, domain string, a services.Answers) (services.Answers, error) {
+// askAnswers asks for what is still missing, one question after the other, and says where to find it. variants are the other ways of setting
+// the service up.
+func askAnswers(in io.Reader, out io.Writer, s services.Service, variants []services.Service, domain string, a services.Answers) (services.Answers, error) {
 	lines := bufio.NewReader(io.LimitReader(in, maxLintOctets))
 	tries := 0
 	for n := 0; ; {
@@ -30,6 +31,9 @@ func askAnswers(in io.Reader, out io.Writer, s services.Service, domain string, 
 			fmt.Fprintf(out, "%s for %s. In its console: %s\n", clean(s.Title), domain, clean(s.Where()))
 			if s.Console != "" {
 				fmt.Fprintln(out, "(this way is from memory; consoles change)")
+			}
+			for _, v := range variants {
+				fmt.Fprintf(out, "If the console shows something else: %s (%s)\n", v.ID, clean(v.Title))
 			}
 		}
 		if n++; n > maxQuestions {

@@ -59,7 +59,7 @@ func (n serviceNeeds) show(out io.Writer) {
 		fmt.Fprintf(out, "\nReturn path: %s%s\n", text, byMemory(n.Evidence))
 	}
 	for _, s := range n.SPF {
-		text := "its SPF include is " + s.Include
+		text := "its SPF include is " + strings.NewReplacer("**", "…", "*", "…").Replace(s.Include)
 		switch {
 		case s.Included == nil:
 		case *s.Included:

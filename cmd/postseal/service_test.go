@@ -41,7 +41,7 @@ func TestAskAnswers(t *testing.T) {
 		{"wrong field, then right", "sendgrid", "v=DKIM1; p=MIIB\ns1.domainkey.u1.wl2.sendgrid.net\ns2.domainkey.u1.wl2.sendgrid.net",
 			services.Answers{Targets: map[string]string{"s1": "s1.domainkey.u1.wl2.sendgrid.net", "s2": "s2.domainkey.u1.wl2.sendgrid.net"}}, "that cannot be: Twilio SendGrid", ""},
 		{"wrong three times", "sendgrid", "v=DKIM1\nv=DKIM1\nv=DKIM1\n", services.Answers{}, "", "value of a TXT record"},
-		{"tokens", "amazon-ses", "a,b,c\n", services.Answers{Selectors: []string{"a", "b", "c"}}, "three tokens", ""},
+		{"tokens", "amazon-ses", "a,b,c\n", services.Answers{Selectors: []string{"a", "b", "c"}}, "something else: amazon-ses-byodkim", ""},
 		{"nothing to ask", "mailchimp", "", services.Answers{}, "", ""},
 		{"no answer", "sendgrid", "", services.Answers{}, "", "was not answered"},
 	}
@@ -52,7 +52,7 @@ func TestAskAnswers(t *testing.T) {
 				t.Fatal("not in the catalogue")
 			}
 			var out bytes.Buffer
-			got, err := askAnswers(strings.NewReader(tt.typed), &out, s, "example.org", services.Answers{})
+			got, err := askAnswers(strings.NewReader(tt.typed), &out, s, c.Variants(s), "example.org", services.Answers{})
 			if tt.err != "" {
 				if message, _ := fault.Show(err); !strings.Contains(message, tt.err) {
 					t.Fatalf("%v, want %q", err, tt.err)

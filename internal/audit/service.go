@@ -118,7 +118,7 @@ func secondSubjects(c *services.Catalogue, l ServiceLook) []string {
 	var names []string
 	for _, selector := range usual {
 		if selector != l.Selector {
-			names = append(names, keyName(selector, l.Domain))
+			names = append(names, serviceKeyName(selector, l.Domain))
 		}
 	}
 	return names
@@ -138,10 +138,10 @@ func (l ServiceLook) service(c *services.Catalogue) (services.Service, bool) {
 	return services.Service{}, false
 }
 
-func (l ServiceLook) name() string { return keyName(l.Selector, l.Domain) }
+func (l ServiceLook) name() string { return serviceKeyName(l.Selector, l.Domain) }
 
-// keyName is where the key of a selector is (RFC 6376 §3.6.2.1).
-func keyName(selector, domain string) string { return selector + "._domainkey." + domain }
+// serviceKeyName is where the key of a selector is (RFC 6376 §3.6.2.1).
+func serviceKeyName(selector, domain string) string { return selector + "._domainkey." + domain }
 
 // key is the first value that is a key record.
 func (l ServiceLook) key() (*dkim.KeyRecord, bool) {

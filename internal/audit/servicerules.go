@@ -295,7 +295,7 @@ func (j *serviceJudge) second() {
 		}
 		f := j.add(idSecondMissing, Warning, fmt.Sprintf("postseal service add %s --domain %s; where to find it: %s", s.ID, l.Domain, s.Where()),
 			"%s turns between %s, and %s %s: mail fails DKIM when it changes its key", s.Title, strings.Join(usual, ", "), selector, what)
-		f.Subject = keyName(selector, l.Domain)
+		f.Subject = serviceKeyName(selector, l.Domain)
 		if target, fixed := s.FixedTarget(selector); fixed {
 			f.Mend = []Mend{{Name: f.Subject, Type: "CNAME", Value: target}}
 		}

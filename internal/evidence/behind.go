@@ -57,7 +57,7 @@ func (o *Observer) Behind(ctx context.Context, name string) Behind {
 		return b
 	}
 	a := view.Answers[i]
-	b.Chain, b.TXT = slices.Clone(a.CNAME), slices.Clone(a.TXT)
+	b.Chain, b.TXT = slices.Clone(a.CNAME), bounded(a.TXT)
 	switch a.Status {
 	case resolver.StatusOK:
 		b.Found = FoundValues
@@ -68,6 +68,25 @@ func (o *Observer) Behind(ctx context.Context, name string) Behind {
 		b.Unregistered = o.unregistered(ctx, b.Chain)
 	}
 	return b
+}
+
+// What is kept of foreign values: they are stored at every look.
+const (
+	// maxBehindValues is how many values are kept. A selector has one; a second one is worth seeing, a hundred are not.
+	maxBehindValues = 4
+	// maxBehindOctets is the longest value that is kept: what package dkim reads of a key record at most.
+	maxBehindOctets = 16 << 10
+)
+
+// bounded leaves out what no key record is.
+func bounded(values []string) []string {
+	var out []string
+	for _, v := range values {
+		if len(v) <= maxBehindOctets && len(out) < maxBehindValues {
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 // unregistered asks whether the domain at the end of a chain is delegated to anybody.

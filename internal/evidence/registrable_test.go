@@ -1,6 +1,9 @@
 package evidence
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestRegistrable(t *testing.T) {
 	for name, want := range map[string]string{
@@ -20,5 +23,15 @@ func TestRegistrable(t *testing.T) {
 		if got := registrable(name); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
+	}
+}
+
+func TestBounded(t *testing.T) {
+	long := strings.Repeat("x", maxBehindOctets)
+	if got := bounded([]string{long + "x", "a", long, "b", "c", "d"}); len(got) != maxBehindValues || got[0] != "a" || got[1] != long || got[3] != "c" {
+		t.Errorf("%d values", len(got))
+	}
+	if bounded(nil) != nil {
+		t.Error("something out of nothing")
 	}
 }

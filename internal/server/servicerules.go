@@ -49,6 +49,9 @@ func (r serviceRules) look(s *lifecycle.Situation, rec *lifecycle.Record) (look 
 	for _, k := range rec.Keys {
 		look.Keys = append(look.Keys, audit.SeenKey{Fingerprint: k.Fingerprint, Type: k.Type, Bits: k.Bits, First: k.First, Last: k.Last})
 	}
+	if n := len(look.Keys); n > 0 && rec.Purpose == lifecycle.ForForeign && !rec.FirstAgreed.IsZero() && rec.FirstAgreed.Before(look.Keys[n-1].First) && rec.Last.Agreed(nil) {
+		look.Keys[n-1].First = rec.FirstAgreed // the value stood before keys were remembered
+	}
 	for i := range s.Records {
 		other := &s.Records[i]
 		if other.Name == rec.Name || other.Want == "" || !other.Gone.IsZero() || other.Purpose != rec.Purpose || signerOf(s, other) != signer {

@@ -13,7 +13,11 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/internal/api/client"
+	"github.com/postseal/postseal/internal/evidence"
 	"github.com/postseal/postseal/internal/fakedns"
+	"github.com/postseal/postseal/internal/inventory"
+	"github.com/postseal/postseal/internal/lifecycle"
+	"github.com/postseal/postseal/internal/services"
 )
 
 const serviceFleet = `policy: {test_mode: true, min_wait: 1s, ttl: 1s, retention: 2s, tombstone: 1s}
@@ -60,14 +64,26 @@ func TestServicesAreWatched(t *testing.T) {
 	r := start(t, Config{Data: data, Fleet: fleet, Poll: 10 * time.Millisecond})
 	defer r.stop(t)
 	c := r.client(t)
+	// lookAgain asks for another look once the last one is done: who asks in the middle of one makes it begin anew.
+	lookAgain := func() {
+		t.Helper()
+		s, err := r.store.Situation(t.Context(), "example.com")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(s.Records) < 3 || slices.ContainsFunc(s.Records, func(x lifecycle.Record) bool { return x.Last.At.IsZero() }) {
+			return
+		}
+		if err := c.CheckNow(t.Context(), "example.com"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	// watch has the domain looked at until exactly these findings are open.
 	watch := func(step string, want ...string) {
 		t.Helper()
 		var got []string
 		for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
-			if err := c.CheckNow(t.Context(), "example.com"); err != nil {
-				t.Fatal(err)
-			}
+			lookAgain()
 			all, err := c.Findings(t.Context(), "example.com")
 			if err != nil {
 				t.Fatal(err)
@@ -118,4 +134,71 @@ func (r *running) keys(t *testing.T, c *client.Client, selector string, want int
 		}
 	}
 	t.Fatalf("%d keys of %s were never remembered", want, selector)
+}
+
+// What the loop knows becomes a look: a TXT key is as old as its record, a record that is wanted no more keeps nothing open, and siblings speak for each other.
+func TestServiceRules(t *testing.T) {
+	catalogue, err := services.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+	day := 24 * time.Hour
+	record := func(id, selector, rrtype, want string, f ...func(*lifecycle.Record)) lifecycle.Record {
+		r := lifecycle.Record{Domain: "example.com", AssignmentID: id, Purpose: lifecycle.ForDelegated, Name: selector + "._domainkey.example.com", Type: rrtype, Want: want,
+			Behind: evidence.Behind{At: now, Found: evidence.FoundValues, Chain: []string{want}, TXT: []string{serviceKey(t, 2048)}}}
+		if rrtype == "TXT" {
+			r.Purpose, r.Behind.Chain, r.Behind.TXT = lifecycle.ForForeign, nil, []string{want}
+		}
+		r.Last = evidence.Sighting{At: now, Expected: want, Servers: []evidence.ServerSight{{Verdict: evidence.Shows, Values: []string{want}}}}
+		for _, change := range f {
+			change(&r)
+		}
+		return r
+	}
+	text := serviceKey(t, 2048)
+	old := func(r *lifecycle.Record) {
+		r.FirstAgreed = now.Add(-400 * day)
+		r.Keys = []lifecycle.SeenKey{{Fingerprint: "aa", Type: "rsa", Bits: 2048, First: now.Add(-day), Last: now}}
+	}
+	gone := func(r *lifecycle.Record) {
+		r.Behind = evidence.Behind{At: now, Found: evidence.FoundGone, Chain: []string{r.Want}}
+	}
+	unwanted := func(r *lifecycle.Record) { r.Want = "" }
+	absent := func(r *lifecycle.Record) {
+		r.Last.Servers = []evidence.ServerSight{{Verdict: evidence.Differs}}
+	}
+	const s1, s2 = "s1.domainkey.u1.wl2.sendgrid.net", "s2.domainkey.u1.wl2.sendgrid.net"
+	for name, tt := range map[string]struct {
+		records  []lifecycle.Record // the first one is judged
+		open     string
+		resolved string // among others
+		not      string // not among the resolved
+	}{
+		"a TXT key is as old as its record": {[]lifecycle.Record{record("g", "google", "TXT", text, old)}, "SVC-02 google", "DKIM-K02 google", "SVC-02 google"},
+		"all is well":                       {[]lifecycle.Record{record("s", "s1", "CNAME", s1), record("s", "s2", "CNAME", s2)}, "", "SVC-01 s2", "SVC-01 s1"},
+		"the other one is gone":             {[]lifecycle.Record{record("s", "s1", "CNAME", s1), record("s", "s2", "CNAME", s2, gone)}, "SVC-01 s2", "DKIM-D02 s1", "SVC-01 s2"},
+		"wanted no more, the other is":      {[]lifecycle.Record{record("s", "s1", "CNAME", s1, unwanted), record("s", "s2", "CNAME", s2, gone)}, "", "DKIM-D02 s1", "SVC-01 s2"},
+		"wanted no more, and alone":         {[]lifecycle.Record{record("s", "s1", "CNAME", s1, unwanted)}, "", "SVC-01 s2", ""},
+		"the CNAME does not stand yet":      {[]lifecycle.Record{record("s", "s1", "CNAME", s1, gone, absent), record("s", "s2", "CNAME", s2)}, "", "DKIM-D02 s1", ""},
+		"another service's record":          {[]lifecycle.Record{record("s", "s1", "CNAME", s1), record("g", "s2", "CNAME", s2)}, "SVC-01 s2", "", ""},
+	} {
+		situation := lifecycle.Situation{Now: now, Records: tt.records, Signers: map[string]inventory.Signer{"1": {ID: "1", Service: "sendgrid"}, "2": {ID: "2", Service: "google-workspace"}},
+			Assignments: []inventory.Assignment{{ID: "s", SignerID: "1"}, {ID: "g", SignerID: "2"}}}
+		situation.Domain.Policy = inventory.DefaultPolicy()
+		open, resolved := serviceRules{catalogue}.Judge(&situation, &situation.Records[0])
+		short := func(all []lifecycle.Finding) (out []string) {
+			for _, f := range all {
+				out = append(out, f.ID+" "+strings.TrimSuffix(f.Subject, "._domainkey.example.com"))
+			}
+			return out
+		}
+		if got := strings.Join(short(open), ", "); got != tt.open {
+			t.Errorf("%s: open %q, want %q", name, got, tt.open)
+		}
+		all := short(resolved)
+		if tt.resolved != "" && !slices.Contains(all, tt.resolved) || tt.not != "" && slices.Contains(all, tt.not) {
+			t.Errorf("%s: resolved %q", name, all)
+		}
+	}
 }

@@ -31,6 +31,7 @@ func TestDetect(t *testing.T) {
 		{"SPF of its own", Sighted{SPF: []SightedSPF{{Host: "spf.protection.outlook.com"}}}, "microsoft-365 likely spf", ""},
 		{"SPF of others", Sighted{SPF: []SightedSPF{{Host: "_spf.google.com", Via: []string{"spf.vendor.example"}}}}, "google-workspace possible spf", ""},
 		{"SPF with an account", Sighted{SPF: []SightedSPF{{Host: "123.spf01.hubspotemail.net"}}}, "hubspot likely spf", ""},
+		{"SPF below a name", Sighted{SPF: []SightedSPF{{Host: "spf-00112233.pphosted.com"}, {Host: "pphosted.com.attacker.example"}}}, "proofpoint likely spf", ""},
 		{"SPF that several share", Sighted{SPF: []SightedSPF{{Host: "mailgun.org"}}}, "mailgun possible spf", ""},
 		{"SPF of a variant that has records", Sighted{Selectors: []SightedSelector{cname("pdk1", "pdk1._domainkey.h.dkim1.mailgun.com")}, SPF: []SightedSPF{{Host: "mailgun.org"}}},
 			"mailgun-automatic certain cname spf", ""},

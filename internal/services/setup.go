@@ -61,10 +61,11 @@ func (s Service) Setup(domain string, a Answers) (Setup, error) {
 	case a.TXT != "" && len(a.Targets) > 0:
 		return Setup{}, fault.New(fault.Invalid, "both a TXT value and CNAME targets were given").WithHint("a service is set up with one or the other; add the second under another --stream")
 	case a.TXT != "":
-		return out, s.setupTXT(domain, a, &out)
+		err = s.setupTXT(domain, a, &out)
 	default:
-		return out, s.setupTargets(domain, a, &out)
+		err = s.setupTargets(domain, a, &out)
 	}
+	return out, err
 }
 
 // missing is the error for the first input that is missing.
@@ -281,6 +282,14 @@ func (c *Catalogue) Variants(s Service) []Service {
 		}
 	}
 	return out
+}
+
+// Clean reads answers as they were pasted, so that Ask can say what is still missing, and returns what was mended in them. Errors are
+// those of Setup for a value that cannot be.
+func (s Service) Clean(domain string, a Answers) (Answers, []string, error) {
+	var out Setup
+	got, err := s.clean(domain, a, &out)
+	return got, out.Notes, err
 }
 
 // Accept takes one answer to one question, as it was pasted, and returns the answers with it and what was mended in it. An answer

@@ -309,6 +309,36 @@ func TestNeedsAndVariants(t *testing.T) {
 	}
 }
 
+// What flags hold is read before anything is asked, so that nothing is asked twice.
+func TestCleanThenAsk(t *testing.T) {
+	c := load(t)
+	for _, tt := range []struct {
+		id   string
+		a    Answers
+		want string
+	}{
+		{"hubspot", Answers{Selectors: []string{"hs1-7._domainkey, hs2-7"}}, "hs1-7 hs2-7"},
+		{"sendgrid", Answers{Targets: map[string]string{"S1._domainkey.example.org": "s1.domainkey.u1.wl2.sendgrid.net."}}, "s2"},
+		{"google-workspace", Answers{TXT: "google._domainkey TXT v=DKIM1; p=MIIB"}, ""},
+	} {
+		s, _ := c.Lookup(tt.id)
+		got, notes, err := s.Clean(setupDomain, tt.a)
+		if err != nil || len(notes) == 0 && tt.id != "sendgrid" {
+			t.Errorf("%s: %v, notes %q", tt.id, err, notes)
+		}
+		var ask []string
+		for _, in := range s.Ask(got) {
+			ask = append(ask, in.Name)
+		}
+		if strings.Join(ask, " ") != tt.want {
+			t.Errorf("%s: asks for %q, want %q", tt.id, ask, tt.want)
+		}
+		if _, again, err := s.Clean(setupDomain, got); err != nil || len(again) > 0 {
+			t.Errorf("%s: clean answers are mended once more: %q, %v", tt.id, again, err)
+		}
+	}
+}
+
 func FuzzSetup(f *testing.F) {
 	f.Add("sendgrid", "s1", "s1._domainkey.example.org. 3600 IN CNAME s1.domainkey.u1.wl2.sendgrid.net.", "")
 	f.Add("google-workspace", "google", "", `google._domainkey TXT ( "v=DKIM1; p=MIIB" )`)
