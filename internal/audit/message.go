@@ -15,6 +15,7 @@ import (
 
 	"github.com/postseal/postseal/dkim"
 	"github.com/postseal/postseal/internal/fault"
+	"github.com/postseal/postseal/internal/inventory"
 	"github.com/postseal/postseal/internal/resolver"
 )
 
@@ -89,7 +90,7 @@ func (s *signature) place() bool {
 	if err != nil || !strings.Contains(domain, ".") {
 		return false
 	}
-	name, err := resolver.ToASCII(keyName(unspaced(selector), domain))
+	name, err := resolver.ToASCII(inventory.KeyName(unspaced(selector), domain))
 	if err != nil || unspaced(selector) == "" {
 		return false
 	}
@@ -98,7 +99,7 @@ func (s *signature) place() bool {
 }
 
 func (s *signature) add(id string, severity Severity, fix, format string, args ...any) {
-	s.Findings = append(s.Findings, Finding{ID: id, Severity: severity, Subject: keyName(s.Selector, s.Domain), Message: fmt.Sprintf(format, args...), Fix: fix})
+	s.Findings = append(s.Findings, Finding{ID: id, Severity: severity, Subject: inventory.KeyName(s.Selector, s.Domain), Message: fmt.Sprintf(format, args...), Fix: fix})
 }
 
 func (s *signature) judge() {

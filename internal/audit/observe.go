@@ -7,6 +7,7 @@ import (
 	"golang.org/x/net/publicsuffix"
 
 	"github.com/postseal/postseal/internal/fault"
+	"github.com/postseal/postseal/internal/inventory"
 	"github.com/postseal/postseal/internal/resolver"
 )
 
@@ -74,7 +75,7 @@ func (o *observation) observe() {
 func (o *observation) chosen(guessed []Asked) []*selector {
 	var out []*selector
 	for _, a := range slices.Concat(o.q.Selectors, guessed) {
-		name := keyName(a.Selector, o.q.Domain)
+		name := inventory.KeyName(a.Selector, o.q.Domain)
 		if slices.ContainsFunc(out, func(s *selector) bool { return s.name == name }) {
 			continue
 		}
@@ -105,7 +106,7 @@ func (o *observation) guess() []Asked {
 	var steps []func()
 	for i, name := range names {
 		steps = append(steps, func() {
-			answer := o.first(keyName(name, o.q.Domain), "TXT")
+			answer := o.first(inventory.KeyName(name, o.q.Domain), "TXT")
 			found[i] = answer.Status == resolver.StatusOK || len(answer.CNAME) > 0
 		})
 	}
