@@ -30,7 +30,6 @@ type scripted struct {
 	writes []hosted.Write
 	finds  int
 	blind  error // what reading fails with
-	inside int   // writers at this moment
 }
 
 func (v *scripted) FindZone(_ context.Context, name string) (string, error) {

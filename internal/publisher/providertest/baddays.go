@@ -26,7 +26,7 @@ type BadDays struct {
 
 // How long a provider under test waits for a reply: shortly where none comes, else so long that a busy machine does not matter.
 const (
-	shortRequest = 50 * time.Millisecond
+	shortRequest = 250 * time.Millisecond
 	longRequest  = 20 * time.Second
 )
 

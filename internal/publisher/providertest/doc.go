@@ -3,5 +3,6 @@
 //
 // Files: run.go (what is tested, by whom), set.go (changes), guard.go (what must not be touched), race.go (several writers),
 // person.go (providers that only ask somebody), hosted.go (providers of hosted APIs), host.go (what stands behind a stand-in), standin.go (starting one), day.go (what goes wrong
-// there), baddays.go (what a provider must make of it).
+// there), baddays.go (what a provider must make of it), replies.go
+// (whatever an API answers).
 package providertest

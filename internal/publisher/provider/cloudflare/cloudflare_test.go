@@ -242,3 +242,7 @@ func list(w http.ResponseWriter, r *http.Request, host *providertest.Host, all [
 		"result_info": map[string]int{"page": number, "per_page": size, "total_pages": pages, "count": len(page), "total_count": len(all)},
 	})
 }
+
+func FuzzReplies(f *testing.F) {
+	providertest.FuzzReplies(f, providertest.Hosted{New: cloudflare.New, Secret: token, Zone: "example.org"})
+}

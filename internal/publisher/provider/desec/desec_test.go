@@ -244,3 +244,5 @@ func check(standing []providertest.HostRecord, s rrset) (field, text string) {
 	}
 	return "", ""
 }
+
+func FuzzReplies(f *testing.F) { providertest.FuzzReplies(f, subject) }

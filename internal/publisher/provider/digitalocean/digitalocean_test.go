@@ -191,3 +191,5 @@ func check(standing []providertest.HostRecord, in record, existing string) strin
 	}
 	return ""
 }
+
+func FuzzReplies(f *testing.F) { providertest.FuzzReplies(f, subject) }

@@ -123,3 +123,7 @@ func standIn(host *providertest.Host, _ *providertest.Clock) http.Handler {
 		mux.ServeHTTP(w, r)
 	})
 }
+
+func FuzzReplies(f *testing.F) {
+	providertest.FuzzReplies(f, providertest.Hosted{New: gandi.New, Secret: token, Zone: "example.org"})
+}

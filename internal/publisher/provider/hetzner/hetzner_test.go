@@ -318,3 +318,5 @@ func records(rrtype string, values []value, ttl int) (out []providertest.HostRec
 	}
 	return out, len(out) > 0
 }
+
+func FuzzReplies(f *testing.F) { providertest.FuzzReplies(f, subject) }

@@ -248,3 +248,7 @@ func TestStandIn(t *testing.T) {
 		},
 	})
 }
+
+func FuzzReplies(f *testing.F) {
+	providertest.FuzzReplies(f, providertest.Hosted{New: powerdns.New, Secret: apiKey, Zone: "example.org"})
+}
