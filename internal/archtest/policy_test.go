@@ -39,6 +39,8 @@ keystore:
 	Where private keys are held. Only the agent has them, so only the agent imports it.
 services:
 	Facts about outside services, as data.
+awssign:
+	Signs requests to the APIs of AWS; a DNS host and a mail service need it.
 
 floor 2 nouns: what an organisation has and what happened to it
 
@@ -75,10 +77,12 @@ floor 3 what hangs on a capability
 
 publisher/hosted: publisher
 	What every client of a DNS host's HTTP API needs: credential, limits, retries, errors, compare and set. It knows no vendor.
+publisher/programs:
+	Runs the programs that an administrator put beside the control plane. What they are for, the ways into a zone know.
 
 floor 3 the ways into a zone
 
-publisher/provider/*: publisher publisher/hosted
+publisher/provider/*: publisher publisher/hosted publisher/programs awssign
 	One package for each way into a zone. It knows the interface that it fills and nothing of the fleet.
 
 floor 4 the shapes on the wire

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/dkim"
+	"github.com/postseal/postseal/internal/inventory"
 	"github.com/postseal/postseal/internal/services"
 )
 
@@ -118,7 +119,7 @@ func secondSubjects(c *services.Catalogue, l ServiceLook) []string {
 	var names []string
 	for _, selector := range usual {
 		if selector != l.Selector {
-			names = append(names, serviceKeyName(selector, l.Domain))
+			names = append(names, inventory.KeyName(selector, l.Domain))
 		}
 	}
 	return names
@@ -138,10 +139,7 @@ func (l ServiceLook) service(c *services.Catalogue) (services.Service, bool) {
 	return services.Service{}, false
 }
 
-func (l ServiceLook) name() string { return serviceKeyName(l.Selector, l.Domain) }
-
-// serviceKeyName is where the key of a selector is (RFC 6376 §3.6.2.1).
-func serviceKeyName(selector, domain string) string { return selector + "._domainkey." + domain }
+func (l ServiceLook) name() string { return inventory.KeyName(l.Selector, l.Domain) }
 
 // key is the first value that is a key record.
 func (l ServiceLook) key() (*dkim.KeyRecord, bool) {
