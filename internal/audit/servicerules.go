@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postseal/postseal/internal/inventory"
 	"github.com/postseal/postseal/internal/services"
 )
 
@@ -295,7 +296,7 @@ func (j *serviceJudge) second() {
 		}
 		f := j.add(idSecondMissing, Warning, fmt.Sprintf("postseal service add %s --domain %s; where to find it: %s", s.ID, l.Domain, s.Where()),
 			"%s turns between %s, and %s %s: mail fails DKIM when it changes its key", s.Title, strings.Join(usual, ", "), selector, what)
-		f.Subject = serviceKeyName(selector, l.Domain)
+		f.Subject = inventory.KeyName(selector, l.Domain)
 		if target, fixed := s.FixedTarget(selector); fixed {
 			f.Mend = []Mend{{Name: f.Subject, Type: "CNAME", Value: target}}
 		}

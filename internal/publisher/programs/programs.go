@@ -37,6 +37,8 @@ const (
 	othersWrite fs.FileMode = 0o022
 )
 
+var errTooMuch = errors.New("more output than is read")
+
 // Dir is a directory of programs.
 type Dir struct{ path string }
 
@@ -105,7 +107,7 @@ func (d Dir) Run(ctx context.Context, name string, input []byte, args ...string)
 	return out.buf.Bytes(), nil
 }
 
-// bounded keeps output up to a limit. What is above it is dropped, so that the program does not block.
+// bounded keeps output up to a limit; a program that writes more finds its output closed.
 type bounded struct {
 	buf  bytes.Buffer
 	most int
@@ -115,7 +117,7 @@ type bounded struct {
 func (b *bounded) Write(p []byte) (int, error) {
 	if b.buf.Len()+len(p) > b.most {
 		b.over = true
-		return len(p), nil
+		return 0, errTooMuch
 	}
 	return b.buf.Write(p)
 }

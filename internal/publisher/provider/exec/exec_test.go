@@ -102,7 +102,7 @@ func TestBadPrograms(t *testing.T) {
 		"unknown code":     {`echo '{"error":{"code":"whatever","message":"x"}}'`, fault.Unavailable, "says: x"},
 		"endless":          {"yes {}", fault.Unavailable, "more than"},
 		"forgets a change": {`echo '{"records":[]}'`, fault.Unavailable, "still shows nothing"},
-		"reads nothing":    {`exec <&-; echo '{"error":{"code":"not_found","message":"no zone"}}'`, fault.NotFound, "no zone"},
+		"reads nothing":    {`exec <&-; echo '{"error":{"code":"not_found","message":"no zone"}}'`, fault.NotFound, "does not have the zone"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
