@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postseal/postseal/internal/fault"
-	"github.com/postseal/postseal/internal/publisher/hosted"
 	"github.com/postseal/postseal/internal/resolver"
 	"github.com/postseal/postseal/internal/serviceclient/mailchimp"
 	"github.com/postseal/postseal/internal/serviceclient/mailgun"
@@ -18,6 +17,7 @@ import (
 	"github.com/postseal/postseal/internal/serviceclient/sendgrid"
 	"github.com/postseal/postseal/internal/serviceclient/ses"
 	"github.com/postseal/postseal/internal/services"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 // serviceAPI is a client of one service's own API.
@@ -29,7 +29,7 @@ type serviceAPI interface {
 }
 
 // openService makes the client of a service of the catalogue.
-func openService(id string, o hosted.Options, region string) (serviceAPI, error) {
+func openService(id string, o webapi.Options, region string) (serviceAPI, error) {
 	switch id {
 	case "sendgrid", "sendgrid-manual":
 		return sendgrid.New(o)
@@ -95,7 +95,7 @@ The exit status is 0 if the service takes the domain for set up, else 1.`,
 				return fault.Wrap(fault.Invalid, err, "--domain %q is no domain name", domain)
 			}
 			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-			api, err := openService(s.ID, hosted.Options{Credential: credential, Endpoint: endpoint, Log: log}, region)
+			api, err := openService(s.ID, webapi.Options{Credential: credential, Endpoint: endpoint, Log: log}, region)
 			if err != nil {
 				return err
 			}

@@ -39,6 +39,8 @@ keystore:
 	Where private keys are held. Only the agent has them, so only the agent imports it.
 services:
 	Facts about outside services, as data.
+webapi:
+	Clients of other people's HTTP APIs: the secret, limits, retries, errors. DNS hosts and mail services need the same; it knows neither.
 awssign:
 	Signs requests to the APIs of AWS; a DNS host and a mail service need it.
 
@@ -70,19 +72,19 @@ fleet: agentapi inventory journal
 	The control plane's side of the agents.
 alert: journal
 	Tells people what the journal says. Who raises an alert does not import it.
-serviceclient/*: services
+serviceclient/*: services webapi awssign
 	One client for each outside service's API; none knows the others.
 
 floor 3 what hangs on a capability
 
-publisher/hosted: publisher
-	What every client of a DNS host's HTTP API needs: credential, limits, retries, errors, compare and set. It knows no vendor.
+publisher/hosted: publisher webapi
+	Compare and set through a DNS host's HTTP API. It knows no vendor.
 publisher/programs:
 	Runs the programs that an administrator put beside the control plane. What they are for, the ways into a zone know.
 
 floor 3 the ways into a zone
 
-publisher/provider/*: publisher publisher/hosted publisher/programs awssign
+publisher/provider/*: publisher publisher/hosted publisher/programs webapi awssign
 	One package for each way into a zone. It knows the interface that it fills and nothing of the fleet.
 
 floor 4 the shapes on the wire
@@ -124,7 +126,7 @@ floor test support: no entry names these, so no file but a test can import them
 
 fakedns:
 	Answers DNS for tests.
-publisher/providertest: publisher publisher/hosted
+publisher/providertest: publisher publisher/hosted webapi
 	The conformance suite that every provider passes. hosted, because it starts stand-ins of hosted APIs and puts its clock into their clients.
 archtest:
 	This package.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/publisher"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 // setTime bounds a whole change, so that there is time left in the caller's lease to write down what came of it.
@@ -20,7 +21,7 @@ type Provider struct {
 	vendor Vendor
 	caps   publisher.Capabilities
 	zone   Zone // the one that is written; zero = any
-	timing Timing
+	timing webapi.Timing
 	zones  *zones
 
 	mu    sync.Mutex
@@ -35,7 +36,7 @@ func NewProvider(name string, vendor Vendor, caps publisher.Capabilities, o Opti
 		return nil, fault.New(fault.Invalid, "the zone_id %q is given without the zone that it belongs to", o.ZoneID).WithHint("give zone as well")
 	}
 	return &Provider{
-		name: name, vendor: vendor, caps: caps, timing: o.Timing.orReal(), zones: newZones(),
+		name: name, vendor: vendor, caps: caps, timing: o.Timing.OrReal(), zones: newZones(),
 		zone: Zone{canonical(o.Zone), o.ZoneID}, begun: make(map[string]publisher.Change),
 	}, nil
 }

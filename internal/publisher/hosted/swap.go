@@ -11,6 +11,7 @@ import (
 
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/publisher"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 const (
@@ -76,7 +77,7 @@ func (s *swap) run(ctx context.Context) (publisher.Outcome, error) {
 			return "", s.conflict(after)
 		case same(after, seen, s.change.Type):
 			// A write without a reply may still be on its way, and a second one would then make two records.
-			if Status(failed) < 500 || left == 1 || s.p.timing.Sleep(ctx, jittered(firstPause)) != nil {
+			if webapi.Status(failed) < 500 || left == 1 || s.p.timing.Sleep(ctx, firstLook) != nil {
 				return "", s.unchanged(failed, after)
 			}
 		case turnedDown(failed):
@@ -115,7 +116,7 @@ func (s *swap) settle(ctx context.Context, zone Zone, before []Record, failed er
 
 // turnedDown says whether a write failed in a way that excludes that it was carried out.
 func turnedDown(failed error) bool {
-	status := Status(failed)
+	status := webapi.Status(failed)
 	return 400 <= status && status < 500 && status != http.StatusRequestTimeout
 }
 

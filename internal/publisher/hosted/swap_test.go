@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +19,7 @@ import (
 	"github.com/postseal/postseal/internal/publisher"
 	"github.com/postseal/postseal/internal/publisher/hosted"
 	"github.com/postseal/postseal/internal/publisher/providertest"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -94,23 +97,30 @@ func open(t *testing.T, v *scripted, caps publisher.Capabilities) (*hosted.Provi
 		v.ids = map[string]string{"example.org": "1"}
 	}
 	clock := providertest.NewClock()
-	p, err := hosted.NewProvider("Vendor", v, caps, hosted.Options{Timing: hosted.Timing{Now: clock.Now, Sleep: clock.Sleep}})
+	p, err := hosted.NewProvider("Vendor", v, caps, hosted.Options{Timing: webapi.Timing{Now: clock.Now, Sleep: clock.Sleep}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p, clock
 }
 
+// replies is a network in which every request gets one status.
+type replies int
+
+func (r replies) RoundTrip(req *http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: int(r), Header: http.Header{}, Body: io.NopCloser(strings.NewReader("no")), Request: req}, nil
+}
+
 // refusal is an error that came as a reply with a status.
 func refusal(t *testing.T, status int) error {
 	t.Helper()
-	c, err := hosted.NewClient(hosted.API{Vendor: "Vendor", Endpoint: "https://api.example"}, hosted.Options{Transport: answer(func() (int, string) { return status, "no" })})
+	c, err := webapi.NewClient(webapi.API{Vendor: "Vendor", Endpoint: "https://api.example"}, webapi.Options{Transport: replies(status)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = c.Do(t.Context(), hosted.Request{Method: "POST", Path: "/"}, nil)
-	if hosted.Status(err) != status {
-		t.Fatalf("%v has status %d", err, hosted.Status(err))
+	_, err = c.Do(t.Context(), webapi.Request{Method: "POST", Path: "/"}, nil)
+	if webapi.Status(err) != status {
+		t.Fatalf("%v has status %d", err, webapi.Status(err))
 	}
 	return err
 }

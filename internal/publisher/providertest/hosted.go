@@ -12,6 +12,7 @@ import (
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/publisher"
 	"github.com/postseal/postseal/internal/publisher/hosted"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 // Hosted is a provider of a hosted API and the stand-in that behaves as its vendor documents.
@@ -52,7 +53,7 @@ func Wrap(t *testing.T, v Hosted) BadDays {
 func (v Hosted) open(t *testing.T, request time.Duration) BadDays {
 	t.Helper()
 	b := v.start(t)
-	b.Provider = v.provider(t, b, hosted.Options{Timing: hosted.Timing{Request: request}})
+	b.Provider = v.provider(t, b, hosted.Options{Timing: webapi.Timing{Request: request}})
 	return b
 }
 

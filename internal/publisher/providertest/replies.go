@@ -12,6 +12,7 @@ import (
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/publisher"
 	"github.com/postseal/postseal/internal/publisher/hosted"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 // mostShown is how long a sentence about a vendor's reply may be: its own words are cut at three hundred characters, values at eighty.
@@ -49,7 +50,7 @@ func FuzzReplies(f *testing.F, v Hosted) {
 		}
 		clock := NewClock()
 		p, err := v.New(hosted.Options{
-			Endpoint: "http://127.0.0.1:1", Credential: "file:" + path, Transport: reply{status, body}, Timing: hosted.Timing{Now: clock.Now, Sleep: clock.Sleep},
+			Endpoint: "http://127.0.0.1:1", Credential: "file:" + path, Transport: reply{status, body}, Timing: webapi.Timing{Now: clock.Now, Sleep: clock.Sleep},
 		})
 		if err != nil {
 			t.Fatal(err)

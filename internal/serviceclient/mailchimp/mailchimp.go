@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/internal/fault"
-	"github.com/postseal/postseal/internal/publisher/hosted"
 	"github.com/postseal/postseal/internal/services"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 // The records are the same for every customer.
@@ -26,11 +26,11 @@ const (
 const user = "postseal"
 
 // Client asks for one account. It is safe for concurrent use.
-type Client struct{ http *hosted.Client }
+type Client struct{ http *webapi.Client }
 
 // New makes a client; Options.Credential (an API key, with the data centre at its end: KEY-us21) is required. The data centre names the
 // server, unless Options.Endpoint does. Errors are fault.Invalid.
-func New(o hosted.Options) (*Client, error) {
+func New(o webapi.Options) (*Client, error) {
 	if o.Endpoint == "" {
 		dc, err := dataCentre(o)
 		if err != nil {
@@ -38,9 +38,9 @@ func New(o hosted.Options) (*Client, error) {
 		}
 		o.Endpoint = fmt.Sprintf("https://%s.api.mailchimp.com", dc)
 	}
-	c, err := hosted.NewClient(hosted.API{
+	c, err := webapi.NewClient(webapi.API{
 		Vendor: "Mailchimp", Explain: explain,
-		Authorize: func(r *http.Request, _ []byte, c *hosted.Credential) error {
+		Authorize: func(r *http.Request, _ []byte, c *webapi.Credential) error {
 			key, err := c.Token()
 			if err == nil {
 				r.SetBasicAuth(user, key)
@@ -48,7 +48,7 @@ func New(o hosted.Options) (*Client, error) {
 			return err
 		},
 		Rights: "the API key must be one of an owner, admin or manager of the account",
-		Rates:  []hosted.Rate{{Requests: 10, Per: time.Second}},
+		Rates:  []webapi.Rate{{Requests: 10, Per: time.Second}},
 	}, o)
 	if err != nil {
 		return nil, err
@@ -57,8 +57,8 @@ func New(o hosted.Options) (*Client, error) {
 }
 
 // dataCentre is the part of the key behind its last hyphen. It becomes part of a host name, so nothing else than letters and digits will do.
-func dataCentre(o hosted.Options) (string, error) {
-	c, err := hosted.NewCredential(o.Credential, o.Log)
+func dataCentre(o webapi.Options) (string, error) {
+	c, err := webapi.NewCredential(o.Credential, o.Log)
 	if err != nil {
 		return "", err
 	}
@@ -80,7 +80,7 @@ func (c *Client) Wanted(ctx context.Context, name string) (services.Told, error)
 		Verified      bool   `json:"verified"`
 		Authenticated bool   `json:"authenticated"`
 	}
-	if _, err := c.http.Do(ctx, hosted.Request{Method: http.MethodGet, Path: "/3.0/verified-domains/" + url.PathEscape(name)}, &d); err != nil {
+	if _, err := c.http.Do(ctx, webapi.Request{Method: http.MethodGet, Path: "/3.0/verified-domains/" + url.PathEscape(name)}, &d); err != nil {
 		return services.Told{}, err
 	}
 	s := services.Told{Service: "mailchimp", Domain: strings.ToLower(name), Ready: d.Authenticated}
@@ -106,13 +106,13 @@ func (c *Client) Check(ctx context.Context, name string) (services.Told, error) 
 }
 
 // explain reads a problem document (RFC 9457): {"title":"…","status":404,"detail":"…"}.
-func explain(_ int, body []byte) hosted.Problem {
+func explain(_ int, body []byte) webapi.Problem {
 	var e struct{ Title, Detail string }
 	if json.Unmarshal(body, &e) != nil {
-		return hosted.Problem{}
+		return webapi.Problem{}
 	}
 	if e.Detail == "" {
 		e.Detail = e.Title
 	}
-	return hosted.Problem{Message: e.Detail}
+	return webapi.Problem{Message: e.Detail}
 }

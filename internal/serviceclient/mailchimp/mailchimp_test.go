@@ -10,9 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/postseal/postseal/internal/fault"
-	"github.com/postseal/postseal/internal/publisher/hosted"
 	"github.com/postseal/postseal/internal/serviceclient/mailchimp"
 	"github.com/postseal/postseal/internal/services"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 const key = "0123456789abcdef-us21"
@@ -37,7 +37,7 @@ func TestWanted(t *testing.T) {
 	}))
 	t.Cleanup(s.Close)
 	t.Setenv("MAILCHIMP", key)
-	c, err := mailchimp.New(hosted.Options{Endpoint: s.URL, Credential: "env:MAILCHIMP"})
+	c, err := mailchimp.New(webapi.Options{Endpoint: s.URL, Credential: "env:MAILCHIMP"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestDataCentre(t *testing.T) {
 		"0123-us21": true, "01-23-eu1": true, "0123": false, "0123-": false, "0123-evil.example/": false, "0123-us21.evil": false, "0123-US21": false,
 	} {
 		t.Setenv("MAILCHIMP", secret)
-		_, err := mailchimp.New(hosted.Options{Credential: "env:MAILCHIMP"})
+		_, err := mailchimp.New(webapi.Options{Credential: "env:MAILCHIMP"})
 		if (err == nil) != ok || err != nil && (fault.CodeOf(err) != fault.Invalid || strings.Contains(err.Error(), "0123")) {
 			t.Errorf("%q: %v", secret, err)
 		}

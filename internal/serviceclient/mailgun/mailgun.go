@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/postseal/postseal/internal/publisher/hosted"
 	"github.com/postseal/postseal/internal/services"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 const (
@@ -20,14 +20,14 @@ const (
 )
 
 // Client asks for one account. It is safe for concurrent use.
-type Client struct{ http *hosted.Client }
+type Client struct{ http *webapi.Client }
 
 // New makes a client; Options.Credential (an API key) is required. Accounts in the EU have Options.Endpoint
 // https://api.eu.mailgun.net. Errors are fault.Invalid.
-func New(o hosted.Options) (*Client, error) {
-	c, err := hosted.NewClient(hosted.API{
+func New(o webapi.Options) (*Client, error) {
+	c, err := webapi.NewClient(webapi.API{
 		Vendor: "Mailgun", Endpoint: endpoint, Explain: explain,
-		Authorize: func(r *http.Request, _ []byte, c *hosted.Credential) error {
+		Authorize: func(r *http.Request, _ []byte, c *webapi.Credential) error {
 			key, err := c.Token()
 			if err == nil {
 				r.SetBasicAuth(user, key)
@@ -35,7 +35,7 @@ func New(o hosted.Options) (*Client, error) {
 			return err
 		},
 		Rights: "the API key needs the role Analyst to read domains, and Developer to have records checked",
-		Rates:  []hosted.Rate{{Requests: 300, Per: time.Minute}},
+		Rates:  []webapi.Rate{{Requests: 300, Per: time.Minute}},
 	}, o)
 	if err != nil {
 		return nil, err
@@ -74,7 +74,7 @@ func (c *Client) Check(ctx context.Context, name string) (services.Told, error) 
 
 func (c *Client) ask(ctx context.Context, name, method, path string) (services.Told, error) {
 	var a answer
-	if _, err := c.http.Do(ctx, hosted.Request{Method: method, Path: path}, &a); err != nil {
+	if _, err := c.http.Do(ctx, webapi.Request{Method: method, Path: path}, &a); err != nil {
 		return services.Told{}, err
 	}
 	s := services.Told{Service: "mailgun", Domain: name, Ready: a.Domain.State == "active"}
@@ -121,10 +121,10 @@ func (r record) wanted(domain string) services.ToldRecord {
 func plain(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
 
 // explain reads {"message":"…"}; a key that is refused is plain text.
-func explain(_ int, body []byte) hosted.Problem {
+func explain(_ int, body []byte) webapi.Problem {
 	var e struct {
 		Message string `json:"message"`
 	}
 	_ = json.Unmarshal(body, &e)
-	return hosted.Problem{Message: e.Message}
+	return webapi.Problem{Message: e.Message}
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/postseal/postseal/internal/fault"
-	"github.com/postseal/postseal/internal/publisher/hosted"
 	"github.com/postseal/postseal/internal/serviceclient/mailgun"
 	"github.com/postseal/postseal/internal/services"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 const key = "key-0123456789"
@@ -47,7 +47,7 @@ func open(t *testing.T, secret string) *mailgun.Client {
 	s := httptest.NewServer(&account{spf: "unknown", dkim: "unknown", state: "unverified"})
 	t.Cleanup(s.Close)
 	t.Setenv("MAILGUN", secret)
-	c, err := mailgun.New(hosted.Options{Endpoint: s.URL, Credential: "env:MAILGUN"})
+	c, err := mailgun.New(webapi.Options{Endpoint: s.URL, Credential: "env:MAILGUN"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/internal/fault"
-	"github.com/postseal/postseal/internal/publisher/hosted"
 	"github.com/postseal/postseal/internal/services"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 const endpoint = "https://mandrillapp.com/api/1.0"
@@ -24,21 +24,21 @@ const (
 
 // Client asks for one account. It is safe for concurrent use.
 type Client struct {
-	http *hosted.Client
-	key  *hosted.Credential
+	http *webapi.Client
+	key  *webapi.Credential
 }
 
 // New makes a client; Options.Credential (an API key) is required. Errors are fault.Invalid.
-func New(o hosted.Options) (*Client, error) {
-	key, err := hosted.NewCredential(o.Credential, o.Log)
+func New(o webapi.Options) (*Client, error) {
+	key, err := webapi.NewCredential(o.Credential, o.Log)
 	if err != nil {
 		return nil, err
 	}
-	c, err := hosted.NewClient(hosted.API{
+	c, err := webapi.NewClient(webapi.API{
 		Vendor: "Mailchimp Transactional", Endpoint: endpoint, Explain: explain,
-		Authorize: func(*http.Request, []byte, *hosted.Credential) error { return nil }, // the key stands in each body
+		Authorize: func(*http.Request, []byte, *webapi.Credential) error { return nil }, // the key stands in each body
 		Rights:    "the API key needs the calls senders/domains and senders/check-domain",
-		Rates:     []hosted.Rate{{Requests: 60, Per: time.Minute}},
+		Rates:     []webapi.Rate{{Requests: 60, Per: time.Minute}},
 	}, o)
 	if err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ func (c *Client) call(ctx context.Context, what, name string, out any) error {
 	if name != "" {
 		body["domain"] = name
 	}
-	_, err = c.http.Do(ctx, hosted.Request{Method: http.MethodPost, Path: "/" + what, Body: body}, out)
+	_, err = c.http.Do(ctx, webapi.Request{Method: http.MethodPost, Path: "/" + what, Body: body}, out)
 	return err
 }
 
@@ -119,12 +119,12 @@ func (d domain) setup() services.Told {
 }
 
 // explain reads {"status":"error","code":-1,"name":"Invalid_Key","message":"…"}; the status is 500 for every refusal.
-func explain(_ int, body []byte) hosted.Problem {
+func explain(_ int, body []byte) webapi.Problem {
 	var e struct{ Status, Name, Message string }
 	if json.Unmarshal(body, &e) != nil || e.Status != "error" {
-		return hosted.Problem{}
+		return webapi.Problem{}
 	}
-	p := hosted.Problem{Message: e.Message}
+	p := webapi.Problem{Message: e.Message}
 	switch e.Name {
 	case "Invalid_Key", "PaymentRequired":
 		p.Code = fault.Denied

@@ -10,9 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/postseal/postseal/internal/fault"
-	"github.com/postseal/postseal/internal/publisher/hosted"
 	"github.com/postseal/postseal/internal/serviceclient/mandrill"
 	"github.com/postseal/postseal/internal/services"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 const key = "md-0123456789"
@@ -66,7 +66,7 @@ func TestWantedAndCheck(t *testing.T) {
 	s := httptest.NewServer(a)
 	t.Cleanup(s.Close)
 	t.Setenv("MANDRILL", key)
-	c, err := mandrill.New(hosted.Options{Endpoint: s.URL + "/api/1.0", Credential: "env:MANDRILL"})
+	c, err := mandrill.New(webapi.Options{Endpoint: s.URL + "/api/1.0", Credential: "env:MANDRILL"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/internal/fault"
-	"github.com/postseal/postseal/internal/publisher/hosted"
 	"github.com/postseal/postseal/internal/services"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 const (
@@ -25,13 +25,13 @@ const (
 )
 
 // Client asks for one account. It is safe for concurrent use.
-type Client struct{ http *hosted.Client }
+type Client struct{ http *webapi.Client }
 
 // New makes a client; Options.Credential (the account's API token, not a server's) is required. Errors are fault.Invalid.
-func New(o hosted.Options) (*Client, error) {
-	c, err := hosted.NewClient(hosted.API{
+func New(o webapi.Options) (*Client, error) {
+	c, err := webapi.NewClient(webapi.API{
 		Vendor: "Postmark", Endpoint: endpoint, Explain: explain,
-		Authorize: func(r *http.Request, _ []byte, c *hosted.Credential) error {
+		Authorize: func(r *http.Request, _ []byte, c *webapi.Credential) error {
 			token, err := c.Token()
 			if err == nil {
 				r.Header.Set("X-Postmark-Account-Token", token)
@@ -39,7 +39,7 @@ func New(o hosted.Options) (*Client, error) {
 			return err
 		},
 		Rights: "it must be the account's API token (Account, API Tokens), not that of a server",
-		Rates:  []hosted.Rate{{Requests: 120, Per: time.Minute}},
+		Rates:  []webapi.Rate{{Requests: 120, Per: time.Minute}},
 	}, o)
 	if err != nil {
 		return nil, err
@@ -82,7 +82,7 @@ func (c *Client) Check(ctx context.Context, name string) (services.Told, error) 
 		return services.Told{}, err
 	}
 	for _, check := range []string{"verifyDkim", "verifyReturnPath"} {
-		if _, err := c.http.Do(ctx, hosted.Request{Method: http.MethodPut, Path: path(id, check)}, nil); err != nil {
+		if _, err := c.http.Do(ctx, webapi.Request{Method: http.MethodPut, Path: path(id, check)}, nil); err != nil {
 			return services.Told{}, err
 		}
 	}
@@ -98,13 +98,13 @@ func path(id int64, check string) string {
 }
 
 func (c *Client) find(ctx context.Context, name string) (int64, error) {
-	all, err := hosted.Pages(ctx, c.http, func(ctx context.Context, number int) ([]domain, bool, error) {
+	all, err := webapi.Pages(ctx, c.http, func(ctx context.Context, number int) ([]domain, bool, error) {
 		var page struct {
 			TotalCount int
 			Domains    []domain
 		}
 		query := url.Values{"count": {strconv.Itoa(pageSize)}, "offset": {strconv.Itoa((number - 1) * pageSize)}}
-		_, err := c.http.Do(ctx, hosted.Request{Method: http.MethodGet, Path: "/domains", Query: query}, &page)
+		_, err := c.http.Do(ctx, webapi.Request{Method: http.MethodGet, Path: "/domains", Query: query}, &page)
 		return page.Domains, len(page.Domains) > 0 && number*pageSize < page.TotalCount, err
 	})
 	if err != nil {
@@ -120,7 +120,7 @@ func (c *Client) find(ctx context.Context, name string) (int64, error) {
 
 func (c *Client) ask(ctx context.Context, method, path string) (services.Told, error) {
 	var d domain
-	if _, err := c.http.Do(ctx, hosted.Request{Method: method, Path: path}, &d); err != nil {
+	if _, err := c.http.Do(ctx, webapi.Request{Method: method, Path: path}, &d); err != nil {
 		return services.Told{}, err
 	}
 	s := services.Told{Service: "postmark", Domain: plain(d.Name), Ready: d.DKIMVerified}
@@ -160,15 +160,15 @@ func seen(verified bool) services.ToldState {
 func plain(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
 
 // explain reads {"ErrorCode":10,"Message":"…"}.
-func explain(_ int, body []byte) hosted.Problem {
+func explain(_ int, body []byte) webapi.Problem {
 	var e struct {
 		ErrorCode int
 		Message   string
 	}
 	if json.Unmarshal(body, &e) != nil {
-		return hosted.Problem{}
+		return webapi.Problem{}
 	}
-	p := hosted.Problem{Message: e.Message}
+	p := webapi.Problem{Message: e.Message}
 	if e.ErrorCode == refusedToken {
 		p.Code = fault.Denied
 	}

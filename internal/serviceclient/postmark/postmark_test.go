@@ -13,9 +13,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/postseal/postseal/internal/fault"
-	"github.com/postseal/postseal/internal/publisher/hosted"
 	"github.com/postseal/postseal/internal/serviceclient/postmark"
 	"github.com/postseal/postseal/internal/services"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 const token = "11111111-2222-3333-4444-555555555555"
@@ -77,7 +77,7 @@ func TestWantedAndCheck(t *testing.T) {
 	s := httptest.NewServer(a)
 	t.Cleanup(s.Close)
 	t.Setenv("POSTMARK", token)
-	c, err := postmark.New(hosted.Options{Endpoint: s.URL, Credential: "env:POSTMARK"})
+	c, err := postmark.New(webapi.Options{Endpoint: s.URL, Credential: "env:POSTMARK"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/internal/fault"
-	"github.com/postseal/postseal/internal/publisher/hosted"
 	"github.com/postseal/postseal/internal/services"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 const (
@@ -26,15 +26,15 @@ const (
 )
 
 // Client asks for one account. It is safe for concurrent use.
-type Client struct{ http *hosted.Client }
+type Client struct{ http *webapi.Client }
 
 // New makes a client; Options.Credential (an API key that may read and validate domain authentication) is required. Accounts in the EU
 // have Options.Endpoint https://api.eu.sendgrid.com. Errors are fault.Invalid.
-func New(o hosted.Options) (*Client, error) {
-	c, err := hosted.NewClient(hosted.API{
-		Vendor: "SendGrid", Endpoint: endpoint, Authorize: hosted.Bearer, Explain: explain,
+func New(o webapi.Options) (*Client, error) {
+	c, err := webapi.NewClient(webapi.API{
+		Vendor: "SendGrid", Endpoint: endpoint, Authorize: webapi.Bearer, Explain: explain,
 		Rights: "the API key needs the permission Sender Authentication (whitelabel.read, and whitelabel.update to have records checked)",
-		Rates:  []hosted.Rate{{Requests: 600, Per: time.Minute}},
+		Rates:  []webapi.Rate{{Requests: 600, Per: time.Minute}},
 	}, o)
 	if err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func (c *Client) Check(ctx context.Context, name string) (services.Told, error) 
 			Reason string `json:"reason"`
 		} `json:"validation_results"`
 	}
-	_, err = c.http.Do(ctx, hosted.Request{Method: http.MethodPost, Path: "/v3/whitelabel/domains/" + strconv.Itoa(d.ID) + "/validate", Body: struct{}{}}, &result)
+	_, err = c.http.Do(ctx, webapi.Request{Method: http.MethodPost, Path: "/v3/whitelabel/domains/" + strconv.Itoa(d.ID) + "/validate", Body: struct{}{}}, &result)
 	if err != nil {
 		return services.Told{}, err
 	}
@@ -98,10 +98,10 @@ func (c *Client) Check(ctx context.Context, name string) (services.Told, error) 
 
 // find looks for the domain in the account's list; the API's own filter matches beginnings, as they are written.
 func (c *Client) find(ctx context.Context, name string) (domain, error) {
-	all, err := hosted.Pages(ctx, c.http, func(ctx context.Context, number int) ([]domain, bool, error) {
+	all, err := webapi.Pages(ctx, c.http, func(ctx context.Context, number int) ([]domain, bool, error) {
 		var page []domain
 		query := url.Values{"domain": {strings.ToLower(name)}, "limit": {strconv.Itoa(pageSize)}, "offset": {strconv.Itoa((number - 1) * pageSize)}}
-		_, err := c.http.Do(ctx, hosted.Request{Method: http.MethodGet, Path: "/v3/whitelabel/domains", Query: query}, &page)
+		_, err := c.http.Do(ctx, webapi.Request{Method: http.MethodGet, Path: "/v3/whitelabel/domains", Query: query}, &page)
 		return page, len(page) == pageSize, err
 	})
 	if err != nil {
@@ -178,7 +178,7 @@ func purpose(key string) services.ToldPurpose {
 func plain(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
 
 // explain reads {"errors":[{"message":"…","field":"…"}]}.
-func explain(_ int, body []byte) hosted.Problem {
+func explain(_ int, body []byte) webapi.Problem {
 	var e struct {
 		Errors []struct {
 			Message string `json:"message"`
@@ -186,11 +186,11 @@ func explain(_ int, body []byte) hosted.Problem {
 		} `json:"errors"`
 	}
 	if json.Unmarshal(body, &e) != nil || len(e.Errors) == 0 {
-		return hosted.Problem{}
+		return webapi.Problem{}
 	}
 	message := e.Errors[0].Message
 	if field := e.Errors[0].Field; field != "" {
 		message = fmt.Sprintf("%s: %s", field, message)
 	}
-	return hosted.Problem{Message: message}
+	return webapi.Problem{Message: message}
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/postseal/postseal/internal/fault"
-	"github.com/postseal/postseal/internal/publisher/hosted"
 	"github.com/postseal/postseal/internal/serviceclient/sendgrid"
 	"github.com/postseal/postseal/internal/services"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 const key = "SG.secret-key"
@@ -90,7 +90,7 @@ func open(t *testing.T, a *account, secret string) *sendgrid.Client {
 	s := httptest.NewServer(a)
 	t.Cleanup(s.Close)
 	t.Setenv("SENDGRID", secret)
-	c, err := sendgrid.New(hosted.Options{Endpoint: s.URL, Credential: "env:SENDGRID"})
+	c, err := sendgrid.New(webapi.Options{Endpoint: s.URL, Credential: "env:SENDGRID"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,8 +12,8 @@ import (
 
 	"github.com/postseal/postseal/internal/awssign"
 	"github.com/postseal/postseal/internal/fault"
-	"github.com/postseal/postseal/internal/publisher/hosted"
 	"github.com/postseal/postseal/internal/services"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 // maxTokens bounds the selectors of one domain; it has three.
@@ -23,11 +23,11 @@ const maxTokens = 10
 const weakKey = "RSA_1024_BIT"
 
 // Client asks for one account in one region. It is safe for concurrent use.
-type Client struct{ http *hosted.Client }
+type Client struct{ http *webapi.Client }
 
 // New makes a client; Options.Credential (a file as AWS's tools share it) is required. Options.Endpoint, or region ("eu-west-1"), says where the account
 // is. Errors are fault.Invalid.
-func New(o hosted.Options, region string) (*Client, error) {
+func New(o webapi.Options, region string) (*Client, error) {
 	if region == "" || strings.Trim(region, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
 		return nil, fault.New(fault.Invalid, "%q is no region of AWS", region).WithHint("for example eu-west-1; the console shows it at the top")
 	}
@@ -35,9 +35,9 @@ func New(o hosted.Options, region string) (*Client, error) {
 	if now == nil {
 		now = time.Now
 	}
-	c, err := hosted.NewClient(hosted.API{
+	c, err := webapi.NewClient(webapi.API{
 		Vendor: "Amazon SES", Endpoint: "https://email." + region + ".amazonaws.com", Explain: explain,
-		Authorize: func(r *http.Request, body []byte, c *hosted.Credential) error {
+		Authorize: func(r *http.Request, body []byte, c *webapi.Credential) error {
 			text, err := c.Secret()
 			if err != nil {
 				return err
@@ -49,7 +49,7 @@ func New(o hosted.Options, region string) (*Client, error) {
 			return awssign.Sign(r.Context(), r, body, keys, "ses", region, now())
 		},
 		Rights: "the access key needs ses:GetEmailIdentity; the machine's clock must be right within five minutes",
-		Rates:  []hosted.Rate{{Requests: 1, Per: time.Second}},
+		Rates:  []webapi.Rate{{Requests: 1, Per: time.Second}},
 	}, o)
 	if err != nil {
 		return nil, err
@@ -78,7 +78,7 @@ type identity struct {
 // Wanted returns the records that SES wants for the domain. fault.NotFound: the account has no such identity in this region.
 func (c *Client) Wanted(ctx context.Context, name string) (services.Told, error) {
 	var i identity
-	if _, err := c.http.Do(ctx, hosted.Request{Method: http.MethodGet, Path: "/v2/email/identities/" + url.PathEscape(name)}, &i); err != nil {
+	if _, err := c.http.Do(ctx, webapi.Request{Method: http.MethodGet, Path: "/v2/email/identities/" + url.PathEscape(name)}, &i); err != nil {
 		return services.Told{}, err
 	}
 	if i.Type != "DOMAIN" && i.Type != "MANAGED_DOMAIN" || len(i.DKIM.Tokens) > maxTokens {
@@ -142,18 +142,18 @@ func (i identity) told(name string) services.Told {
 }
 
 // explain reads {"message":"…"}; the kind of error stands in a header field, which its status tells as well.
-func explain(status int, body []byte) hosted.Problem {
+func explain(status int, body []byte) webapi.Problem {
 	var e struct {
 		Message string `json:"message"`
 		Large   string `json:"Message"`
 	}
 	if json.Unmarshal(body, &e) != nil {
-		return hosted.Problem{}
+		return webapi.Problem{}
 	}
 	if e.Message == "" {
 		e.Message = e.Large
 	}
-	p := hosted.Problem{Message: e.Message}
+	p := webapi.Problem{Message: e.Message}
 	// A wrong signature, a clock that is off and an unknown key are 400 or 403, told apart by words only.
 	if status == http.StatusBadRequest && (strings.Contains(e.Message, "security token") || strings.Contains(e.Message, "signature")) {
 		p.Code = fault.Denied

@@ -16,9 +16,9 @@ import (
 
 	"github.com/postseal/postseal/internal/awssign"
 	"github.com/postseal/postseal/internal/fault"
-	"github.com/postseal/postseal/internal/publisher/hosted"
 	"github.com/postseal/postseal/internal/serviceclient/ses"
 	"github.com/postseal/postseal/internal/services"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 // account answers like the API. It makes the signature again, with the time that the request names and the only secret there is.
@@ -68,7 +68,7 @@ func open(t *testing.T, identity map[string]any, secret string) *ses.Client {
 	if err := os.WriteFile(file, fmt.Appendf(nil, "[default]\naws_access_key_id = AKID\naws_secret_access_key = %s\n", secret), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := ses.New(hosted.Options{Endpoint: s.URL, Credential: "file:" + file}, "eu-west-1")
+	c, err := ses.New(webapi.Options{Endpoint: s.URL, Credential: "file:" + file}, "eu-west-1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("a wrong secret: %v", err)
 	}
 	for _, region := range []string{"", "evil.example/", "EU"} {
-		if _, err := ses.New(hosted.Options{Credential: "file:/x"}, region); fault.CodeOf(err) != fault.Invalid {
+		if _, err := ses.New(webapi.Options{Credential: "file:/x"}, region); fault.CodeOf(err) != fault.Invalid {
 			t.Errorf("region %q: %v", region, err)
 		}
 	}

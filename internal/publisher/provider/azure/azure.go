@@ -11,6 +11,7 @@ import (
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/publisher"
 	"github.com/postseal/postseal/internal/publisher/hosted"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 const (
@@ -27,19 +28,19 @@ func New(o hosted.Options, subscription, group string) (*hosted.Provider, error)
 		return nil, fault.New(fault.Invalid, "the publisher does not say which subscription and resource group have the zones").
 			WithHint("write subscription: ID and resource_group: NAME")
 	}
-	tokens := hosted.NewTokens(o, fetch)
-	client, err := hosted.NewClient(hosted.API{
+	tokens := webapi.NewTokens(o.Client(), fetch)
+	client, err := webapi.NewClient(webapi.API{
 		Vendor: "Azure DNS", Endpoint: endpoint, Authorize: tokens.Authorize,
-		Explain: func(status int, body []byte) hosted.Problem {
+		Explain: func(status int, body []byte) webapi.Problem {
 			if status == http.StatusUnauthorized {
 				tokens.Forget()
 			}
 			return explain(body)
 		},
 		Rights: "the application needs the role DNS Zone Contributor on the zone, or Microsoft.Network/dnsZones/read, …/TXT/* and …/CNAME/*",
-		Rates:  []hosted.Rate{{Requests: 100, Per: time.Minute}},
-		Writes: []hosted.Rate{{Requests: 40, Per: time.Minute}},
-	}, o)
+		Rates:  []webapi.Rate{{Requests: 100, Per: time.Minute}},
+		Writes: []webapi.Rate{{Requests: 40, Per: time.Minute}},
+	}, o.Client())
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +49,7 @@ func New(o hosted.Options, subscription, group string) (*hosted.Provider, error)
 }
 
 type vendor struct {
-	client *hosted.Client
+	client *webapi.Client
 	zones  string // path, with its trailing slash
 }
 
@@ -56,7 +57,7 @@ func query() url.Values { return url.Values{"api-version": {apiVersion}} }
 
 // FindZone implements hosted.Vendor: the name is the handle.
 func (v *vendor) FindZone(ctx context.Context, name string) (string, error) {
-	_, err := v.client.Do(ctx, hosted.Request{Method: http.MethodGet, Path: v.zones + url.PathEscape(name), Query: query()}, nil)
+	_, err := v.client.Do(ctx, webapi.Request{Method: http.MethodGet, Path: v.zones + url.PathEscape(name), Query: query()}, nil)
 	return name, err
 }
 
@@ -66,12 +67,12 @@ func (v *vendor) At(ctx context.Context, zone hosted.Zone, name string) ([]hoste
 	if relative := zone.Relative(name, "@"); relative != "@" {
 		q.Set("$recordsetnamesuffix", relative)
 	}
-	sets, err := hosted.Pages(ctx, v.client, func(ctx context.Context, _ int) ([]recordSet, bool, error) {
+	sets, err := webapi.Pages(ctx, v.client, func(ctx context.Context, _ int) ([]recordSet, bool, error) {
 		var page struct {
 			Sets []recordSet `json:"value"`
 			Next string      `json:"nextLink"`
 		}
-		if _, err := v.client.Do(ctx, hosted.Request{Method: http.MethodGet, Path: path, Query: q}, &page); err != nil {
+		if _, err := v.client.Do(ctx, webapi.Request{Method: http.MethodGet, Path: path, Query: q}, &page); err != nil {
 			return nil, false, err
 		}
 		// The link is followed by its path and query alone, so that the token goes to nobody else.
@@ -98,7 +99,7 @@ func (v *vendor) At(ctx context.Context, zone hosted.Zone, name string) ([]hoste
 
 // Write implements hosted.Vendor.
 func (v *vendor) Write(ctx context.Context, zone hosted.Zone, w hosted.Write) error {
-	r := hosted.Request{
+	r := webapi.Request{
 		Method: http.MethodPut, Zone: zone.Name, Query: query(), Header: http.Header{"If-None-Match": {"*"}},
 		Path: v.zones + url.PathEscape(zone.ID) + "/" + w.Type + "/" + url.PathEscape(zone.Relative(w.Name, "@")),
 	}
@@ -115,7 +116,7 @@ func (v *vendor) Write(ctx context.Context, zone hosted.Zone, w hosted.Write) er
 }
 
 // explain reads {"error":{"code":"…","message":"…"}} and the older {"code":"…","message":"…"}.
-func explain(body []byte) hosted.Problem {
+func explain(body []byte) webapi.Problem {
 	type problem struct {
 		Code    string `json:"code"`
 		Message string `json:"message"`
@@ -125,12 +126,12 @@ func explain(body []byte) hosted.Problem {
 		Error problem `json:"error"`
 	}
 	if json.Unmarshal(body, &e) != nil {
-		return hosted.Problem{}
+		return webapi.Problem{}
 	}
 	if e.Error.Message != "" {
 		e.problem = e.Error
 	}
-	p := hosted.Problem{Message: e.Message}
+	p := webapi.Problem{Message: e.Message}
 	if e.Code == "TooManyRequests" || e.Code == "OperationNotAllowed" {
 		p.Code = fault.Unavailable
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/publisher"
 	"github.com/postseal/postseal/internal/publisher/hosted"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 const (
@@ -28,21 +29,21 @@ const (
 
 // New makes a provider; Options.Credential (an API token) is required. Errors are fault.Invalid.
 func New(o hosted.Options) (*hosted.Provider, error) {
-	client, err := hosted.NewClient(hosted.API{
+	client, err := webapi.NewClient(webapi.API{
 		Vendor:    "Cloudflare",
 		Endpoint:  endpoint,
-		Authorize: hosted.Bearer,
+		Authorize: webapi.Bearer,
 		Explain:   explain,
 		Rights:    "the API token must be valid here and have DNS:Edit for the zone, and Zone:Read to find it by name",
-		Rates:     []hosted.Rate{{Requests: 1200, Per: 5 * time.Minute}},
-	}, o)
+		Rates:     []webapi.Rate{{Requests: 1200, Per: 5 * time.Minute}},
+	}, o.Client())
 	if err != nil {
 		return nil, err
 	}
 	return hosted.NewProvider(client.Vendor(), &vendor{client}, publisher.Capabilities{MinTTL: minTTL, MaxTTL: maxTTL, MaxTXT: maxTXT}, o)
 }
 
-type vendor struct{ client *hosted.Client }
+type vendor struct{ client *webapi.Client }
 
 type record struct {
 	ID      string `json:"id,omitempty"`
@@ -94,7 +95,7 @@ func (v *vendor) At(ctx context.Context, zone hosted.Zone, name string) ([]hoste
 // Write implements hosted.Vendor.
 func (v *vendor) Write(ctx context.Context, zone hosted.Zone, w hosted.Write) error {
 	send := func(ctx context.Context, method, path string, body any) error {
-		_, err := call[any](ctx, v.client, hosted.Request{Method: method, Path: path, Zone: zone.Name, Body: body})
+		_, err := call[any](ctx, v.client, webapi.Request{Method: method, Path: path, Zone: zone.Name, Body: body})
 		return err
 	}
 	whole := func(r hosted.Record) record {
@@ -120,11 +121,11 @@ func (v *vendor) Write(ctx context.Context, zone hosted.Zone, w hosted.Write) er
 func records(zone hosted.Zone) string { return "/zones/" + url.PathEscape(zone.ID) + "/dns_records" }
 
 // list reads all pages of a list.
-func list[T any](ctx context.Context, client *hosted.Client, path string, query url.Values) ([]T, error) {
+func list[T any](ctx context.Context, client *webapi.Client, path string, query url.Values) ([]T, error) {
 	query.Set("per_page", strconv.Itoa(perPage))
-	return hosted.Pages(ctx, client, func(ctx context.Context, number int) ([]T, bool, error) {
+	return webapi.Pages(ctx, client, func(ctx context.Context, number int) ([]T, bool, error) {
 		query.Set("page", strconv.Itoa(number))
-		e, err := call[[]T](ctx, client, hosted.Request{Method: http.MethodGet, Path: path, Query: query})
+		e, err := call[[]T](ctx, client, webapi.Request{Method: http.MethodGet, Path: path, Query: query})
 		return e.Result, number < e.Info.TotalPages, err
 	})
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/postseal/postseal/internal/fault"
-	"github.com/postseal/postseal/internal/publisher/hosted"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 // envelope is around every reply.
@@ -35,7 +35,7 @@ var (
 )
 
 // call sends a request and opens the envelope.
-func call[T any](ctx context.Context, client *hosted.Client, r hosted.Request) (envelope[T], error) {
+func call[T any](ctx context.Context, client *webapi.Client, r webapi.Request) (envelope[T], error) {
 	var e envelope[T]
 	if _, err := client.Do(ctx, r, &e); err != nil {
 		return e, err
@@ -46,16 +46,16 @@ func call[T any](ctx context.Context, client *hosted.Client, r hosted.Request) (
 	return e, nil
 }
 
-func explain(status int, body []byte) hosted.Problem {
+func explain(status int, body []byte) webapi.Problem {
 	var e envelope[json.RawMessage]
 	if json.Unmarshal(body, &e) != nil {
-		return hosted.Problem{}
+		return webapi.Problem{}
 	}
 	return problem(status, e.Errors)
 }
 
-func problem(status int, reasons []reason) hosted.Problem {
-	var out hosted.Problem
+func problem(status int, reasons []reason) webapi.Problem {
+	var out webapi.Problem
 	var said []string
 	for _, r := range reasons {
 		for _, r := range append([]reason{r}, r.Chain...) {

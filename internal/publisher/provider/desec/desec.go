@@ -12,6 +12,7 @@ import (
 
 	"github.com/postseal/postseal/internal/publisher"
 	"github.com/postseal/postseal/internal/publisher/hosted"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 const (
@@ -25,10 +26,10 @@ const (
 
 // New makes a provider; Options.Credential (a token) is required. Errors are fault.Invalid.
 func New(o hosted.Options) (*hosted.Provider, error) {
-	client, err := hosted.NewClient(hosted.API{
+	client, err := webapi.NewClient(webapi.API{
 		Vendor:   "deSEC",
 		Endpoint: endpoint,
-		Authorize: func(r *http.Request, _ []byte, c *hosted.Credential) error {
+		Authorize: func(r *http.Request, _ []byte, c *webapi.Credential) error {
 			token, err := c.Token()
 			if err == nil {
 				r.Header.Set("Authorization", "Token "+token)
@@ -38,16 +39,16 @@ func New(o hosted.Options) (*hosted.Provider, error) {
 		Explain: explain,
 		Rights:  "the token must be valid, and its policies must let it write TXT and CNAME record sets of the domain",
 		// docs/rate-limits.rst of desec-stack: reading, everything together, and changes of one domain.
-		Rates:  []hosted.Rate{{Requests: 10, Per: time.Second}, {Requests: 50, Per: time.Minute}, {Requests: 2000, Per: day}},
-		Writes: []hosted.Rate{{Requests: 2, Per: time.Second}, {Requests: 15, Per: time.Minute}, {Requests: 100, Per: time.Hour}, {Requests: 300, Per: day}},
-	}, o)
+		Rates:  []webapi.Rate{{Requests: 10, Per: time.Second}, {Requests: 50, Per: time.Minute}, {Requests: 2000, Per: day}},
+		Writes: []webapi.Rate{{Requests: 2, Per: time.Second}, {Requests: 15, Per: time.Minute}, {Requests: 100, Per: time.Hour}, {Requests: 300, Per: day}},
+	}, o.Client())
 	if err != nil {
 		return nil, err
 	}
 	return hosted.NewProvider(client.Vendor(), &vendor{client}, publisher.Capabilities{MinTTL: minTTL, MaxTTL: maxTTL}, o)
 }
 
-type vendor struct{ client *hosted.Client }
+type vendor struct{ client *webapi.Client }
 
 type rrset struct {
 	Subname string   `json:"subname"` // "" for the zone itself
@@ -58,14 +59,14 @@ type rrset struct {
 
 // FindZone implements hosted.Vendor.
 func (v *vendor) FindZone(ctx context.Context, name string) (string, error) {
-	_, err := v.client.Do(ctx, hosted.Request{Method: http.MethodGet, Path: "/domains/" + url.PathEscape(name) + "/"}, nil)
+	_, err := v.client.Do(ctx, webapi.Request{Method: http.MethodGet, Path: "/domains/" + url.PathEscape(name) + "/"}, nil)
 	return name, err
 }
 
 // At implements hosted.Vendor.
 func (v *vendor) At(ctx context.Context, zone hosted.Zone, name string) ([]hosted.Record, error) {
 	var found []rrset // a name has less than the 500 sets that a page has
-	_, err := v.client.Do(ctx, hosted.Request{Method: http.MethodGet, Path: rrsets(zone), Query: url.Values{"subname": {zone.Relative(name, "")}}}, &found)
+	_, err := v.client.Do(ctx, webapi.Request{Method: http.MethodGet, Path: rrsets(zone), Query: url.Values{"subname": {zone.Relative(name, "")}}}, &found)
 	if err != nil {
 		return nil, err
 	}
@@ -87,21 +88,21 @@ func (v *vendor) Write(ctx context.Context, zone hosted.Zone, w hosted.Write) er
 	for _, r := range w.Want {
 		set.Records = append(set.Records, hosted.Presentation(r))
 	}
-	_, err := v.client.Do(ctx, hosted.Request{Method: http.MethodPut, Path: rrsets(zone), Zone: zone.Name, Body: []rrset{set}}, nil)
+	_, err := v.client.Do(ctx, webapi.Request{Method: http.MethodPut, Path: rrsets(zone), Zone: zone.Name, Body: []rrset{set}}, nil)
 	return err
 }
 
 func rrsets(zone hosted.Zone) string { return "/domains/" + url.PathEscape(zone.ID) + "/rrsets/" }
 
 // explain collects the sentences of an error: it is {"detail": "…"}, or an object of lists for each field, or a list of those for a bulk request.
-func explain(_ int, body []byte) hosted.Problem {
+func explain(_ int, body []byte) webapi.Problem {
 	var any any
 	if json.Unmarshal(body, &any) != nil {
-		return hosted.Problem{}
+		return webapi.Problem{}
 	}
 	var said []string
 	collect(any, "", &said, 0)
-	return hosted.Problem{Message: strings.Join(said, "; ")}
+	return webapi.Problem{Message: strings.Join(said, "; ")}
 }
 
 // maxDepth is how deep an error is nested; one of a bulk request has four.

@@ -12,6 +12,7 @@ import (
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/publisher"
 	"github.com/postseal/postseal/internal/publisher/hosted"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 const (
@@ -27,21 +28,21 @@ const (
 
 // New makes a provider; Options.Credential (a personal access token) is required. Errors are fault.Invalid.
 func New(o hosted.Options) (*hosted.Provider, error) {
-	client, err := hosted.NewClient(hosted.API{
+	client, err := webapi.NewClient(webapi.API{
 		Vendor:    "DigitalOcean",
 		Endpoint:  endpoint,
-		Authorize: hosted.Bearer,
+		Authorize: webapi.Bearer,
 		Explain:   explain,
 		Rights:    "the token must be valid and have the scopes domain:read, domain:create, domain:update and domain:delete",
-		Rates:     []hosted.Rate{{Requests: 250, Per: time.Minute}, {Requests: 5000, Per: time.Hour}},
-	}, o)
+		Rates:     []webapi.Rate{{Requests: 250, Per: time.Minute}, {Requests: 5000, Per: time.Hour}},
+	}, o.Client())
 	if err != nil {
 		return nil, err
 	}
 	return hosted.NewProvider(client.Vendor(), &vendor{client}, publisher.Capabilities{MinTTL: minTTL, MaxTXT: maxTXT}, o)
 }
 
-type vendor struct{ client *hosted.Client }
+type vendor struct{ client *webapi.Client }
 
 type record struct {
 	ID   int64  `json:"id,omitempty"`
@@ -53,20 +54,20 @@ type record struct {
 
 // FindZone implements hosted.Vendor.
 func (v *vendor) FindZone(ctx context.Context, name string) (string, error) {
-	_, err := v.client.Do(ctx, hosted.Request{Method: http.MethodGet, Path: "/domains/" + url.PathEscape(name)}, nil)
+	_, err := v.client.Do(ctx, webapi.Request{Method: http.MethodGet, Path: "/domains/" + url.PathEscape(name)}, nil)
 	return name, err
 }
 
 // At implements hosted.Vendor.
 func (v *vendor) At(ctx context.Context, zone hosted.Zone, name string) ([]hosted.Record, error) {
 	query := url.Values{"name": {name}, "per_page": {strconv.Itoa(perPage)}}
-	found, err := hosted.Pages(ctx, v.client, func(ctx context.Context, number int) ([]record, bool, error) {
+	found, err := webapi.Pages(ctx, v.client, func(ctx context.Context, number int) ([]record, bool, error) {
 		query.Set("page", strconv.Itoa(number))
 		var page struct {
 			Records []record `json:"domain_records"`
 			Links   struct{ Pages struct{ Next string } }
 		}
-		_, err := v.client.Do(ctx, hosted.Request{Method: http.MethodGet, Path: records(zone), Query: query}, &page)
+		_, err := v.client.Do(ctx, webapi.Request{Method: http.MethodGet, Path: records(zone), Query: query}, &page)
 		return page.Records, page.Links.Pages.Next != "", err
 	})
 	if err != nil {
@@ -101,7 +102,7 @@ func (v *vendor) Write(ctx context.Context, zone hosted.Zone, w hosted.Write) er
 		return out
 	}
 	send := func(ctx context.Context, method, path string, body any) error {
-		_, err := v.client.Do(ctx, hosted.Request{Method: method, Path: path, Zone: zone.Name, Body: body}, nil)
+		_, err := v.client.Do(ctx, webapi.Request{Method: method, Path: path, Zone: zone.Name, Body: body}, nil)
 		return err
 	}
 	return w.Each(ctx, hosted.Records{
@@ -129,10 +130,10 @@ func holdable(r hosted.Record) error {
 
 func records(zone hosted.Zone) string { return "/domains/" + url.PathEscape(zone.ID) + "/records" }
 
-func explain(_ int, body []byte) hosted.Problem {
+func explain(_ int, body []byte) webapi.Problem {
 	var p struct{ ID, Message string }
 	if json.Unmarshal(body, &p) != nil {
-		return hosted.Problem{}
+		return webapi.Problem{}
 	}
-	return hosted.Problem{Message: p.Message + " [" + p.ID + "]"}
+	return webapi.Problem{Message: p.Message + " [" + p.ID + "]"}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/postseal/postseal/internal/publisher/programs"
 	"github.com/postseal/postseal/internal/publisher/provider/exec"
 	"github.com/postseal/postseal/internal/publisher/providertest"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 func install(t *testing.T, name, text string) (programs.Dir, string) {
@@ -108,7 +109,7 @@ func TestBadPrograms(t *testing.T) {
 			t.Parallel()
 			programs, _ := install(t, "bad", "#!/bin/sh\n"+c.script+"\n")
 			clock := providertest.NewClock()
-			p, err := exec.New(hosted.Options{Timing: hosted.Timing{Now: clock.Now, Sleep: clock.Sleep}}, programs, "bad")
+			p, err := exec.New(hosted.Options{Timing: webapi.Timing{Now: clock.Now, Sleep: clock.Sleep}}, programs, "bad")
 			if err != nil {
 				t.Fatal(err)
 			}

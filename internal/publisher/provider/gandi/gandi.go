@@ -11,6 +11,7 @@ import (
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/publisher"
 	"github.com/postseal/postseal/internal/publisher/hosted"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 const (
@@ -22,21 +23,21 @@ const (
 
 // New makes a provider; Options.Credential (a personal access token) is required. Errors are fault.Invalid.
 func New(o hosted.Options) (*hosted.Provider, error) {
-	client, err := hosted.NewClient(hosted.API{
+	client, err := webapi.NewClient(webapi.API{
 		Vendor:    "Gandi",
 		Endpoint:  endpoint,
-		Authorize: hosted.Bearer,
+		Authorize: webapi.Bearer,
 		Explain:   explain,
 		Rights:    "the personal access token must be valid and let manage the technical configuration of the domain",
-		Rates:     []hosted.Rate{{Requests: 300, Per: time.Minute}},
-	}, o)
+		Rates:     []webapi.Rate{{Requests: 300, Per: time.Minute}},
+	}, o.Client())
 	if err != nil {
 		return nil, err
 	}
 	return hosted.NewProvider(client.Vendor(), &vendor{client}, publisher.Capabilities{MinTTL: minTTL, MaxTTL: maxTTL}, o)
 }
 
-type vendor struct{ client *hosted.Client }
+type vendor struct{ client *webapi.Client }
 
 type rrset struct {
 	Name   string   `json:"rrset_name,omitempty"`
@@ -47,14 +48,14 @@ type rrset struct {
 
 // FindZone implements hosted.Vendor.
 func (v *vendor) FindZone(ctx context.Context, name string) (string, error) {
-	_, err := v.client.Do(ctx, hosted.Request{Method: http.MethodGet, Path: "/domains/" + url.PathEscape(name)}, nil)
+	_, err := v.client.Do(ctx, webapi.Request{Method: http.MethodGet, Path: "/domains/" + url.PathEscape(name)}, nil)
 	return name, err
 }
 
 // At implements hosted.Vendor.
 func (v *vendor) At(ctx context.Context, zone hosted.Zone, name string) ([]hosted.Record, error) {
 	var found []rrset
-	_, err := v.client.Do(ctx, hosted.Request{Method: http.MethodGet, Path: records(zone, name)}, &found)
+	_, err := v.client.Do(ctx, webapi.Request{Method: http.MethodGet, Path: records(zone, name)}, &found)
 	if err != nil && fault.CodeOf(err) == fault.NotFound {
 		// A name without records, or a zone that is not there.
 		_, err = v.FindZone(ctx, zone.Name)
@@ -76,7 +77,7 @@ func (v *vendor) At(ctx context.Context, zone hosted.Zone, name string) ([]hoste
 
 // Write implements hosted.Vendor.
 func (v *vendor) Write(ctx context.Context, zone hosted.Zone, w hosted.Write) error {
-	r := hosted.Request{Method: http.MethodDelete, Path: records(zone, w.Name) + "/" + w.Type, Zone: zone.Name}
+	r := webapi.Request{Method: http.MethodDelete, Path: records(zone, w.Name) + "/" + w.Type, Zone: zone.Name}
 	if len(w.Want) > 0 {
 		set := rrset{TTL: w.TTLOf()}
 		for _, r := range w.Want {
@@ -95,13 +96,13 @@ func records(zone hosted.Zone, name string) string {
 	return "/domains/" + url.PathEscape(zone.ID) + "/records/" + url.PathEscape(zone.Relative(name, "@"))
 }
 
-func explain(_ int, body []byte) hosted.Problem {
+func explain(_ int, body []byte) webapi.Problem {
 	var p struct {
 		Message string
 		Errors  []struct{ Name, Description string }
 	}
 	if json.Unmarshal(body, &p) != nil {
-		return hosted.Problem{}
+		return webapi.Problem{}
 	}
 	said := []string{}
 	if p.Message != "" {
@@ -110,5 +111,5 @@ func explain(_ int, body []byte) hosted.Problem {
 	for _, e := range p.Errors {
 		said = append(said, e.Name+": "+e.Description)
 	}
-	return hosted.Problem{Message: strings.Join(said, "; ")}
+	return webapi.Problem{Message: strings.Join(said, "; ")}
 }

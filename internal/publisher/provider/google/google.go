@@ -11,6 +11,7 @@ import (
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/publisher"
 	"github.com/postseal/postseal/internal/publisher/hosted"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 const (
@@ -25,18 +26,18 @@ func New(o hosted.Options, project string) (*hosted.Provider, error) {
 	if strings.TrimSpace(project) == "" {
 		return nil, fault.New(fault.Invalid, "the publisher does not say which project has the zones").WithHint("write project: my-project")
 	}
-	tokens := hosted.NewTokens(o, fetch)
-	client, err := hosted.NewClient(hosted.API{
+	tokens := webapi.NewTokens(o.Client(), fetch)
+	client, err := webapi.NewClient(webapi.API{
 		Vendor: "Google Cloud DNS", Endpoint: endpoint, Authorize: tokens.Authorize,
-		Explain: func(status int, body []byte) hosted.Problem {
+		Explain: func(status int, body []byte) webapi.Problem {
 			if status == http.StatusUnauthorized {
 				tokens.Forget()
 			}
 			return explain(body)
 		},
 		Rights: "the service account needs dns.managedZones.list, dns.resourceRecordSets.list, .create and .delete and dns.changes.create; the role DNS Administrator on the zone has them",
-		Rates:  []hosted.Rate{{Requests: 300, Per: time.Minute}},
-	}, o)
+		Rates:  []webapi.Rate{{Requests: 300, Per: time.Minute}},
+	}, o.Client())
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +45,7 @@ func New(o hosted.Options, project string) (*hosted.Provider, error) {
 }
 
 type vendor struct {
-	client *hosted.Client
+	client *webapi.Client
 	zones  string // path
 }
 
@@ -66,7 +67,7 @@ func (v *vendor) FindZone(ctx context.Context, name string) (string, error) {
 		Visibility string `json:"visibility"`
 	}
 	token := ""
-	found, err := hosted.Pages(ctx, v.client, func(ctx context.Context, _ int) ([]managed, bool, error) {
+	found, err := webapi.Pages(ctx, v.client, func(ctx context.Context, _ int) ([]managed, bool, error) {
 		var page struct {
 			Zones []managed `json:"managedZones"`
 			Next  string    `json:"nextPageToken"`
@@ -75,7 +76,7 @@ func (v *vendor) FindZone(ctx context.Context, name string) (string, error) {
 		if token != "" {
 			query.Set("pageToken", token)
 		}
-		_, err := v.client.Do(ctx, hosted.Request{Method: http.MethodGet, Path: v.zones, Query: query}, &page)
+		_, err := v.client.Do(ctx, webapi.Request{Method: http.MethodGet, Path: v.zones, Query: query}, &page)
 		token = page.Next
 		return page.Zones, token != "", err
 	})
@@ -101,7 +102,7 @@ func (v *vendor) FindZone(ctx context.Context, name string) (string, error) {
 // At implements hosted.Vendor.
 func (v *vendor) At(ctx context.Context, zone hosted.Zone, name string) ([]hosted.Record, error) {
 	token := ""
-	sets, err := hosted.Pages(ctx, v.client, func(ctx context.Context, _ int) ([]rrset, bool, error) {
+	sets, err := webapi.Pages(ctx, v.client, func(ctx context.Context, _ int) ([]rrset, bool, error) {
 		var page struct {
 			Sets []rrset `json:"rrsets"`
 			Next string  `json:"nextPageToken"`
@@ -110,7 +111,7 @@ func (v *vendor) At(ctx context.Context, zone hosted.Zone, name string) ([]hoste
 		if token != "" {
 			query.Set("pageToken", token)
 		}
-		_, err := v.client.Do(ctx, hosted.Request{Method: http.MethodGet, Path: v.zones + "/" + url.PathEscape(zone.ID) + "/rrsets", Query: query}, &page)
+		_, err := v.client.Do(ctx, webapi.Request{Method: http.MethodGet, Path: v.zones + "/" + url.PathEscape(zone.ID) + "/rrsets", Query: query}, &page)
 		token = page.Next
 		return page.Sets, token != "", err
 	})
@@ -152,12 +153,12 @@ func (v *vendor) Write(ctx context.Context, zone hosted.Zone, w hosted.Write) er
 		}
 		change.Additions = []rrset{next}
 	}
-	_, err := v.client.Do(ctx, hosted.Request{Method: http.MethodPost, Path: v.zones + "/" + url.PathEscape(zone.ID) + "/changes", Body: change, Zone: zone.Name}, nil)
+	_, err := v.client.Do(ctx, webapi.Request{Method: http.MethodPost, Path: v.zones + "/" + url.PathEscape(zone.ID) + "/changes", Body: change, Zone: zone.Name}, nil)
 	return err
 }
 
 // explain reads {"error":{"code":409,"message":"…","errors":[{"reason":"alreadyExists"}]}}.
-func explain(body []byte) hosted.Problem {
+func explain(body []byte) webapi.Problem {
 	var e struct {
 		Error struct {
 			Message string `json:"message"`
@@ -167,9 +168,9 @@ func explain(body []byte) hosted.Problem {
 		} `json:"error"`
 	}
 	if json.Unmarshal(body, &e) != nil {
-		return hosted.Problem{}
+		return webapi.Problem{}
 	}
-	p := hosted.Problem{Message: e.Error.Message}
+	p := webapi.Problem{Message: e.Error.Message}
 	for _, one := range e.Error.Errors {
 		switch one.Reason {
 		case "rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded", "dailyLimitExceeded":

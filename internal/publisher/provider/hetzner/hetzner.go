@@ -12,6 +12,7 @@ import (
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/publisher"
 	"github.com/postseal/postseal/internal/publisher/hosted"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 const (
@@ -32,21 +33,21 @@ const (
 
 // New makes a provider; Options.Credential (an API token of the project, read and write) is required. Errors are fault.Invalid.
 func New(o hosted.Options) (*hosted.Provider, error) {
-	client, err := hosted.NewClient(hosted.API{
+	client, err := webapi.NewClient(webapi.API{
 		Vendor:    "Hetzner",
 		Endpoint:  endpoint,
-		Authorize: hosted.Bearer,
+		Authorize: webapi.Bearer,
 		Explain:   explain,
 		Rights:    "the token must be one of the Cloud project that has the zone, with read and write permission; a token of dns.hetzner.com is not one",
-		Rates:     []hosted.Rate{{Requests: 3600, Per: time.Hour}},
-	}, o)
+		Rates:     []webapi.Rate{{Requests: 3600, Per: time.Hour}},
+	}, o.Client())
 	if err != nil {
 		return nil, err
 	}
 	return hosted.NewProvider(client.Vendor(), &vendor{client}, publisher.Capabilities{MinTTL: minTTL, Settles: settles}, o)
 }
 
-type vendor struct{ client *hosted.Client }
+type vendor struct{ client *webapi.Client }
 
 type rrset struct {
 	Name    string  `json:"name"` // relative, "@" for the zone itself
@@ -83,7 +84,7 @@ func (v *vendor) FindZone(ctx context.Context, name string) (string, error) {
 			Name string
 		}
 	}
-	if _, err := v.client.Do(ctx, hosted.Request{Method: http.MethodGet, Path: "/zones", Query: url.Values{"name": {name}}}, &found); err != nil {
+	if _, err := v.client.Do(ctx, webapi.Request{Method: http.MethodGet, Path: "/zones", Query: url.Values{"name": {name}}}, &found); err != nil {
 		return "", err
 	}
 	for _, z := range found.Zones {
@@ -97,13 +98,13 @@ func (v *vendor) FindZone(ctx context.Context, name string) (string, error) {
 // At implements hosted.Vendor.
 func (v *vendor) At(ctx context.Context, zone hosted.Zone, name string) ([]hosted.Record, error) {
 	query := url.Values{"name": {zone.Relative(name, "@")}, "per_page": {strconv.Itoa(perPage)}}
-	found, err := hosted.Pages(ctx, v.client, func(ctx context.Context, number int) ([]rrset, bool, error) {
+	found, err := webapi.Pages(ctx, v.client, func(ctx context.Context, number int) ([]rrset, bool, error) {
 		query.Set("page", strconv.Itoa(number))
 		var page struct {
 			RRSets []rrset
 			Meta   paged
 		}
-		_, err := v.client.Do(ctx, hosted.Request{Method: http.MethodGet, Path: rrsets(zone), Query: query}, &page)
+		_, err := v.client.Do(ctx, webapi.Request{Method: http.MethodGet, Path: rrsets(zone), Query: query}, &page)
 		return page.RRSets, page.Meta.Pagination.NextPage != nil, err
 	})
 	if err != nil {
@@ -135,21 +136,21 @@ func (v *vendor) Write(ctx context.Context, zone hosted.Zone, w hosted.Write) er
 	one := rrsets(zone) + "/" + url.PathEscape(name) + "/" + w.Type
 	switch {
 	case len(w.Want) == 0:
-		return v.act(ctx, hosted.Request{Method: http.MethodDelete, Path: one, Zone: zone.Name})
+		return v.act(ctx, webapi.Request{Method: http.MethodDelete, Path: one, Zone: zone.Name})
 	case len(w.Have) == 0:
-		return v.act(ctx, hosted.Request{Method: http.MethodPost, Path: rrsets(zone), Zone: zone.Name, Body: rrset{name, w.Type, &ttl, values}})
+		return v.act(ctx, webapi.Request{Method: http.MethodPost, Path: rrsets(zone), Zone: zone.Name, Body: rrset{name, w.Type, &ttl, values}})
 	}
 	// The TTL first: the values are what the change is known by.
 	if w.Have[0].TTL != hosted.Seconds(ttl) {
-		if err := v.act(ctx, hosted.Request{Method: http.MethodPost, Path: one + "/actions/change_ttl", Zone: zone.Name, Body: map[string]int{"ttl": ttl}}); err != nil {
+		if err := v.act(ctx, webapi.Request{Method: http.MethodPost, Path: one + "/actions/change_ttl", Zone: zone.Name, Body: map[string]int{"ttl": ttl}}); err != nil {
 			return err
 		}
 	}
-	return v.act(ctx, hosted.Request{Method: http.MethodPost, Path: one + "/actions/set_records", Zone: zone.Name, Body: map[string][]value{"records": values}})
+	return v.act(ctx, webapi.Request{Method: http.MethodPost, Path: one + "/actions/set_records", Zone: zone.Name, Body: map[string][]value{"records": values}})
 }
 
 // act starts an action and waits until it has ended, or has run for long enough to be looked at another time.
-func (v *vendor) act(ctx context.Context, r hosted.Request) error {
+func (v *vendor) act(ctx context.Context, r webapi.Request) error {
 	var a action
 	if _, err := v.client.Do(ctx, r, &a); err != nil {
 		return err
@@ -161,7 +162,7 @@ func (v *vendor) act(ctx context.Context, r hosted.Request) error {
 		if err := v.client.Wait(ctx, actionPause); err != nil {
 			return err
 		}
-		if _, err := v.client.Do(ctx, hosted.Request{Method: http.MethodGet, Path: "/actions/" + strconv.FormatInt(a.Action.ID, 10)}, &a); err != nil {
+		if _, err := v.client.Do(ctx, webapi.Request{Method: http.MethodGet, Path: "/actions/" + strconv.FormatInt(a.Action.ID, 10)}, &a); err != nil {
 			return err
 		}
 	}
@@ -172,24 +173,24 @@ func (v *vendor) act(ctx context.Context, r hosted.Request) error {
 		return fault.New(fault.Unavailable, "Hetzner is still carrying out the change").WithHint("it is looked at again")
 	}
 	if a.Action.Error == nil {
-		return v.client.Refusal(hosted.Problem{Message: "an action ended as " + a.Action.Status})
+		return v.client.Refusal(webapi.Problem{Message: "an action ended as " + a.Action.Status})
 	}
 	return v.client.Refusal(problem(*a.Action.Error))
 }
 
 func rrsets(zone hosted.Zone) string { return "/zones/" + url.PathEscape(zone.ID) + "/rrsets" }
 
-func explain(_ int, body []byte) hosted.Problem {
+func explain(_ int, body []byte) webapi.Problem {
 	var p struct{ Error refusal }
 	if json.Unmarshal(body, &p) != nil {
-		return hosted.Problem{}
+		return webapi.Problem{}
 	}
 	return problem(p.Error)
 }
 
 // problem reads an error by its code; most say the same as the status.
-func problem(r refusal) hosted.Problem {
-	out := hosted.Problem{Message: r.Message}
+func problem(r refusal) webapi.Problem {
+	out := webapi.Problem{Message: r.Message}
 	if r.Code != "" {
 		out.Message += " [" + r.Code + "]"
 	}

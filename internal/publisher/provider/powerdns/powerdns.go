@@ -12,6 +12,7 @@ import (
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/publisher"
 	"github.com/postseal/postseal/internal/publisher/hosted"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 // The paths of the one server behind an API; its id is always localhost.
@@ -25,10 +26,10 @@ const maxFound = "1000"
 
 // New makes a provider; Options.Endpoint and Options.Credential (the api-key) are required. Errors are fault.Invalid.
 func New(o hosted.Options) (*hosted.Provider, error) {
-	client, err := hosted.NewClient(hosted.API{
+	client, err := webapi.NewClient(webapi.API{
 		Vendor: "PowerDNS",
 		Clear:  true,
-		Authorize: func(r *http.Request, _ []byte, c *hosted.Credential) error {
+		Authorize: func(r *http.Request, _ []byte, c *webapi.Credential) error {
 			key, err := c.Token()
 			if err == nil {
 				r.Header.Set("X-API-Key", key)
@@ -37,14 +38,14 @@ func New(o hosted.Options) (*hosted.Provider, error) {
 		},
 		Explain: explain,
 		Rights:  "the credential must be the server's api-key, and webserver-allow-from must name this machine",
-	}, o)
+	}, o.Client())
 	if err != nil {
 		return nil, err
 	}
 	return hosted.NewProvider(client.Vendor(), &vendor{client}, publisher.Capabilities{}, o)
 }
 
-type vendor struct{ client *hosted.Client }
+type vendor struct{ client *webapi.Client }
 
 // rrset is a record set as the API reads and writes it.
 type rrset struct {
@@ -63,7 +64,7 @@ type record struct {
 // FindZone implements hosted.Vendor.
 func (v *vendor) FindZone(ctx context.Context, name string) (string, error) {
 	var found []struct{ ID, Name string }
-	_, err := v.client.Do(ctx, hosted.Request{Method: http.MethodGet, Path: zones, Query: url.Values{"zone": {name + "."}}}, &found)
+	_, err := v.client.Do(ctx, webapi.Request{Method: http.MethodGet, Path: zones, Query: url.Values{"zone": {name + "."}}}, &found)
 	if err != nil {
 		return "", err
 	}
@@ -78,7 +79,7 @@ func (v *vendor) FindZone(ctx context.Context, name string) (string, error) {
 // At implements hosted.Vendor.
 func (v *vendor) At(ctx context.Context, zone hosted.Zone, name string) ([]hosted.Record, error) {
 	var found struct{ RRSets []rrset }
-	_, err := v.client.Do(ctx, hosted.Request{Method: http.MethodGet, Path: zones + "/" + url.PathEscape(zone.ID), Query: url.Values{"rrset_name": {name + "."}}}, &found)
+	_, err := v.client.Do(ctx, webapi.Request{Method: http.MethodGet, Path: zones + "/" + url.PathEscape(zone.ID), Query: url.Values{"rrset_name": {name + "."}}}, &found)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +104,7 @@ func (v *vendor) disabled(ctx context.Context, w hosted.Write) error {
 		Name, Type, Content string
 		Disabled            bool
 	}
-	_, err := v.client.Do(ctx, hosted.Request{Method: http.MethodGet, Path: search, Query: url.Values{"q": {w.Name}, "max": {maxFound}, "object_type": {"record"}}}, &found)
+	_, err := v.client.Do(ctx, webapi.Request{Method: http.MethodGet, Path: search, Query: url.Values{"q": {w.Name}, "max": {maxFound}, "object_type": {"record"}}}, &found)
 	if err != nil {
 		return err
 	}
@@ -127,21 +128,21 @@ func (v *vendor) Write(ctx context.Context, zone hosted.Zone, w hosted.Write) er
 	if len(w.Want) == 0 {
 		set.ChangeType = "DELETE"
 	}
-	_, err := v.client.Do(ctx, hosted.Request{
+	_, err := v.client.Do(ctx, webapi.Request{
 		Method: http.MethodPatch, Path: zones + "/" + url.PathEscape(zone.ID), Zone: zone.Name, Body: map[string]any{"rrsets": []rrset{set}},
 	}, nil)
 	return err
 }
 
-func explain(status int, body []byte) hosted.Problem {
+func explain(status int, body []byte) webapi.Problem {
 	var p struct {
 		Error  string
 		Errors []string
 	}
 	if json.Unmarshal(body, &p) != nil {
-		return hosted.Problem{}
+		return webapi.Problem{}
 	}
-	out := hosted.Problem{Message: strings.Join(append([]string{p.Error}, p.Errors...), "; ")}
+	out := webapi.Problem{Message: strings.Join(append([]string{p.Error}, p.Errors...), "; ")}
 	switch {
 	case status == http.StatusUnprocessableEntity && strings.HasPrefix(p.Error, "Could not find domain"): // before 4.2
 		out.Code = fault.NotFound

@@ -19,6 +19,7 @@ import (
 	"github.com/postseal/postseal/internal/publisher/hosted"
 	"github.com/postseal/postseal/internal/publisher/provider/powerdns"
 	"github.com/postseal/postseal/internal/publisher/providertest"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -147,7 +148,7 @@ func TestRefusals(t *testing.T) {
 				tt.options.Endpoint = server.api
 			}
 			clock := providertest.NewClock()
-			tt.options.Timing = hosted.Timing{Now: clock.Now, Sleep: clock.Sleep}
+			tt.options.Timing = webapi.Timing{Now: clock.Now, Sleep: clock.Sleep}
 			outcome, err := open(t, tt.options).Set(t.Context(), tt.zone, set("s1._domainkey", "", "v=DKIM1; p=A"))
 			message, hint := fault.Show(err)
 			if err == nil || outcome != "" || fault.CodeOf(err) != tt.code || !strings.Contains(message, tt.message) || hint == "" {

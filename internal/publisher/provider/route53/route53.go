@@ -13,6 +13,7 @@ import (
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/publisher"
 	"github.com/postseal/postseal/internal/publisher/hosted"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 const (
@@ -31,9 +32,9 @@ func New(o hosted.Options) (*hosted.Provider, error) {
 	if now == nil {
 		now = time.Now
 	}
-	client, err := hosted.NewClient(hosted.API{
+	client, err := webapi.NewClient(webapi.API{
 		Vendor: "Amazon Route 53", Endpoint: endpoint, Explain: explain,
-		Authorize: func(r *http.Request, body []byte, c *hosted.Credential) error {
+		Authorize: func(r *http.Request, body []byte, c *webapi.Credential) error {
 			text, err := c.Secret()
 			if err != nil {
 				return err
@@ -45,18 +46,18 @@ func New(o hosted.Options) (*hosted.Provider, error) {
 			return awssign.Sign(r.Context(), r, body, keys, "route53", region, now())
 		},
 		Rights: "the access key needs route53:ListHostedZonesByName, route53:ListResourceRecordSets and route53:ChangeResourceRecordSets on the zone; the clock must be right within five minutes",
-		Rates:  []hosted.Rate{{Requests: 5, Per: time.Second}}, // of an account
-	}, o)
+		Rates:  []webapi.Rate{{Requests: 5, Per: time.Second}}, // of an account
+	}, o.Client())
 	if err != nil {
 		return nil, err
 	}
 	return hosted.NewProvider(client.Vendor(), &vendor{client}, publisher.Capabilities{Atomic: true, MaxTXT: maxTXT}, o)
 }
 
-type vendor struct{ client *hosted.Client }
+type vendor struct{ client *webapi.Client }
 
 // call sends a request and reads the XML of the reply.
-func (v *vendor) call(ctx context.Context, r hosted.Request, out any) error {
+func (v *vendor) call(ctx context.Context, r webapi.Request, out any) error {
 	r.Header = http.Header{"Accept": {"application/xml"}}
 	if r.Body != nil {
 		r.Header["Content-Type"] = []string{"application/xml"}
@@ -78,9 +79,9 @@ func (v *vendor) call(ctx context.Context, r hosted.Request, out any) error {
 func (v *vendor) FindZone(ctx context.Context, name string) (string, error) {
 	query := url.Values{"dnsname": {name}}
 	var public []string
-	_, err := hosted.Pages(ctx, v.client, func(ctx context.Context, _ int) ([]struct{}, bool, error) {
+	_, err := webapi.Pages(ctx, v.client, func(ctx context.Context, _ int) ([]struct{}, bool, error) {
 		var page zonesPage
-		if err := v.call(ctx, hosted.Request{Method: http.MethodGet, Path: version + "/hostedzonesbyname", Query: query}, &page); err != nil {
+		if err := v.call(ctx, webapi.Request{Method: http.MethodGet, Path: version + "/hostedzonesbyname", Query: query}, &page); err != nil {
 			return nil, false, err
 		}
 		more := page.Truncated
@@ -110,9 +111,9 @@ func (v *vendor) FindZone(ctx context.Context, name string) (string, error) {
 // At implements hosted.Vendor.
 func (v *vendor) At(ctx context.Context, zone hosted.Zone, name string) ([]hosted.Record, error) {
 	query := url.Values{"name": {name}}
-	return hosted.Pages(ctx, v.client, func(ctx context.Context, _ int) ([]hosted.Record, bool, error) {
+	return webapi.Pages(ctx, v.client, func(ctx context.Context, _ int) ([]hosted.Record, bool, error) {
 		var page setsPage
-		if err := v.call(ctx, hosted.Request{Method: http.MethodGet, Path: version + "/hostedzone/" + url.PathEscape(zone.ID) + "/rrset", Query: query}, &page); err != nil {
+		if err := v.call(ctx, webapi.Request{Method: http.MethodGet, Path: version + "/hostedzone/" + url.PathEscape(zone.ID) + "/rrset", Query: query}, &page); err != nil {
 			return nil, false, err
 		}
 		var out []hosted.Record
@@ -154,5 +155,5 @@ func (v *vendor) Write(ctx context.Context, zone hosted.Zone, w hosted.Write) er
 		return fault.Wrap(fault.Internal, err, "the change cannot be written")
 	}
 	var done changeInfo
-	return v.call(ctx, hosted.Request{Method: http.MethodPost, Path: version + "/hostedzone/" + url.PathEscape(zone.ID) + "/rrset/", Body: append([]byte(xml.Header), body...), Zone: zone.Name}, &done)
+	return v.call(ctx, webapi.Request{Method: http.MethodPost, Path: version + "/hostedzone/" + url.PathEscape(zone.ID) + "/rrset/", Body: append([]byte(xml.Header), body...), Zone: zone.Name}, &done)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/publisher/hosted"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 type zonesPage struct {
@@ -95,7 +96,7 @@ func plain(name string) string {
 }
 
 // explain reads the two forms of a refusal.
-func explain(_ int, body []byte) hosted.Problem {
+func explain(_ int, body []byte) webapi.Problem {
 	var e struct {
 		XMLName  xml.Name
 		Code     string   `xml:"Error>Code"`
@@ -103,12 +104,12 @@ func explain(_ int, body []byte) hosted.Problem {
 		Messages []string `xml:"Messages>Message"`
 	}
 	if xml.Unmarshal(body, &e) != nil {
-		return hosted.Problem{}
+		return webapi.Problem{}
 	}
 	if e.XMLName.Local == "InvalidChangeBatch" {
-		return hosted.Problem{Code: fault.Conflict, Message: strings.Join(e.Messages, "; ")}
+		return webapi.Problem{Code: fault.Conflict, Message: strings.Join(e.Messages, "; ")}
 	}
-	p := hosted.Problem{Message: e.Message}
+	p := webapi.Problem{Message: e.Message}
 	switch e.Code {
 	case "Throttling", "ThrottlingException", "PriorRequestNotComplete", "ServiceUnavailable", "RequestExpired":
 		p.Code = fault.Unavailable

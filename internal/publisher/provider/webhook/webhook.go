@@ -16,6 +16,7 @@ import (
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/publisher"
 	"github.com/postseal/postseal/internal/publisher/hosted"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 // mediaType names the protocol and its version.
@@ -26,18 +27,18 @@ func New(o hosted.Options) (*hosted.Provider, error) {
 	if o.Endpoint == "" {
 		return nil, fault.New(fault.Invalid, "the publisher does not say where the webhook provider listens").WithHint("write endpoint: http://127.0.0.1:8888")
 	}
-	client, err := hosted.NewClient(hosted.API{
+	client, err := webapi.NewClient(webapi.API{
 		Vendor: "the webhook provider", Explain: explain,
 		Rights: "the webhook provider itself must have a credential of the DNS host",
-		Rates:  []hosted.Rate{{Requests: 20, Per: time.Second}},
-	}, o)
+		Rates:  []webapi.Rate{{Requests: 20, Per: time.Second}},
+	}, o.Client())
 	if err != nil {
 		return nil, err
 	}
 	return hosted.NewProvider(client.Vendor(), &vendor{client}, publisher.Capabilities{}, o)
 }
 
-type vendor struct{ client *hosted.Client }
+type vendor struct{ client *webapi.Client }
 
 // endpoint is a record set of the protocol.
 type endpoint struct {
@@ -58,7 +59,7 @@ type filter struct {
 }
 
 func (v *vendor) call(ctx context.Context, method, path, zone string, in, out any) error {
-	r := hosted.Request{Method: method, Path: path, Body: in, Zone: zone, Header: http.Header{"Accept": {mediaType}}}
+	r := webapi.Request{Method: method, Path: path, Body: in, Zone: zone, Header: http.Header{"Accept": {mediaType}}}
 	if in != nil {
 		r.Header["Content-Type"] = []string{mediaType}
 	}
@@ -162,7 +163,7 @@ func (v *vendor) wanted(ctx context.Context, w hosted.Write) ([]endpoint, error)
 	}
 	adjusted := []endpoint{}
 	err = v.call(ctx, http.MethodPost, "/adjustendpoints", "", []endpoint{e}, &adjusted)
-	if fault.CodeOf(err) == fault.Unavailable && hosted.Status(err) == 0 { // it changes nothing, so it can be asked again
+	if fault.CodeOf(err) == fault.Unavailable && webapi.Status(err) == 0 { // it changes nothing, so it can be asked again
 		err = v.call(ctx, http.MethodPost, "/adjustendpoints", "", []endpoint{e}, &adjusted)
 	}
 	if err != nil {
@@ -196,8 +197,8 @@ func (v *vendor) quotes(ctx context.Context, w hosted.Write) (bool, error) {
 func plain(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
 
 // explain reads plain text, which is what the protocol's servers answer with.
-func explain(status int, body []byte) hosted.Problem {
-	p := hosted.Problem{Message: strings.TrimSpace(string(body))}
+func explain(status int, body []byte) webapi.Problem {
+	p := webapi.Problem{Message: strings.TrimSpace(string(body))}
 	if strings.HasPrefix(p.Message, "<") {
 		p.Message = http.StatusText(status) // a page of something between us and the provider
 	}

@@ -1,4 +1,4 @@
-package hosted
+package webapi
 
 import (
 	"context"
@@ -89,7 +89,7 @@ func NewClient(api API, o Options) (*Client, error) {
 			o.Log.Warn("a credential crosses the network unencrypted", "endpoint", base.String(), "hint", "put TLS before the API, or bind it to loopback")
 		}
 	}
-	c := &Client{api: api, base: base, timing: o.Timing.orReal(), limits: newBuckets(api.Rates, api.Writes)}
+	c := &Client{api: api, base: base, timing: o.Timing.OrReal(), limits: newBuckets(api.Rates, api.Writes)}
 	if api.Authorize != nil {
 		if c.credential, err = NewCredential(o.Credential, o.Log); err != nil {
 			return nil, err

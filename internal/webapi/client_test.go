@@ -1,4 +1,4 @@
-package hosted_test
+package webapi_test
 
 import (
 	"bytes"
@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/internal/fault"
-	"github.com/postseal/postseal/internal/publisher/hosted"
 	"github.com/postseal/postseal/internal/publisher/providertest"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 // answer is a transport that answers without a network.
@@ -26,7 +26,7 @@ func (a answer) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
 }
 
-func client(t *testing.T, api hosted.API, o hosted.Options) (*hosted.Client, *providertest.Clock) {
+func client(t *testing.T, api webapi.API, o webapi.Options) (*webapi.Client, *providertest.Clock) {
 	t.Helper()
 	clock := providertest.NewClock()
 	o.Timing.Now, o.Timing.Sleep = clock.Now, clock.Sleep
@@ -36,7 +36,7 @@ func client(t *testing.T, api hosted.API, o hosted.Options) (*hosted.Client, *pr
 		o.Transport = transport
 	}
 	api.Vendor = "Vendor"
-	c, err := hosted.NewClient(api, o)
+	c, err := webapi.NewClient(api, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,10 +55,10 @@ func TestRepeated(t *testing.T) {
 	}
 	for _, tt := range tests {
 		var n atomic.Int64
-		c, clock := client(t, hosted.API{Endpoint: "https://api.example"}, hosted.Options{Transport: answer(func() (int, string) { n.Add(1); return tt.status, "" })})
+		c, clock := client(t, webapi.API{Endpoint: "https://api.example"}, webapi.Options{Transport: answer(func() (int, string) { n.Add(1); return tt.status, "" })})
 		before := clock.Now()
-		_, err := c.Do(t.Context(), hosted.Request{Method: tt.method, Path: "/x"}, nil)
-		if n.Load() != tt.times || hosted.Status(err) != tt.status {
+		_, err := c.Do(t.Context(), webapi.Request{Method: tt.method, Path: "/x"}, nil)
+		if n.Load() != tt.times || webapi.Status(err) != tt.status {
 			t.Errorf("%s %d: sent %d times, %v", tt.method, tt.status, n.Load(), err)
 		}
 		if waited := clock.Now().Sub(before); waited > 12*time.Second || tt.times > 1 && waited < time.Second {
@@ -87,8 +87,8 @@ func TestRetryAfter(t *testing.T) {
 			w.Header().Set("Retry-After", tt.header)
 			w.WriteHeader(http.StatusTooManyRequests)
 		}))
-		c, clock := client(t, hosted.API{Endpoint: server.URL}, hosted.Options{})
-		do := func() { c.Do(t.Context(), hosted.Request{Method: "GET", Path: "/"}, nil) }
+		c, clock := client(t, webapi.API{Endpoint: server.URL}, webapi.Options{})
+		do := func() { c.Do(t.Context(), webapi.Request{Method: "GET", Path: "/"}, nil) }
 		do()
 		if n.Load() != tt.sent {
 			t.Errorf("%q: sent %d times, want %d", tt.header, n.Load(), tt.sent)
@@ -109,11 +109,11 @@ func TestRetryAfter(t *testing.T) {
 
 // Nothing comes over the limits in any window, however requests are spread.
 func TestRates(t *testing.T) {
-	for _, rate := range []hosted.Rate{{Requests: 1, Per: time.Second}, {Requests: 2, Per: time.Second}, {Requests: 15, Per: time.Minute}, {Requests: 300, Per: time.Hour}} {
+	for _, rate := range []webapi.Rate{{Requests: 1, Per: time.Second}, {Requests: 2, Per: time.Second}, {Requests: 15, Per: time.Minute}, {Requests: 300, Per: time.Hour}} {
 		var sent []time.Time
 		clock := providertest.NewClock()
-		c, err := hosted.NewClient(hosted.API{Vendor: "Vendor", Endpoint: "https://api.example", Writes: []hosted.Rate{rate}}, hosted.Options{
-			Timing:    hosted.Timing{Now: clock.Now, Sleep: clock.Sleep},
+		c, err := webapi.NewClient(webapi.API{Vendor: "Vendor", Endpoint: "https://api.example", Writes: []webapi.Rate{rate}}, webapi.Options{
+			Timing:    webapi.Timing{Now: clock.Now, Sleep: clock.Sleep},
 			Transport: answer(func() (int, string) { sent = append(sent, clock.Now()); return 204, "" }),
 		})
 		if err != nil {
@@ -121,7 +121,7 @@ func TestRates(t *testing.T) {
 		}
 		refused := 0
 		for i := range 4 * rate.Requests {
-			if _, err := c.Do(t.Context(), hosted.Request{Method: "PUT", Path: "/", Zone: "example.org"}, nil); err != nil {
+			if _, err := c.Do(t.Context(), webapi.Request{Method: "PUT", Path: "/", Zone: "example.org"}, nil); err != nil {
 				refused++
 				if fault.CodeOf(err) != fault.Unavailable || !strings.Contains(err.Error(), "used up") {
 					t.Fatal(err)
@@ -147,7 +147,7 @@ func TestRates(t *testing.T) {
 			t.Errorf("%d per %s: only %d requests came through, %d were put off", rate.Requests, rate.Per, len(sent), refused)
 		}
 		// The other zone has limits of its own, and reading has none here.
-		for _, r := range []hosted.Request{{Method: "PUT", Path: "/", Zone: "example.net"}, {Method: "GET", Path: "/"}} {
+		for _, r := range []webapi.Request{{Method: "PUT", Path: "/", Zone: "example.net"}, {Method: "GET", Path: "/"}} {
 			if _, err := c.Do(t.Context(), r, nil); err != nil {
 				t.Error(err)
 			}
@@ -176,12 +176,12 @@ func TestRedirects(t *testing.T) {
 	}))
 	defer home.Close()
 	t.Setenv("POSTSEAL_TEST_SECRET", "s3cret")
-	c, _ := client(t, hosted.API{Endpoint: home.URL, Authorize: hosted.Bearer}, hosted.Options{Credential: "env:POSTSEAL_TEST_SECRET"})
+	c, _ := client(t, webapi.API{Endpoint: home.URL, Authorize: webapi.Bearer}, webapi.Options{Credential: "env:POSTSEAL_TEST_SECRET"})
 	var out string
-	if _, err := c.Do(t.Context(), hosted.Request{Method: "GET", Path: "/slash"}, &out); err != nil || out != "there" || seen.Load() != "Bearer s3cret" {
+	if _, err := c.Do(t.Context(), webapi.Request{Method: "GET", Path: "/slash"}, &out); err != nil || out != "there" || seen.Load() != "Bearer s3cret" {
 		t.Errorf("within the host: %q, %v, authorised by %v", out, err, seen.Load())
 	}
-	for _, r := range []hosted.Request{{Method: "GET", Path: "/away"}, {Method: "PUT", Path: "/away"}, {Method: "PUT", Path: "/slash"}, {Method: "GET", Path: "/loop"}} {
+	for _, r := range []webapi.Request{{Method: "GET", Path: "/away"}, {Method: "PUT", Path: "/away"}, {Method: "PUT", Path: "/slash"}, {Method: "GET", Path: "/loop"}} {
 		_, err := c.Do(t.Context(), r, &out)
 		if err == nil || fault.CodeOf(err) != fault.Unavailable || !strings.Contains(err.Error(), "redirect") || len(err.Error()) > 500 {
 			t.Errorf("%s %s: %v", r.Method, r.Path, err)
@@ -195,10 +195,10 @@ func TestRedirects(t *testing.T) {
 // A vendor that repeats the credential in its reply is not repeated.
 func TestSecretInReply(t *testing.T) {
 	t.Setenv("POSTSEAL_TEST_SECRET", "s3cret")
-	c, _ := client(t, hosted.API{Endpoint: "https://api.example", Authorize: hosted.Bearer, Rights: "look at it"}, hosted.Options{
+	c, _ := client(t, webapi.API{Endpoint: "https://api.example", Authorize: webapi.Bearer, Rights: "look at it"}, webapi.Options{
 		Credential: "env:POSTSEAL_TEST_SECRET", Transport: answer(func() (int, string) { return 401, `the token "s3cret" is unknown` }),
 	})
-	_, err := c.Do(t.Context(), hosted.Request{Method: "GET", Path: "/"}, nil)
+	_, err := c.Do(t.Context(), webapi.Request{Method: "GET", Path: "/"}, nil)
 	message, hint := fault.Show(err)
 	if fault.CodeOf(err) != fault.Denied || strings.Contains(fmt.Sprint(err, message), "s3cret") || !strings.Contains(message, "is unknown") || hint != "look at it" {
 		t.Errorf("%v, hint %q", err, hint)
@@ -223,7 +223,7 @@ func TestEndpoints(t *testing.T) {
 		"://":                           {false, false},
 	} {
 		for i, clear := range []bool{false, true} {
-			_, err := hosted.NewClient(hosted.API{Vendor: "Vendor", Clear: clear}, hosted.Options{Endpoint: endpoint, Log: slog.New(slog.NewTextHandler(&log, nil))})
+			_, err := webapi.NewClient(webapi.API{Vendor: "Vendor", Clear: clear}, webapi.Options{Endpoint: endpoint, Log: slog.New(slog.NewTextHandler(&log, nil))})
 			if (err == nil) != want[i] || err != nil && (fault.CodeOf(err) != fault.Invalid || strings.Contains(err.Error(), "secret@")) {
 				t.Errorf("%s, %t: %v", endpoint, clear, err)
 			}
@@ -235,13 +235,13 @@ func TestEndpoints(t *testing.T) {
 }
 
 func TestPages(t *testing.T) {
-	c, _ := client(t, hosted.API{Endpoint: "https://api.example"}, hosted.Options{})
-	got, err := hosted.Pages(t.Context(), c, func(_ context.Context, n int) ([]int, bool, error) { return []int{n}, n < 3, nil })
+	c, _ := client(t, webapi.API{Endpoint: "https://api.example"}, webapi.Options{})
+	got, err := webapi.Pages(t.Context(), c, func(_ context.Context, n int) ([]int, bool, error) { return []int{n}, n < 3, nil })
 	if err != nil || fmt.Sprint(got) != "[1 2 3]" {
 		t.Errorf("%v, %v", got, err)
 	}
 	asked := 0
-	_, err = hosted.Pages(t.Context(), c, func(context.Context, int) ([]int, bool, error) { asked++; return nil, true, nil })
+	_, err = webapi.Pages(t.Context(), c, func(context.Context, int) ([]int, bool, error) { asked++; return nil, true, nil })
 	if err == nil || fault.CodeOf(err) != fault.Unavailable || asked > 100 {
 		t.Errorf("%v after %d pages", err, asked)
 	}
@@ -255,14 +255,14 @@ func TestInterrupted(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	defer server.Close()
-	c, _ := client(t, hosted.API{Endpoint: server.URL}, hosted.Options{Timing: hosted.Timing{Request: time.Minute}})
+	c, _ := client(t, webapi.API{Endpoint: server.URL}, webapi.Options{Timing: webapi.Timing{Request: time.Minute}})
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-begun; cancel() }()
-	_, err := c.Do(ctx, hosted.Request{Method: "GET", Path: "/"}, nil)
+	_, err := c.Do(ctx, webapi.Request{Method: "GET", Path: "/"}, nil)
 	if err == nil || fault.CodeOf(err) != fault.Unavailable || !strings.Contains(err.Error(), "interrupted") {
 		t.Errorf("%v", err)
 	}
-	if _, err := c.Do(ctx, hosted.Request{Method: "GET", Path: "/"}, nil); err == nil || len(begun) > 0 {
+	if _, err := c.Do(ctx, webapi.Request{Method: "GET", Path: "/"}, nil); err == nil || len(begun) > 0 {
 		t.Errorf("%v, %d further requests", err, len(begun))
 	}
 }

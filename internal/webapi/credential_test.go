@@ -1,4 +1,4 @@
-package hosted_test
+package webapi_test
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/postseal/postseal/internal/fault"
-	"github.com/postseal/postseal/internal/publisher/hosted"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 func TestCredential(t *testing.T) {
@@ -50,7 +50,7 @@ func TestCredential(t *testing.T) {
 		{"file:" + pipe, "", fault.Invalid}, // must not wait for a writer
 	}
 	for _, tt := range tests {
-		c, err := hosted.NewCredential(tt.spec, nil)
+		c, err := webapi.NewCredential(tt.spec, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +69,7 @@ func TestCredential(t *testing.T) {
 func TestCredentialSpec(t *testing.T) {
 	const secret = "s3cret-pasted-by-mistake"
 	for _, spec := range []string{"", secret, "file:", "file:relative", "env:", "http://" + secret, "systemd:../etc/passwd", "systemd:a/b", "systemd:.."} {
-		if _, err := hosted.NewCredential(spec, nil); err == nil || fault.CodeOf(err) != fault.Invalid || strings.Contains(fmt.Sprint(err), secret) {
+		if _, err := webapi.NewCredential(spec, nil); err == nil || fault.CodeOf(err) != fault.Invalid || strings.Contains(fmt.Sprint(err), secret) {
 			t.Errorf("%q: %v", spec, err)
 		}
 	}
@@ -78,7 +78,7 @@ func TestCredentialSpec(t *testing.T) {
 func TestToken(t *testing.T) {
 	for text, ok := range map[string]bool{"abc-_.~+/=": true, "two words": false, "two\nlines": false, "bell\a": false, "café": false} {
 		t.Setenv("POSTSEAL_TEST_SECRET", text)
-		c, err := hosted.NewCredential("env:POSTSEAL_TEST_SECRET", nil)
+		c, err := webapi.NewCredential("env:POSTSEAL_TEST_SECRET", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +92,7 @@ func TestToken(t *testing.T) {
 func TestCredentialChanges(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "token")
 	var log bytes.Buffer
-	c, err := hosted.NewCredential("file:"+path, slog.New(slog.NewTextHandler(&log, nil)))
+	c, err := webapi.NewCredential("file:"+path, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
