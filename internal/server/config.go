@@ -23,6 +23,8 @@ type Config struct {
 	SealingKey string
 	// Fleet is a fleet.yaml that is applied when the inventory is empty, and never again.
 	Fleet string
+	// Programs is the directory of the programs that publishers of the kinds exec and zonefile may run; "" = programs.DefaultDir.
+	Programs string
 	// Nameserver is where the built-in name server listens, UDP and TCP; "" = it does not run.
 	Nameserver string
 	// NameserverNames are the NS names of zones that are delegated to it.

@@ -16,6 +16,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/postseal/postseal/internal/inventory"
+	"github.com/postseal/postseal/internal/publisher/programs"
 	"github.com/postseal/postseal/internal/publisher/provider/builtin"
 	"github.com/postseal/postseal/internal/services"
 )
@@ -27,14 +28,23 @@ func TestDocumentedPublishers(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(page), -1)
-	if len(blocks) < 6 {
+	if len(blocks) < 12 {
 		t.Fatalf("%d blocks of fleet.yaml", len(blocks))
 	}
 	catalogue, err := services.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	ways := kinds(builtin.NewMemory(), slog.New(slog.DiscardHandler))
+	programDir := t.TempDir()
+	if err := os.Chmod(programDir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"my-dns", "bind-reload"} {
+		if err := os.WriteFile(filepath.Join(programDir, name), []byte("#!/bin/sh\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ways := kinds(builtin.NewMemory(), programs.In(programDir), slog.New(slog.DiscardHandler))
 	for _, b := range blocks {
 		fleet, err := inventory.ParseFleet("dns-providers.md", []byte(b[1]), catalogue)
 		if err != nil {
@@ -43,7 +53,8 @@ func TestDocumentedPublishers(t *testing.T) {
 		}
 		for _, c := range fleet.Publishers {
 			if ways[c.Kind] == nil {
-				continue // another page's kind of provider, wired elsewhere
+				t.Errorf("%s: the kind %s is not wired", c.Name, c.Kind)
+				continue
 			}
 			p, err := ways[c.Kind](c)
 			if err != nil {

@@ -23,6 +23,7 @@ import (
 	"github.com/postseal/postseal/internal/lifecycle"
 	"github.com/postseal/postseal/internal/nameserver"
 	"github.com/postseal/postseal/internal/publisher"
+	"github.com/postseal/postseal/internal/publisher/programs"
 	"github.com/postseal/postseal/internal/services"
 	"github.com/postseal/postseal/internal/store"
 )
@@ -89,7 +90,7 @@ func (s *Server) build(ctx context.Context) error {
 	if err := s.firstStart(ctx); err != nil {
 		return err
 	}
-	s.publisher = publisher.New(publisher.Deps{Zones: s.dns, Kinds: kinds(served{s.store, func(zone string) { s.zonesChanged(zone) }}, c.Logger)})
+	s.publisher = publisher.New(publisher.Deps{Zones: s.dns, Kinds: kinds(served{s.store, func(zone string) { s.zonesChanged(zone) }}, programs.In(c.Programs), c.Logger)})
 	if err := s.reconfigure(ctx); err != nil {
 		return err
 	}
