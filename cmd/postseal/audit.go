@@ -207,7 +207,7 @@ func (f *auditFlags) queries(cmd *cobra.Command, args []string) ([]audit.Query, 
 			return nil, nil, err
 		}
 		for _, s := range signed {
-			byMessage[s.Domain] = append(byMessage[s.Domain], audit.Asked{Selector: s.Selector, Source: audit.FromMessage})
+			byMessage[s.Domain] = append(byMessage[s.Domain], audit.Asked{Selector: s.Selector, Source: audit.FromMessage, Below: s.Below})
 			loose[s.Domain] = append(loose[s.Domain], s.Findings...)
 			if len(args) == 0 && f.list == "" && !slices.Contains(names, s.Domain) {
 				names = append(names, s.Domain)

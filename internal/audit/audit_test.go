@@ -97,6 +97,9 @@ func same(t *testing.T, r Report, want ...string) {
 		}
 	}
 	for _, g := range got {
+		if strings.HasPrefix(g, "DKIM-K19 ") {
+			continue // an option that nearly every domain has open
+		}
 		if !slices.Contains(want, g) {
 			i := slices.IndexFunc(r.Findings, func(f Finding) bool { return f.ID+" "+f.Subject == g })
 			t.Errorf("found beside: %s: %+v", g, r.Findings[i])

@@ -68,6 +68,8 @@ type Query struct {
 	Guess      bool     // also look for the selectors that the catalogue knows
 	Servers    []Server // mail servers that send for the domain
 	BlockLists []string // DNS block lists that are asked about the servers' addresses; never any by default
+	// Lenient is since when the DMARC policy has been p=none; zero = not known.
+	Lenient time.Time
 	// Pending is set while a record waits to be published: then the time that caches keep a denial matters.
 	Pending bool
 }
@@ -93,6 +95,8 @@ type Asked struct {
 	Want, Target string
 	// Revoked says that the record should have an empty p=.
 	Revoked bool
+	// Below says that signatures name an identity (i=) in a domain below the signing one.
+	Below bool
 	// Delegated says that the key's name is in a zone of its own on purpose.
 	Delegated bool
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postseal/postseal/internal/fakedns"
 	"github.com/postseal/postseal/internal/resolver"
@@ -179,6 +180,27 @@ func TestFaultsApart(t *testing.T) {
 			z.Set("i1."+sound, "MX", "10 mail."+sound+".")
 			z.Set("i2."+sound, "MX", "10 mail."+sound+".")
 		}, []string{"SPF-02 " + sound}},
+		"an identity below": {func(w *world, z *fakedns.Zone, q *Query) {
+			z.TXT(at("below"), recordOfFresh()+"; t=s")
+			q.Selectors = []Asked{{Selector: "below", Source: FromMessage, Below: true}}
+		}, []string{"DKIM-S20 " + at("below")}},
+		"a revoked key that signs": {func(w *world, z *fakedns.Zone, q *Query) {
+			z.TXT(at("old"), "v=DKIM1; k=rsa; p=")
+			q.Selectors = append(q.Selectors, Asked{Selector: "old", Source: FromMessage})
+		}, []string{"DKIM-L01 " + at("old")}},
+		"Ed25519 alone": {func(w *world, z *fakedns.Zone, q *Query) {
+			z.TXT(at("ed"), goodKeys().records[1])
+			q.Selectors = asked("ed")
+		}, []string{"DKIM-K18 " + sound}},
+		"one algorithm": {func(w *world, z *fakedns.Zone, q *Query) {}, []string{"DKIM-K19 " + sound}},
+		"lenient for long": {func(w *world, z *fakedns.Zone, q *Query) {
+			z.TXT("_dmarc."+sound, "v=DMARC1; p=none; rua=mailto:d@"+sound)
+			q.Lenient = time.Now().Add(-91 * 24 * time.Hour)
+		}, []string{"DMARC-07 _dmarc." + sound}},
+		"65 KB": {func(w *world, z *fakedns.Zone, q *Query) {
+			z.TXT(at("huge"), "v=DKIM1; p="+strings.Repeat("QUJD", 15_000))
+			q.Selectors = append(q.Selectors, asked("huge")...)
+		}, []string{"DKIM-S08 " + at("huge"), "DKIM-D16 " + at("huge")}},
 		"a record of type SPF": {func(w *world, z *fakedns.Zone, q *Query) { z.Set(sound, "SPF", `"v=spf1 -all"`) }, []string{"SPF-12 " + sound}},
 		"no TLS reports":       {func(w *world, z *fakedns.Zone, q *Query) { z.TXT("_smtp._tls." + sound) }, []string{"MX-03 _smtp._tls." + sound}},
 		"a mail server": {func(w *world, z *fakedns.Zone, q *Query) {
@@ -264,7 +286,7 @@ func TestMTASTSPolicy(t *testing.T) {
 		switch {
 		case c.want == "":
 			same(t, r)
-		case len(r.Findings) != 1 || r.Findings[0].ID != "MX-02" || !strings.Contains(r.Findings[0].Message, c.want):
+		case len(found(r)) != 2 || r.Findings[0].ID != "MX-02" || !strings.Contains(r.Findings[0].Message, c.want):
 			t.Errorf("%s: %+v", name, r.Findings)
 		}
 	}

@@ -16,6 +16,7 @@ func (o *observation) judge() {
 		o.selector(s)
 	}
 	o.misplacedKeys()
+	o.algorithms()
 	o.policies()
 	o.delegations()
 	o.servers()
@@ -205,8 +206,15 @@ func (o *observation) record(s *selector, txt string) string {
 		o.theirs(s, service)
 	}
 	o.expected(s, txt)
+	if flags, _ := scanTags(txt).get("t"); s.Below && slices.Contains(items(flags), "s") {
+		o.add(Finding{ID: "DKIM-S20", Severity: Warning, Subject: s.name, Seen: l.seen(),
+			Message: "t=s forbids signatures for names below the domain, and there are some (i=): receivers do not accept them", Fix: "leave s out of t=, or sign with i= in the domain itself"})
+	}
 	switch {
 	case lint.Revoked:
+		if s.Source == FromMessage {
+			o.add(Finding{ID: "DKIM-L01", Severity: Error, Subject: s.name, Seen: l.seen(), Message: "the key is revoked (p= is empty), and mail is signed with it all the same", Fix: "have the signer use a key that is published"})
+		}
 		return "revoked"
 	case !lint.Valid:
 		return "invalid"
@@ -246,6 +254,26 @@ func (o *observation) expected(s *selector, txt string) {
 			Message: "the record behind " + s.Target + " stands here in place of the CNAME: it was flattened, and will be out of date when the service changes its key",
 			Fix:     "publish the CNAME itself (DNS only, no flattening)",
 			Mend:    []Mend{{Remove: true, Name: s.name, Type: "TXT", Value: txt}, {Name: s.name, Type: "CNAME", Value: s.Target}}})
+	}
+}
+
+// algorithms looks at the keys of the domain's own signers together.
+func (o *observation) algorithms() {
+	var rsa, edwards int
+	for _, k := range o.keys {
+		switch {
+		case k.service:
+		case k.modulus != nil:
+			rsa++
+		default:
+			edwards++
+		}
+	}
+	switch {
+	case edwards > 0 && rsa == 0:
+		o.add(Finding{ID: "DKIM-K18", Severity: Warning, Subject: o.q.Domain, Message: "all keys that were found are Ed25519, which many receivers cannot check", Fix: "sign with an RSA key of 2048 bits as well, under a selector of its own"})
+	case rsa > 0 && edwards == 0:
+		o.add(Finding{ID: "DKIM-K19", Severity: Info, Subject: o.q.Domain, Message: "all keys that were found are RSA", Fix: "a second signature with Ed25519 is possible and optional"})
 	}
 }
 

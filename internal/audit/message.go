@@ -34,6 +34,7 @@ const (
 type Signed struct {
 	Domain   string
 	Selector string
+	Below    bool // its identity (i=) is in a domain below Domain
 	Findings []Finding
 }
 
@@ -103,6 +104,10 @@ func (s *signature) add(id string, severity Severity, fix, format string, args .
 }
 
 func (s *signature) judge() {
+	if i, ok := s.get("i"); ok {
+		_, below, _ := strings.Cut(strings.ToLower(unspaced(i)), "@")
+		s.Below = strings.HasSuffix(strings.TrimSuffix(below, "."), "."+s.Domain)
+	}
 	made, hasMade := s.time("t")
 	ends, hasEnds := s.time("x")
 	if hasMade && made.After(s.now.Add(clockSkew)) {

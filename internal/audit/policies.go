@@ -6,12 +6,17 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/net/publicsuffix"
 
 	"github.com/postseal/postseal/dmarc"
 	"github.com/postseal/postseal/internal/resolver"
+	"github.com/postseal/postseal/internal/services"
 )
+
+// lenientFor is how long p=none is a beginning: three months of reports show every sender.
+const lenientFor = 90 * 24 * time.Hour
 
 // policies judges the domain's SPF and DMARC records.
 func (o *observation) policies() {
@@ -51,8 +56,23 @@ func (o *observation) spf() {
 			o.add(f)
 		}
 	}
+	o.includes(tree)
 	if a := o.extra.spfType; a.Status == resolver.StatusOK {
 		o.add(Finding{ID: "SPF-12", Severity: Info, Subject: o.q.Domain, Seen: []Seen{seenOf(a)}, Message: "there is a record of the type SPF (99), which nobody asks for any more (RFC 7208 §3.1)", Fix: "delete it"})
+	}
+}
+
+// includes looks for includes of services whose mail has a bounce address in the service's own domain: for them the include does nothing for DMARC.
+func (o *observation) includes(tree SPFTree) {
+	for _, host := range tree.Includes {
+		for _, s := range o.a.deps.Catalogue.All() {
+			if s.ReturnPath != services.ReturnPathNotPossible || !slices.Contains(s.SPF, host) {
+				continue
+			}
+			o.add(Finding{ID: "SPF-14", Severity: Info, Subject: host, Message: fmt.Sprintf("%s sends with a bounce address of its own domain, so this include does not align and costs look-ups", s.Title),
+				Fix: "remove it, unless the service asks for it all the same; DMARC rests on its DKIM signature"})
+			break
+		}
 	}
 }
 
@@ -134,6 +154,10 @@ func (o *observation) inTree(name string, l *look) {
 				Fix: "publish " + name + ` TXT "v=DMARC1; p=none; rua=mailto:dmarc-reports@` + o.q.Domain + `" (the mailbox must exist)`})
 		}
 		return
+	}
+	if since := o.q.Lenient; !since.IsZero() && !o.enforced() && o.a.deps.Now().Sub(since) > lenientFor {
+		o.add(Finding{ID: "DMARC-07", Severity: Warning, Subject: name, Seen: l.seen(), Message: fmt.Sprintf("the policy has been p=none since %s: others can send in the domain's name", since.Format("2006-01-02")),
+			Fix: "move on to p=quarantine, with t=y first"})
 	}
 	if found.Domain == o.q.Domain && found.Record.PSD != dmarc.PSDNo {
 		if org, err := publicsuffix.EffectiveTLDPlusOne(o.q.Domain); err == nil && org != tree.Organization() {
