@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -32,7 +33,12 @@ const (
 
 // auditReport is the JSON document of audit (CLI.md).
 type auditReport struct {
-	Domains []audit.Report `json:"domains"`
+	Domains []scoredReport `json:"domains"`
+}
+
+type scoredReport struct {
+	audit.Report
+	Score int `json:"score"`
 }
 
 // auditFlags are what the command is told.
@@ -49,6 +55,8 @@ type auditFlags struct {
 	fetch      bool
 	noGuess    bool
 	asJSON     bool
+	sarif      string
+	html       string
 }
 
 func newAudit() *cobra.Command {
@@ -84,6 +92,8 @@ the ids.`,
 	flags.StringVar(&f.port, "authority-port", "", "ask authoritative servers at this `PORT`, loopback ones too (for laboratories)")
 	flags.BoolVar(&f.fetch, "fetch", false, "also fetch the MTA-STS policy over HTTPS")
 	flags.BoolVar(&f.noGuess, "no-guess", false, "do not try the selectors that known services use")
+	flags.StringVar(&f.sarif, "sarif", "", "write SARIF for a CI system to this `FILE` (- is standard output, in place of the table)")
+	flags.StringVar(&f.html, "html", "", "write one self-contained page to this `FILE` (- is standard output, in place of the table)")
 	flags.BoolVar(&f.asJSON, "json", false, "print one JSON document")
 	return cmd
 }
@@ -97,6 +107,9 @@ func (f *auditFlags) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	if n := len(slices.DeleteFunc([]string{f.sarif, f.html}, func(s string) bool { return s != "-" })); n > 1 || n == 1 && f.asJSON {
+		return fault.New(fault.Invalid, "only one form can go to standard output").WithHint("give the others a file")
+	}
 	begun := time.Now()
 	reports := auditAll(cmd.Context(), cmd.ErrOrStderr(), auditor, queries)
 	if cmd.Context().Err() != nil {
@@ -106,18 +119,67 @@ func (f *auditFlags) run(cmd *cobra.Command, args []string) error {
 		reports[i].Findings = append(reports[i].Findings, loose[reports[i].Domain]...)
 	}
 	audit.Compare(reports)
-	if f.asJSON {
-		err = printJSON(cmd.OutOrStdout(), auditReport{Domains: reports})
-	} else {
-		err = printAudit(cmd.OutOrStdout(), reports)
-	}
-	if err != nil {
+	if err := f.write(cmd, reports); err != nil {
 		return err
 	}
 	if len(reports) > 1 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%d domains in %s, %d questions to DNS\n", len(reports), time.Since(begun).Round(100*time.Millisecond), questions())
 	}
 	return auditStatus(reports)
+}
+
+// write writes the reports in every form that was asked for; only one can be standard output.
+func (f *auditFlags) write(cmd *cobra.Command, reports []audit.Report) error {
+	forms := []struct {
+		path  string
+		write func(io.Writer) error
+	}{
+		{f.sarif, func(w io.Writer) error { return audit.WriteSARIF(w, reports, version()) }},
+		{f.html, func(w io.Writer) error { return audit.WriteHTML(w, reports, version(), time.Now()) }},
+	}
+	table := true
+	for _, form := range forms {
+		switch form.path {
+		case "":
+		case "-":
+			table = false
+			if err := form.write(cmd.OutOrStdout()); err != nil {
+				return err
+			}
+		default:
+			if err := writeWhole(form.path, form.write); err != nil {
+				return err
+			}
+		}
+	}
+	switch {
+	case f.asJSON:
+		return printJSON(cmd.OutOrStdout(), auditReport{Domains: scored(reports)})
+	case table:
+		return printAudit(cmd.OutOrStdout(), reports)
+	}
+	return nil
+}
+
+// scored adds the score to each report.
+func scored(reports []audit.Report) []scoredReport {
+	out := make([]scoredReport, 0, len(reports))
+	for _, r := range reports {
+		out = append(out, scoredReport{r, r.Score()})
+	}
+	return out
+}
+
+// writeWhole writes a file in one go, so that a reader never meets half of it.
+func writeWhole(path string, write func(io.Writer) error) error {
+	var b bytes.Buffer
+	if err := write(&b); err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
+		return fault.Wrap(fault.Invalid, err, "%s cannot be written", path)
+	}
+	return nil
 }
 
 // auditStatus is the exit status.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"runtime/debug"
 	"strings"
 
 	"github.com/postseal/postseal/internal/audit"
@@ -51,7 +52,7 @@ func verdict(r audit.Report) string {
 		if len(r.NotChecked) > 0 && len(r.Selectors) == 0 {
 			return "not audited"
 		}
-		return "nothing found"
+		return fmt.Sprintf("nothing found, score %d", r.Score())
 	}
 	var parts []string
 	for _, s := range []audit.Severity{audit.Error, audit.Warning, audit.Info} {
@@ -61,7 +62,7 @@ func verdict(r audit.Report) string {
 			parts = append(parts, fmt.Sprintf("%d %ss", n, s))
 		}
 	}
-	return strings.Join(parts, ", ")
+	return fmt.Sprintf("%s, score %d", strings.Join(parts, ", "), r.Score())
 }
 
 // short keeps a key from filling the screen.
@@ -71,4 +72,13 @@ func short(s string) string {
 		return string(r[:most]) + "…"
 	}
 	return s
+}
+
+// version is that of the program, as the build knows it; "" when it does not.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "(devel)" {
+		return ""
+	}
+	return info.Main.Version
 }
