@@ -11,7 +11,7 @@ import (
 
 // newRecordNoun makes "record".
 func newRecordNoun() *cobra.Command {
-	return noun("record", "DNS records: those that Postseal wants, and checking any", newRecordList(), newRecordLint())
+	return noun("record", "DNS records: those that Postseal wants, and checking any", newRecordList(), newRecordAdopt(), newRecordDisown(), newRecordLint())
 }
 
 func newRecordList() *cobra.Command {

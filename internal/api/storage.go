@@ -60,6 +60,10 @@ type Acts interface {
 	// refused and its join tokens revoked from now, a new inventory generation (event "decommission"). fault.NotFound; nothing happens when it is
 	// decommissioned already.
 	Decommission(ctx context.Context, serverID, by, reason string) error
+	// AdoptRecord lets Postseal change what stands at a record's name, if that is seen (event "adopt"). fault.NotFound, fault.Conflict.
+	AdoptRecord(ctx context.Context, id, seen, by, reason string) error
+	// DisownRecord gives a record back (event "disown"). fault.NotFound, fault.Conflict.
+	DisownRecord(ctx context.Context, id, by, reason string) error
 	// CheckNow makes the work of a domain due now (no event). fault.NotFound.
 	CheckNow(ctx context.Context, domain string) error
 }
@@ -94,6 +98,7 @@ type DomainFilter struct {
 // RecordFilter selects a page of records.
 type RecordFilter struct {
 	Domain  string   // "" = every domain
+	Name    string   // only this name; "" = all
 	Pending bool     // only those that wait for a person
 	After   string   // names after this one, exclusive
 	Limit   int      // > 0; all records of the last name are returned even when that exceeds it

@@ -59,8 +59,11 @@ func (b *builder) wrong(r *Record) bool {
 }
 
 // repairable reports whether a record that others changed may be written again now. One that has never stood everywhere
-// is more likely late than changed.
+// is more likely late than changed. What a person let us take over may be at once.
 func (b *builder) repairable(r *Record) bool {
+	if r.takenOver() {
+		return !r.Pending && b.wrong(r)
+	}
 	every := repairEvery(b.p)
 	if r.FirstAgreed.IsZero() {
 		every = max(every, lateAfter)

@@ -16,6 +16,7 @@ const recordColumns = `r.id, r.domain, r.purpose, r.assignment_id, r.key_id, r.n
 // RecordFilter selects a page of records.
 type RecordFilter struct {
 	Domain  string   // "" = every domain
+	Name    string   // only this name; "" = all
 	Pending bool     // only those that wait for a person
 	After   string   // names after this one, exclusive
 	Limit   int      // > 0; all records of the last name are returned even when that exceeds it
@@ -28,6 +29,10 @@ func (s *Store) Records(ctx context.Context, f RecordFilter) (records []lifecycl
 	if f.Domain != "" {
 		args = append(args, f.Domain)
 		where = append(where, fmt.Sprintf("r.domain = $%d", len(args)))
+	}
+	if f.Name != "" {
+		args = append(args, f.Name)
+		where = append(where, fmt.Sprintf("r.name = $%d", len(args)))
 	}
 	if f.Pending {
 		where = append(where, "r.pending = 1")
