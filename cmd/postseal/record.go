@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -11,7 +12,7 @@ import (
 
 // newRecordNoun makes "record".
 func newRecordNoun() *cobra.Command {
-	return noun("record", "DNS records: those that Postseal wants, and checking any", newRecordList(), newRecordAdopt(), newRecordDisown(), newRecordLint())
+	return noun("record", "DNS records: those that Postseal wants, and checking any", newRecordList(), newRecordShow(), newRecordAdopt(), newRecordDisown(), newRecordLint())
 }
 
 func newRecordList() *cobra.Command {
@@ -52,6 +53,63 @@ zone file as well, ready to be published; with --zone nothing else is printed.`,
 	cmd.Flags().BoolVar(&q.Pending, "pending", false, "only those that wait for a person")
 	cmd.Flags().BoolVar(&zone, "zone", false, "print them in the form of a zone file and nothing else")
 	return r.add(cmd, true)
+}
+
+func newRecordShow() *cobra.Command {
+	var r remote
+	var rrtype string
+	cmd := &cobra.Command{
+		Use:     "show NAME",
+		Short:   "Show one record: what is wanted, what was written, and what every name server shows",
+		Example: `  postseal record show _dmarc.example.com`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := r.open()
+			if err != nil {
+				return err
+			}
+			x, err := oneRecord(cmd, c, args[0], rrtype)
+			if err != nil {
+				return err
+			}
+			if r.asJSON {
+				return r.json(cmd.OutOrStdout(), x)
+			}
+			return printRecord(cmd.OutOrStdout(), x)
+		},
+	}
+	cmd.Flags().StringVar(&rrtype, "type", "", "TXT or CNAME, where Postseal wants both")
+	return r.add(cmd, true)
+}
+
+func printRecord(out io.Writer, x client.Record) error {
+	fmt.Fprintf(out, "%s %s of %s (%s), TTL %d s\n", clean(x.Name), x.Type, clean(x.Domain), x.Purpose, x.TTL)
+	fmt.Fprintf(out, "  wanted:  %s\n  written: %s%s\n", clean(orNothing(x.Want)), clean(orNothing(x.Written)), since(", ", x.WrittenAt))
+	if x.Adopted != "" {
+		fmt.Fprintf(out, "  adopted by %s\n", clean(x.Adopted))
+	}
+	fmt.Fprintf(out, "  DNS:     %s%s\n", x.DNS, since(", looked at ", x.SeenAt))
+	if what := firstOf(x.Condition, x.DNSDetail); what != "" {
+		fmt.Fprintf(out, "           %s\n", clean(what))
+	}
+	for _, s := range x.Servers {
+		fmt.Fprintf(out, "    %s: %s\n", clean(s.Server), clean(orNothing(s.Answer)))
+	}
+	for _, k := range x.Keys {
+		fmt.Fprintf(out, "  key seen behind it: %s %d, %s to %s\n", k.Type, k.Bits, k.First.Format(time.DateOnly), k.Last.Format(time.DateOnly))
+	}
+	if x.Zone != "" {
+		fmt.Fprintf(out, "  zone file:\n    %s\n", clean(x.Zone))
+	}
+	return nil
+}
+
+// since is a time after a few words; nothing for a time that never was.
+func since(words string, t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return words + t.UTC().Format(time.RFC3339)
 }
 
 func printRecords(out io.Writer, records []client.Record) error {

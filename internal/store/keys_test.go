@@ -25,6 +25,7 @@ var keyCases = map[string]func(*testing.T, *database){
 	"what operators say":                            testControls,
 	"findings stay open until they are resolved":    testFindings,
 	"records by page":                               testRecordPages,
+	"a record is taken over and given back":         testTakingOver,
 }
 
 func testKeyReadsBack(t *testing.T, db *database) {
