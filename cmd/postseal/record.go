@@ -84,11 +84,11 @@ func newRecordShow() *cobra.Command {
 
 func printRecord(out io.Writer, x client.Record) error {
 	fmt.Fprintf(out, "%s %s of %s (%s), TTL %d s\n", clean(x.Name), x.Type, clean(x.Domain), x.Purpose, x.TTL)
-	fmt.Fprintf(out, "  wanted:  %s\n  written: %s%s\n", clean(orNothing(x.Want)), clean(orNothing(x.Written)), since(", ", x.WrittenAt))
+	fmt.Fprintf(out, "  wanted:  %s\n  written: %s%s\n", clean(orNothing(x.Want)), clean(orNothing(x.Written)), whenAfter(", ", x.WrittenAt))
 	if x.Adopted != "" {
 		fmt.Fprintf(out, "  adopted by %s\n", clean(x.Adopted))
 	}
-	fmt.Fprintf(out, "  DNS:     %s%s\n", x.DNS, since(", looked at ", x.SeenAt))
+	fmt.Fprintf(out, "  DNS:     %s%s\n", x.DNS, whenAfter(", looked at ", x.SeenAt))
 	if what := firstOf(x.Condition, x.DNSDetail); what != "" {
 		fmt.Fprintf(out, "           %s\n", clean(what))
 	}
@@ -104,8 +104,8 @@ func printRecord(out io.Writer, x client.Record) error {
 	return nil
 }
 
-// since is a time after a few words; nothing for a time that never was.
-func since(words string, t time.Time) string {
+// whenAfter is a time after a few words; nothing for a time that never was.
+func whenAfter(words string, t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
