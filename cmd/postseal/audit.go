@@ -54,6 +54,7 @@ type auditFlags struct {
 	port       string
 	fetch      bool
 	noGuess    bool
+	compare    compareFlags
 	asJSON     bool
 	sarif      string
 	html       string
@@ -72,11 +73,13 @@ selectors, the servers and zones that they are in, DMARC and SPF with all that t
 DNS cannot list selectors. They come from --selector, from the signatures of a message (--message), and from the names that known services use,
 which are tried one by one (not with --no-guess). What could not be looked at is said, and is neither good nor bad.
 
-The exit status is 0 if nothing worse than a warning was found, 1 if an error was, 2 if a domain could not be audited. docs/audit.md explains
-the ids.`,
+With --baseline what is new, repeated and resolved since an earlier report is told apart. Findings in a file given with --mutes are marked; they count in the score
+and not in the exit status, which is 0 if nothing worse than a warning was found, 1 if an error was, 2 if a domain could not be audited. docs/audit.md
+explains the ids.`,
 		Example: `  postseal audit example.org
   postseal audit --selector mx1-2611abcd --selector mx2-2611efgh --json example.org
   postseal audit --message newsletter.eml
+  postseal audit --json --baseline yesterday.json --mutes known.yaml example.org
   postseal audit -f domains.txt`,
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
 	}
@@ -92,6 +95,7 @@ the ids.`,
 	flags.StringVar(&f.port, "authority-port", "", "ask authoritative servers at this `PORT`, loopback ones too (for laboratories)")
 	flags.BoolVar(&f.fetch, "fetch", false, "also fetch the MTA-STS policy over HTTPS")
 	flags.BoolVar(&f.noGuess, "no-guess", false, "do not try the selectors that known services use")
+	f.compare.add(cmd)
 	flags.StringVar(&f.sarif, "sarif", "", "write SARIF for a CI system to this `FILE` (- is standard output, in place of the table)")
 	flags.StringVar(&f.html, "html", "", "write one self-contained page to this `FILE` (- is standard output, in place of the table)")
 	flags.BoolVar(&f.asJSON, "json", false, "print one JSON document")
@@ -119,6 +123,9 @@ func (f *auditFlags) run(cmd *cobra.Command, args []string) error {
 		reports[i].Findings = append(reports[i].Findings, loose[reports[i].Domain]...)
 	}
 	audit.Compare(reports)
+	if err := f.compare.apply(cmd, reports, begun); err != nil {
+		return err
+	}
 	if err := f.write(cmd, reports); err != nil {
 		return err
 	}
@@ -185,7 +192,7 @@ func writeWhole(path string, write func(io.Writer) error) error {
 // auditStatus is the exit status.
 func auditStatus(reports []audit.Report) error {
 	for _, r := range reports {
-		if slices.ContainsFunc(r.Findings, func(f audit.Finding) bool { return f.Severity == audit.Error }) {
+		if slices.ContainsFunc(r.Findings, func(f audit.Finding) bool { return f.Severity == audit.Error && f.Muted == nil }) {
 			return errBad
 		}
 	}
@@ -206,12 +213,7 @@ func (f *auditFlags) auditor() (*audit.Auditor, func() uint64, error) {
 	deps := audit.Deps{Catalogue: catalogue}
 	none := func() uint64 { return 0 }
 	if f.weak != "" {
-		file, err := os.Open(f.weak)
-		if err != nil {
-			return nil, nil, fault.Wrap(fault.Invalid, err, "--weak-keys: %v", err)
-		}
-		defer file.Close()
-		if deps.Weak, err = audit.ReadWeakList(f.weak, file); err != nil {
+		if deps.Weak, err = readWeakKeys(f.weak); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -241,6 +243,15 @@ func (f *auditFlags) auditor() (*audit.Auditor, func() uint64, error) {
 		questions = func() uint64 { return survey.Questions() + views.Questions() }
 	}
 	return audit.New(deps), questions, nil
+}
+
+func readWeakKeys(path string) (audit.WeakKeys, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, err, "the list of weak keys cannot be read: %v", err)
+	}
+	defer file.Close()
+	return audit.ReadWeakList(path, file)
 }
 
 // openSurvey asks the recursive servers that are named, or the system's.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/postseal/postseal/internal/audit"
 )
@@ -25,7 +26,7 @@ func printAudit(out io.Writer, reports []audit.Report) error {
 			fmt.Fprintf(&b, "  selector %s: %s%s\n", clean(s.Selector), clean(s.State), clean(whose))
 		}
 		for _, f := range r.Findings {
-			fmt.Fprintf(&b, "\n  %-7s %s  %s\n          %s.\n", f.Severity, f.ID, clean(f.Subject), clean(f.Message))
+			fmt.Fprintf(&b, "\n  %-7s %s  %s%s\n          %s.\n", f.Severity, f.ID, clean(f.Subject), marked(f), clean(f.Message))
 			for _, s := range f.Seen {
 				fmt.Fprintf(&b, "          %s: %s\n", clean(s.Server), clean(short(s.Answer)))
 			}
@@ -34,12 +35,31 @@ func printAudit(out io.Writer, reports []audit.Report) error {
 				fmt.Fprintf(&b, "            %s\n", clean(m.String()))
 			}
 		}
+		for _, f := range r.Resolved {
+			fmt.Fprintf(&b, "\n  resolved %s  %s\n", f.ID, clean(f.Subject))
+		}
 		for _, what := range r.NotChecked {
 			fmt.Fprintf(&b, "\n  not checked: %s\n", clean(what))
 		}
 	}
 	_, err := io.WriteString(out, b.String())
 	return err
+}
+
+// marked says in brackets whether a finding is new, and who muted it.
+func marked(f audit.Finding) string {
+	s := ""
+	if f.State == audit.Opened {
+		s = " (new)"
+	}
+	if m := f.Muted; m != nil {
+		s += " (muted"
+		if m.By != "" {
+			s += " by " + clean(m.By)
+		}
+		s += " until " + m.Until.UTC().Format(time.DateOnly) + ": " + clean(m.Reason) + ")"
+	}
+	return s
 }
 
 // verdict counts what was found.

@@ -36,7 +36,7 @@ func newDomain() *cobra.Command {
 			return c.Domain(ctx, args[0])
 		},
 		printDomain)
-	return noun("domain", "Signing domains (they come from fleet.yaml)", list, show)
+	return noun("domain", "Signing domains (they come from fleet.yaml)", list, show, newDomainAudit())
 }
 
 func printDomain(out io.Writer, d client.DomainShow) error {

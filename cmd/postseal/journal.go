@@ -74,29 +74,3 @@ was written anew from the start can only be noticed by it.`,
 	}
 	return r.add(cmd, true)
 }
-
-func newFinding() *cobra.Command {
-	list := query(&cobra.Command{Use: "list [DOMAIN]", Short: "List open findings", Args: cobra.MaximumNArgs(1)},
-		func(ctx context.Context, c *client.Client, args []string) (client.Findings, error) {
-			domain := ""
-			if len(args) > 0 {
-				domain = args[0]
-			}
-			return c.Findings(ctx, domain)
-		},
-		func(out io.Writer, all client.Findings) error {
-			t := table{head: []string{"SEVERITY", "ID", "SUBJECT", "SINCE", "WHAT", "HOW TO MEND IT"}}
-			for _, f := range all.Findings {
-				m := calm
-				switch f.Severity {
-				case "error":
-					m = bad
-				case "warning":
-					m = waiting
-				}
-				t.add(m, f.Severity, f.ID, f.Subject, stamp(f.Since), f.Message, dash(f.Fix))
-			}
-			return t.print(out, "There are no findings.")
-		})
-	return noun("finding", "What people should know", list)
-}

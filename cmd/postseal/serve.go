@@ -16,7 +16,8 @@ const defaultData = "/var/lib/postseal"
 
 func newServe() *cobra.Command {
 	var c server.Config
-	var level string
+	var level, weak string
+	var fetch bool
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the control plane",
@@ -37,6 +38,16 @@ find it there (or in POSTSEAL_URL and POSTSEAL_TOKEN).`,
 				if dir := os.Getenv("STATE_DIRECTORY"); dir != "" {
 					c.Data = dir
 				}
+			}
+			if fetch {
+				c.Policies = newPolicyFetcher()
+			}
+			if weak != "" {
+				list, err := readWeakKeys(weak)
+				if err != nil {
+					return err
+				}
+				c.WeakKeys = list
 			}
 			s, err := server.New(cmd.Context(), c)
 			if err != nil {
@@ -65,6 +76,8 @@ find it there (or in POSTSEAL_URL and POSTSEAL_TOKEN).`,
 	f.DurationVar(&c.NegativeTTL, "dns-negative-ttl", 0, "how long its negative answers may be cached (default 5m)")
 	f.DurationVar(&c.ReportEvery, "report-every", 0, "how often agents report when nothing happens (default 5m)")
 	f.DurationVar(&c.Poll, "poll", 0, "how often due work is looked for (default 1s)")
+	f.BoolVar(&fetch, "audit-fetch", false, "audits also fetch the domains' MTA-STS policies over HTTPS")
+	f.StringVar(&weak, "audit-weak-keys", "", "a file with hashes of known weak keys, for audits (docs/audit.md)")
 	f.StringVar(&level, "log-level", "info", "debug, info, warn or error")
 	return cmd
 }

@@ -112,6 +112,8 @@ func (a *API) describe(mux *http.ServeMux) error {
 	a.recordRoutes(h)
 	a.controlRoutes(h)
 	a.journalRoutes(h)
+	a.findingRoutes(h)
+	a.auditRoutes(h)
 	a.tokenRoutes(h)
 	a.userRoutes(h)
 	delete(h.OpenAPI().Components.Schemas.Map(), "ErrorModel") // never sent, see ownErrors

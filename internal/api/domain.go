@@ -45,7 +45,7 @@ func domainOut(d inventory.Domain) client.Domain {
 		Name: d.Name, Mode: string(d.Mode), Labels: d.Labels, Publisher: d.Publisher, NoKey: string(d.NoKey), DMARC: d.DMARC,
 		Subdomains: d.Subdomains, Signing: signingOut(d.Signing),
 		Policy: client.Policy{RotateEvery: seconds(p.RotateEvery), Retention: seconds(p.Retention), Tombstone: seconds(p.Tombstone),
-			TTL: seconds(p.TTL), MinWait: seconds(p.MinWait), CheckEvery: seconds(p.CheckEvery), TestMode: p.TestMode},
+			TTL: seconds(p.TTL), MinWait: seconds(p.MinWait), CheckEvery: seconds(p.CheckEvery), AuditEvery: seconds(p.AuditEvery), TestMode: p.TestMode},
 	}
 }
 

@@ -75,15 +75,6 @@ func (s storage) Agents(ctx context.Context) ([]api.Agent, error) {
 	return out, err
 }
 
-func (s storage) Findings(ctx context.Context, domain string) ([]api.OpenFinding, error) {
-	got, err := s.Store.Findings(ctx, domain)
-	out := make([]api.OpenFinding, len(got))
-	for i, x := range got {
-		out[i] = api.OpenFinding(x)
-	}
-	return out, err
-}
-
 func (s storage) Domains(ctx context.Context, f api.DomainFilter) ([]inventory.Domain, error) {
 	return s.Store.Domains(ctx, store.DomainFilter(f))
 }

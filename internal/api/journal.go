@@ -23,10 +23,6 @@ type journalInput struct {
 	Limit  int    `query:"limit" minimum:"0" maximum:"500" doc:"at most so many; 0 = 100"`
 }
 
-type findingsInput struct {
-	Domain string `query:"domain" maxLength:"255"`
-}
-
 func (a *API) journalRoutes(h huma.API) {
 	register(a, h, op{method: http.MethodGet, path: "/journal", id: "journal", summary: "What was done and why, newest first", role: access.Viewer, what: "read"},
 		func(ctx context.Context, who access.Principal, in *journalInput) (client.Entries, error) {
@@ -45,24 +41,6 @@ func (a *API) journalRoutes(h huma.API) {
 		})
 	register(a, h, op{method: http.MethodGet, path: "/journal/check", id: "journal-check", summary: "Recompute the chain of the whole journal", role: access.Viewer,
 		what: "check the journal", everything: true}, a.checkJournal)
-	register(a, h, op{method: http.MethodGet, path: "/findings", id: "findings", summary: "Open findings", role: access.Viewer, what: "read"},
-		func(ctx context.Context, who access.Principal, in *findingsInput) (client.Findings, error) {
-			if in.Domain != "" {
-				d, err := a.domain(ctx, who, in.Domain)
-				if err != nil {
-					return client.Findings{}, err
-				}
-				in.Domain = d.Name
-			} else if len(who.Labels) > 0 {
-				return client.Findings{}, fault.New(fault.Denied, "%s may read the findings of one domain at a time", who.Name).WithHint("name the domain")
-			}
-			open, err := a.storage.Findings(ctx, in.Domain)
-			return client.Findings{Findings: convert(open, func(f OpenFinding) client.Finding {
-				out := findingOut(f.Finding)
-				out.Since = f.Since
-				return out
-			})}, err
-		})
 }
 
 func (a *API) checkJournal(ctx context.Context, _ access.Principal, _ *none) (client.ChainCheck, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/postseal/postseal/internal/audit"
 	"github.com/postseal/postseal/internal/inventory"
 	"github.com/postseal/postseal/internal/journal"
 	"github.com/postseal/postseal/internal/lifecycle"
@@ -41,8 +42,12 @@ type Reading interface {
 	Records(ctx context.Context, f RecordFilter) ([]lifecycle.Record, error)
 	// Journal returns entries, newest first unless the filter says otherwise.
 	Journal(ctx context.Context, f JournalFilter) ([]journal.Entry, error)
-	// Findings returns the open findings of a domain ("" = of all), errors first, then by domain, id and subject.
-	Findings(ctx context.Context, domain string) ([]OpenFinding, error)
+	// Findings returns a page of open findings by domain, id and subject, each once.
+	Findings(ctx context.Context, f audit.FindingFilter) ([]audit.OpenFinding, error)
+	// FindingEvents returns a page of what changed about findings, newest first.
+	FindingEvents(ctx context.Context, f audit.EventFilter) ([]audit.FindingEvent, error)
+	// Audits returns a page of what is known of audits, by domain.
+	Audits(ctx context.Context, f audit.SummaryFilter) ([]audit.Summary, error)
 	// Agents returns what is known of the agent of each server, by server name, decommissioned ones included.
 	Agents(ctx context.Context) ([]Agent, error)
 }
@@ -66,6 +71,12 @@ type Acts interface {
 	DisownRecord(ctx context.Context, id, by, reason string) error
 	// CheckNow makes the work of a domain due now (no event). fault.NotFound.
 	CheckNow(ctx context.Context, domain string) error
+	// AuditNow makes the audit of a domain due now (no event). fault.NotFound.
+	AuditNow(ctx context.Context, domain string) error
+	// Mute mutes an open finding, or replaces its mute (event "mute"); At is set by the store. fault.NotFound.
+	Mute(ctx context.Context, m audit.Mute) error
+	// Unmute shows it again (event "unmute"). fault.NotFound when it is not muted.
+	Unmute(ctx context.Context, m audit.Mute) error
 }
 
 // Controls are an operator's words about time. Each is journalled as an event with the person's name in the same
@@ -114,12 +125,6 @@ type JournalFilter struct {
 	After, Before int64
 	Limit         int  // > 0
 	Ascending     bool // oldest first; what a check of the chain reads
-}
-
-// OpenFinding is a finding and since when it has been open.
-type OpenFinding struct {
-	lifecycle.Finding
-	Since time.Time
 }
 
 // Agent is what is known of a server's agent.

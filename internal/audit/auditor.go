@@ -68,10 +68,12 @@ type Query struct {
 	Guess      bool     // also look for the selectors that the catalogue knows
 	Servers    []Server // mail servers that send for the domain
 	BlockLists []string // DNS block lists that are asked about the servers' addresses; never any by default
-	// Lenient is since when the DMARC policy has been p=none; zero = not known.
+	// Lenient is since when the DMARC policy has been as it is, should it be p=none; zero = not known.
 	Lenient time.Time
 	// Pending is set while a record waits to be published: then the time that caches keep a denial matters.
 	Pending bool
+	// Approved are the catalogue ids of the services that may sign for the domain; nil = no such list is kept.
+	Approved []string
 }
 
 // Source says where a selector's name comes from.
@@ -93,10 +95,10 @@ type Asked struct {
 	Service  string // catalogue id of the service that holds the key; "" = not known, or none
 	// Want is the complete TXT value that should stand there, "" = not known; Target the same for a CNAME.
 	Want, Target string
-	// Revoked says that the record should have an empty p=.
-	Revoked bool
 	// Below says that signatures name an identity (i=) in a domain below the signing one.
 	Below bool
+	// Slot says that a CNAME at the selector leads to a zone of the domain's own people: what stands there is not a service's.
+	Slot bool
 	// Delegated says that the key's name is in a zone of its own on purpose.
 	Delegated bool
 }
@@ -118,15 +120,15 @@ func (a *Auditor) Audit(ctx context.Context, q Query) Report {
 		o.judge()
 	}
 	if err := ctx.Err(); err != nil {
-		o.notChecked("the audit was interrupted; what was not looked at until then is neither good nor bad")
+		o.notChecked(everything(), "the audit was interrupted; what was not looked at until then is neither good nor bad")
 	}
 	slices.SortStableFunc(o.findings, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.Severity.rank(), b.Severity.rank()), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Subject, b.Subject))
 	})
 	report.Findings = append(report.Findings, unique(o.findings)...)
 	report.Selectors = append(report.Selectors, o.states...)
-	report.NotChecked = o.unchecked
-	report.keys = o.keys
+	report.NotChecked, report.gaps = o.unchecked, o.gaps
+	report.Keys = o.keys
 	return report
 }
 
@@ -174,8 +176,9 @@ type observation struct {
 
 	findings  []Finding
 	unchecked []string
+	gaps      []gap
 	states    []Selector
-	keys      []foundKey
+	keys      []FoundKey
 }
 
 // look asks all authoritative servers, once for each question.
@@ -232,7 +235,9 @@ func (l *look) absent() bool {
 
 func (o *observation) add(f Finding) { o.findings = append(o.findings, f) }
 
-func (o *observation) notChecked(what string) { o.unchecked = append(o.unchecked, what) }
+func (o *observation) notChecked(g gap, what string) {
+	o.unchecked, o.gaps = append(o.unchecked, what), append(o.gaps, g)
+}
 
 // because turns the error of a look into a reason.
 func because(err error) string {

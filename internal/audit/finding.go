@@ -43,6 +43,9 @@ type Finding struct {
 	Fix      string   `json:"fix"`               // what to do, with the record to publish where there is one
 	Seen     []Seen   `json:"seen,omitempty"`    // who answered what, where it was asked of servers
 	Mend     []Mend   `json:"mend,omitempty"`    // the records that mend it, in order; none where people must decide
+	// State says what an earlier audit said of it: Opened, Repeated; "" = nothing was compared.
+	State Change `json:"state,omitempty"`
+	Muted *Muted `json:"muted,omitempty"` // who muted it; nil = nobody
 }
 
 // Seen is what one server answered.

@@ -22,6 +22,7 @@ func (o *observation) judge() {
 	o.servers()
 	o.validation()
 	o.mail()
+	o.silence()
 }
 
 // selector judges what stands at one selector.
@@ -38,7 +39,7 @@ func (o *observation) selector(s *selector) {
 		if l.err != nil {
 			why = because(l.err)
 		}
-		o.notChecked(s.name + " cannot be looked at: " + why)
+		o.notChecked(gap{"DKIM-", s.name}, s.name+" cannot be looked at: "+why)
 	case o.fromWildcard(l):
 		state.State = "missing"
 		o.missing(s)
@@ -191,7 +192,7 @@ func (o *observation) record(s *selector, txt string) string {
 	l := s.look
 	lint := LintDKIM(Value{Text: txt, Strings: l.stringsOf(txt)})
 	service := o.service(s)
-	theirs := len(l.ref.CNAME) > 0 || service != ""
+	theirs := (len(l.ref.CNAME) > 0 || service != "") && !s.Slot
 	for _, f := range lint.Findings {
 		if theirs && slices.Contains([]string{"DKIM-K02", "DKIM-K20", "DKIM-S12", "DKIM-S16"}, f.ID) {
 			continue // what the service must mend is said by the rules about services
@@ -230,7 +231,7 @@ func mendable(id string) bool {
 
 // theirs applies the rules about keys of outside services.
 func (o *observation) theirs(s *selector, service string) {
-	l := ServiceLook{Domain: o.q.Domain, Selector: s.Selector, Now: o.a.deps.Now(), Service: service, State: LookFound, Chain: s.look.ref.CNAME, TXT: s.look.ref.TXT}
+	l := ServiceLook{Domain: o.q.Domain, Selector: s.Selector, Now: o.a.deps.Now(), Service: service, Approved: o.q.Approved, State: LookFound, Chain: s.look.ref.CNAME, TXT: s.look.ref.TXT}
 	for _, f := range ServiceFindings(o.a.deps.Catalogue, l) {
 		if f.Seen == nil {
 			f.Seen = s.look.seen()
@@ -262,8 +263,8 @@ func (o *observation) algorithms() {
 	var rsa, edwards int
 	for _, k := range o.keys {
 		switch {
-		case k.service:
-		case k.modulus != nil:
+		case k.Service:
+		case k.Modulus != nil:
 			rsa++
 		default:
 			edwards++

@@ -9,12 +9,12 @@ import (
 	"github.com/postseal/postseal/dkim"
 )
 
-// foundKey is a key that stands in DNS.
-type foundKey struct {
-	name        string // of its record
-	service     bool   // an outside service holds it
-	fingerprint string
-	modulus     *big.Int // nil for Ed25519
+// FoundKey is a public key that stands in DNS.
+type FoundKey struct {
+	Name        string   // of its record
+	Service     bool     // an outside service holds it
+	Fingerprint string   // dkim.KeyRecord.Fingerprint
+	Modulus     *big.Int // nil for Ed25519
 }
 
 // remember keeps a key for the comparison with others.
@@ -23,9 +23,9 @@ func (o *observation) remember(s *selector, txt string) {
 	if err != nil || record.PublicKey == nil {
 		return
 	}
-	k := foundKey{name: s.name, service: len(s.look.ref.CNAME) > 0 || o.service(s) != "", fingerprint: record.Fingerprint()}
+	k := FoundKey{Name: s.name, Service: (len(s.look.ref.CNAME) > 0 || o.service(s) != "") && !s.Slot, Fingerprint: record.Fingerprint()}
 	if key, ok := record.PublicKey.(*rsa.PublicKey); ok {
-		k.modulus = key.N
+		k.Modulus = key.N
 	}
 	o.keys = append(o.keys, k)
 	if o.a.deps.Weak != nil {
@@ -40,37 +40,37 @@ func (o *observation) remember(s *selector, txt string) {
 func Compare(reports []Report) {
 	type place struct {
 		report int
-		key    foundKey
+		key    FoundKey
 	}
 	var places []place
 	for i, r := range reports {
-		for _, k := range r.keys {
+		for _, k := range r.Keys {
 			places = append(places, place{i, k})
 		}
 	}
 	groups := make(map[string][]place)
 	for _, p := range places {
-		groups[p.key.fingerprint] = append(groups[p.key.fingerprint], p)
+		groups[p.key.Fingerprint] = append(groups[p.key.Fingerprint], p)
 	}
 	for _, p := range places {
 		var here, elsewhere []string
-		for _, other := range groups[p.key.fingerprint] {
+		for _, other := range groups[p.key.Fingerprint] {
 			switch {
-			case other.key.name == p.key.name || p.key.service:
+			case other.key.Name == p.key.Name || p.key.Service:
 			case other.report == p.report:
-				here = append(here, other.key.name)
+				here = append(here, other.key.Name)
 			default:
-				elsewhere = append(elsewhere, other.key.name)
+				elsewhere = append(elsewhere, other.key.Name)
 			}
 		}
 		report := &reports[p.report]
 		if len(here) > 0 {
-			report.Findings = append(report.Findings, Finding{ID: "DKIM-K12", Severity: Warning, Subject: p.key.name,
+			report.Findings = append(report.Findings, Finding{ID: "DKIM-K12", Severity: Warning, Subject: p.key.Name,
 				Message: "the same key stands at " + strings.Join(here, ", ") + ": who has one server's key signs as the other, and neither can be revoked alone",
 				Fix:     "give every server a key of its own"})
 		}
 		if len(elsewhere) > 0 {
-			report.Findings = append(report.Findings, Finding{ID: "DKIM-K13", Severity: Warning, Subject: p.key.name,
+			report.Findings = append(report.Findings, Finding{ID: "DKIM-K13", Severity: Warning, Subject: p.key.Name,
 				Message: "the same key signs for other domains too: " + strings.Join(elsewhere, ", "), Fix: "give every domain keys of its own"})
 		}
 	}
@@ -78,7 +78,7 @@ func Compare(reports []Report) {
 	var moduli []*big.Int
 	var of [][]place
 	for _, group := range groups {
-		if n := group[0].key.modulus; n != nil {
+		if n := group[0].key.Modulus; n != nil {
 			moduli, of = append(moduli, n), append(of, group)
 		}
 	}
@@ -87,14 +87,59 @@ func Compare(reports []Report) {
 			continue
 		}
 		for _, p := range of[i] {
-			reports[p.report].Findings = append(reports[p.report].Findings, Finding{ID: "DKIM-K11", Severity: Error, Subject: p.key.name,
-				Message: "the modulus has a prime in common with that of another key that was looked at: everybody can compute both private keys",
-				Fix:     newKey})
+			reports[p.report].Findings = append(reports[p.report].Findings, SharedPrime(p.key.Name))
 		}
 	}
 	for i := range reports {
 		reports[i].Findings = sorted(reports[i].Findings)
 	}
+}
+
+// SharedPrime is the finding about a key whose modulus has a prime in common with another one's.
+func SharedPrime(name string) Finding {
+	return Finding{ID: "DKIM-K11", Severity: Error, Subject: name,
+		Message: "the modulus has a prime in common with that of another key that was looked at: everybody can compute both private keys", Fix: newKey}
+}
+
+// Moduli is a batch of moduli that others are compared with.
+type Moduli struct {
+	batch   []*big.Int
+	product *big.Int
+}
+
+// NewModuli makes a batch; within says which of it share a prime with another of it. Equal ones do not count.
+func NewModuli(batch []*big.Int) (m *Moduli, within []bool) {
+	distinct := make(map[string]int)
+	var moduli []*big.Int
+	for _, n := range batch {
+		if _, twice := distinct[n.String()]; !twice {
+			distinct[n.String()] = len(moduli)
+			moduli = append(moduli, n)
+		}
+	}
+	shares := sharedPrimes(moduli)
+	product := one()
+	for _, n := range moduli {
+		product.Mul(product, n)
+	}
+	for _, n := range batch {
+		within = append(within, shares[distinct[n.String()]])
+	}
+	return &Moduli{batch: batch, product: product}, within
+}
+
+// Share returns the positions in the batch of the moduli that share a prime with n and are not n.
+func (m *Moduli) Share(n *big.Int) (which []int) {
+	common := new(big.Int).GCD(nil, nil, new(big.Int).Mod(m.product, n), n)
+	if common.Cmp(one()) == 0 {
+		return nil
+	}
+	for i, b := range m.batch {
+		if b.Cmp(n) != 0 && new(big.Int).GCD(nil, nil, b, n).Cmp(one()) > 0 {
+			which = append(which, i)
+		}
+	}
+	return which
 }
 
 // sharedPrimes reports for each modulus whether it has a factor in common with another, by a product tree (Bernstein, "How to find smooth parts of

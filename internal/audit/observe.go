@@ -42,7 +42,7 @@ func (o *observation) observe() {
 		o.add(Finding{ID: "DKIM-D12", Severity: Error, Subject: o.q.Domain, Message: because(apex.err), Fix: "register the domain or delegate its zone; nothing of it can be found until then"})
 		return
 	case apex.err != nil:
-		o.notChecked(o.q.Domain + " cannot be looked at: " + because(apex.err))
+		o.notChecked(everything(), o.q.Domain+" cannot be looked at: "+because(apex.err))
 		return
 	}
 	o.delegated = true
@@ -71,6 +71,22 @@ func (o *observation) observe() {
 	o.behind()
 }
 
+// silence says which of the recursive servers' answers are missing: what they would show is neither there nor not there.
+func (o *observation) silence() {
+	d := o.q.Domain
+	for _, asked := range []struct {
+		name, rrtype string
+		a            resolver.Answer
+	}{
+		{"_adsp._domainkey." + d, "TXT", o.extra.adsp}, {"_mta-sts." + d, "TXT", o.extra.sts}, {"_smtp._tls." + d, "TXT", o.extra.tls},
+		{"default._bimi." + d, "TXT", o.extra.bimi}, {d, "MX", o.extra.mx},
+	} {
+		if asked.a.Status == resolver.StatusError {
+			o.notChecked(gap{subject: asked.name}, asked.name+" "+asked.rrtype+": "+asked.a.Detail)
+		}
+	}
+}
+
 // chosen makes the list of selectors, each once, bounded.
 func (o *observation) chosen(guessed []Asked) []*selector {
 	var out []*selector
@@ -80,7 +96,7 @@ func (o *observation) chosen(guessed []Asked) []*selector {
 			continue
 		}
 		if len(out) == maxSelectors {
-			o.notChecked("more than 200 selectors were named; the rest was not looked at")
+			o.notChecked(gap{ids: "DKIM-"}, "more than 200 selectors were named; the rest was not looked at")
 			break
 		}
 		out = append(out, &selector{Asked: a, name: name})

@@ -29,7 +29,7 @@ func (o *observation) policies() {
 func (o *observation) spf() {
 	apex := o.look(o.q.Domain, "TXT")
 	if apex.ref.Status == resolver.StatusError {
-		o.notChecked("the SPF record of " + o.q.Domain + ": " + apex.ref.Detail)
+		o.notChecked(gap{ids: "SPF-"}, "the SPF record of "+o.q.Domain+": "+apex.ref.Detail)
 		return
 	}
 	tree := WalkSPF(o.q.Domain, apex.values(), o.first)
@@ -81,7 +81,7 @@ func (o *observation) dmarc() {
 	name := "_dmarc." + o.q.Domain
 	l := o.look(name, "TXT")
 	if l.err != nil || l.ref.Status == resolver.StatusError && !chainTrouble(l.ref.Detail) {
-		o.notChecked("the DMARC policy at " + name + " cannot be looked at")
+		o.notChecked(gap{ids: "DMARC-"}, "the DMARC policy at "+name+" cannot be looked at")
 		return
 	}
 	records := slices.DeleteFunc(slices.Clone(l.values()), func(s string) bool { return !dmarc.IsRecord(s) })
@@ -143,7 +143,7 @@ func (o *observation) inTree(name string, l *look) {
 	ask := &walker{o: o}
 	tree, err := dmarc.Walk(o.ctx, ask, o.q.Domain)
 	if err != nil {
-		o.notChecked("the DMARC policy of " + o.q.Domain + ": the tree walk found no usable answer")
+		o.notChecked(gap{ids: "DMARC-"}, "the DMARC policy of "+o.q.Domain+": the tree walk found no usable answer")
 		return
 	}
 	found := tree.Policy()
@@ -183,7 +183,7 @@ func (o *observation) destinations(ask dmarc.Resolver, r *dmarc.Record) {
 			auth := o.q.Domain + "._report._dmarc." + host
 			switch {
 			case err != nil:
-				o.notChecked("whether " + host + " takes reports about " + o.q.Domain)
+				o.notChecked(gap{ids: "DMARC-"}, "whether "+host+" takes reports about "+o.q.Domain)
 			case !ok:
 				o.add(Finding{ID: "DMARC-13", Severity: Error, Subject: auth, Message: fmt.Sprintf("%s names %s, which has not said that it takes reports about this domain: nobody sends them there", tag, u.Address),
 					Fix: fmt.Sprintf("have %s publish %s TXT \"v=DMARC1\" (RFC 9990 §4)", host, auth), Mend: []Mend{{Name: auth, Type: "TXT", Value: "v=DMARC1;"}}})
@@ -201,7 +201,7 @@ func (o *observation) mailbox(tag, host string) {
 	f := Finding{ID: "DMARC-14", Severity: Error, Subject: host, Seen: []Seen{seenOf(mx)}, Fix: "name an address that takes mail"}
 	switch {
 	case mx.Status == resolver.StatusError:
-		o.notChecked("whether " + host + " takes mail: " + mx.Detail)
+		o.notChecked(gap{ids: "DMARC-"}, "whether "+host+" takes mail: "+mx.Detail)
 	case mx.Status == resolver.StatusOK && nullMX(mx.Data):
 		f.Message = fmt.Sprintf("%s sends reports to %s, which says that it takes no mail (null MX)", tag, host)
 		o.add(f)

@@ -5,7 +5,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
+	"slices"
 	"strings"
+	"time"
 )
 
 // The shape of a SARIF log (OASIS, Static Analysis Results Interchange Format 2.1.0), as far as it is used.
@@ -43,6 +45,13 @@ type (
 		Message      sarifText         `json:"message"`
 		Locations    []sarifLocation   `json:"locations"`
 		Fingerprints map[string]string `json:"partialFingerprints"`
+		Baseline     string            `json:"baselineState,omitempty"`
+		Suppressions []sarifSuppressed `json:"suppressions,omitempty"`
+	}
+	sarifSuppressed struct {
+		Kind          string `json:"kind"`
+		Status        string `json:"status"`
+		Justification string `json:"justification"`
 	}
 	sarifLocation struct {
 		Logical []sarifLogical `json:"logicalLocations"`
@@ -65,18 +74,23 @@ func WriteSARIF(w io.Writer, reports []Report, version string) error {
 	run := sarifRun{Tool: sarifTool{sarifDriver{Name: "postseal audit", Version: version, InformationURI: projectURI, Rules: []sarifRule{}}}, Results: []sarifResult{}}
 	index := make(map[string]int)
 	for _, r := range reports {
-		for _, f := range r.Findings {
+		for _, f := range slices.Concat(r.Findings, r.Resolved) {
 			i, known := index[f.ID]
 			if !known {
 				i = len(run.Tool.Driver.Rules)
 				index[f.ID] = i
 				run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, sarifRule{ID: f.ID, Short: sarifText{f.ID + " of docs/audit.md"}, Help: sarifText{f.Fix}})
 			}
-			run.Results = append(run.Results, sarifResult{
+			result := sarifResult{
 				RuleID: f.ID, RuleIndex: i, Level: sarifLevel(f.Severity), Message: sarifText{sarifMessage(f)},
 				Locations:    []sarifLocation{{[]sarifLogical{{Name: f.Subject, Qualified: r.Domain + "/" + f.Subject, Kind: "resource"}}}},
 				Fingerprints: map[string]string{"finding/v1": fingerprint(r.Domain, f)},
-			})
+				Baseline:     map[Change]string{Opened: "new", Repeated: "unchanged", Resolved: "absent"}[f.State],
+			}
+			if m := f.Muted; m != nil {
+				result.Suppressions = []sarifSuppressed{{"external", "accepted", m.Reason + " (" + m.By + ", until " + m.Until.UTC().Format(time.DateOnly) + ")"}}
+			}
+			run.Results = append(run.Results, result)
 		}
 	}
 	e := json.NewEncoder(w)

@@ -69,7 +69,7 @@ func (o *observation) sts() {
 		return
 	}
 	if o.a.deps.Policies == nil {
-		o.notChecked("the MTA-STS policy of " + o.q.Domain + ": it is fetched over HTTPS only when that is asked for (--fetch)")
+		o.notChecked(gap{ids: "MX-02", subject: "policy"}, "the MTA-STS policy of "+o.q.Domain+": it is fetched over HTTPS only when that is asked for (--fetch)")
 		return
 	}
 	policy, err := o.a.deps.Policies.Policy(o.ctx, o.q.Domain)
@@ -174,7 +174,7 @@ func (o *observation) reverse(s Server, addr netip.Addr) {
 	}
 	ptr := o.first(strings.TrimSuffix(name, "."), "PTR")
 	if ptr.Status == resolver.StatusError {
-		o.notChecked(fmt.Sprintf("the name of %s: %s", addr, ptr.Detail))
+		o.notChecked(gap{subject: addr.String()}, fmt.Sprintf("the name of %s: %s", addr, ptr.Detail))
 		return
 	}
 	rrtype := "A"
@@ -207,15 +207,15 @@ func (o *observation) blocked(addr netip.Addr, list string) {
 		code, err := netip.ParseAddr(data)
 		switch {
 		case err != nil || !code.IsLoopback():
-			o.notChecked(fmt.Sprintf("%s on %s: the answer %q is no code of a block list", addr, list, data))
+			o.notChecked(gap{subject: addr.String() + " on " + list}, fmt.Sprintf("%s on %s: the answer %q is no code of a block list", addr, list, data))
 		case strings.HasPrefix(data, "127.255.255."):
-			o.notChecked(fmt.Sprintf("%s on %s: the list refuses the question (%s), as it does for public resolvers", addr, list, data))
+			o.notChecked(gap{subject: addr.String() + " on " + list}, fmt.Sprintf("%s on %s: the list refuses the question (%s), as it does for public resolvers", addr, list, data))
 		default:
 			o.add(Finding{ID: "MX-05", Severity: Warning, Subject: addr.String() + " on " + list, Seen: []Seen{seenOf(a)},
 				Message: fmt.Sprintf("the block list %s lists this address (%s)", list, data), Fix: "look it up on the list's own page, end the reason, then ask for removal there"})
 		}
 	}
 	if a.Status == resolver.StatusError {
-		o.notChecked(fmt.Sprintf("%s on %s: %s", addr, list, a.Detail))
+		o.notChecked(gap{subject: addr.String() + " on " + list}, fmt.Sprintf("%s on %s: %s", addr, list, a.Detail))
 	}
 }

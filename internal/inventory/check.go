@@ -20,6 +20,8 @@ const (
 	maxTTL = LongWait
 	// minCheckEvery bounds the queries that one domain costs.
 	minCheckEvery = time.Minute
+	// minAuditEvery bounds the same for audits, which ask much more.
+	minAuditEvery = time.Hour
 	// maxJitterPercent still rotates before twice the time.
 	maxJitterPercent = 50
 )
@@ -82,6 +84,9 @@ func (c *checker) dns() {
 	d := c.f.DNS
 	for i, s := range d.Resolvers {
 		address(fmt.Sprintf("dns.resolvers[%d]", i), s)
+	}
+	for i, s := range d.Views {
+		address(fmt.Sprintf("dns.views[%d]", i), s)
 	}
 	for _, zone := range slices.Sorted(maps.Keys(d.Authorities)) {
 		servers := d.Authorities[zone]
@@ -214,10 +219,11 @@ func checkPolicy(p Policy, path string) []Problem {
 	least("ttl", p.TTL, minTTL, "every message would ask for the record")
 	least("min_wait", p.MinWait, DefaultMinWait, "resolvers may remember that the record was not there")
 	least("check_every", p.CheckEvery, minCheckEvery, "name servers would be asked too often")
+	least("audit_every", p.AuditEvery, minAuditEvery, "an audit asks some hundred questions")
 	for _, d := range []struct {
 		key string
 		got time.Duration
-	}{{"rotate_every", p.RotateEvery}, {"retention", p.Retention}, {"ttl", p.TTL}, {"check_every", p.CheckEvery}} {
+	}{{"rotate_every", p.RotateEvery}, {"retention", p.Retention}, {"ttl", p.TTL}, {"check_every", p.CheckEvery}, {"audit_every", p.AuditEvery}} {
 		if d.got <= 0 {
 			c.wrong(path+"."+d.key, "", "%s must be longer than nothing", d.key)
 		}
@@ -225,7 +231,7 @@ func checkPolicy(p Policy, path string) []Problem {
 	if p.TTL%time.Second != 0 || p.TTL > maxTTL {
 		c.wrong(path+".ttl", "", "ttl is %s; whole seconds up to %s are wanted", FormatDuration(p.TTL), FormatDuration(maxTTL))
 	}
-	if max(p.RotateEvery, p.Retention, p.Tombstone, p.MinWait, p.CheckEvery) > maxDuration || min(p.Tombstone, p.MinWait) < 0 {
+	if max(p.RotateEvery, p.Retention, p.Tombstone, p.MinWait, p.CheckEvery, p.AuditEvery) > maxDuration || min(p.Tombstone, p.MinWait) < 0 {
 		c.wrong(path, "", "a duration is negative or longer than 100 years")
 	}
 	if p.JitterPercent < 0 || p.JitterPercent > maxJitterPercent {

@@ -133,6 +133,7 @@ func policyText(have, want Policy) string {
 	duration("ttl", have.TTL, want.TTL)
 	duration("min_wait", have.MinWait, want.MinWait)
 	duration("check_every", have.CheckEvery, want.CheckEvery)
+	duration("audit_every", have.AuditEvery, want.AuditEvery)
 	if have.JitterPercent != want.JitterPercent {
 		parts = append(parts, fmt.Sprintf("jitter_percent %d instead of %d", want.JitterPercent, have.JitterPercent))
 	}

@@ -112,6 +112,7 @@ func (p *fleetParser) readPolicy(n ast.Node, path string, into *Policy, approval
 		"ttl":          duration("ttl", &into.TTL),
 		"min_wait":     duration("min_wait", &into.MinWait),
 		"check_every":  duration("check_every", &into.CheckEvery),
+		"audit_every":  duration("audit_every", &into.AuditEvery),
 		"jitter_percent": func(v ast.Node) {
 			p.mark(path+".jitter_percent", v)
 			if i, ok := p.integer(v, "jitter_percent"); ok {
@@ -139,6 +140,7 @@ func (p *fleetParser) readDNS(n ast.Node) {
 	}
 	p.object(n, "dns", map[string]func(ast.Node){
 		"resolvers": func(v ast.Node) { p.texts(v, "resolvers", "dns.resolvers", address(&dns.Resolvers)) },
+		"views":     func(v ast.Node) { p.texts(v, "views", "dns.views", address(&dns.Views)) },
 		"authorities": func(v ast.Node) {
 			dns.Authorities = make(map[string][]string)
 			p.entries(v, "authorities", func(key string, k, v ast.Node) {

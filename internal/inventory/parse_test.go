@@ -192,7 +192,7 @@ func TestParseProblems(t *testing.T) {
 		{"unknown key", "server: {}\n", []string{`1:1: unknown key "server": did you mean "servers"?`}},
 		{"unknown keys, all of them", base + "    signer: []\n    no_kei: pass\n", []string{
 			`10:5: unknown key "signer": did you mean "signers"?`, `11:5: unknown key "no_kei": did you mean "no_key"?`}},
-		{"unknown key that resembles nothing", "policy: {colour: red}\n", []string{`1:10: unknown key "colour": one of check_every, `}},
+		{"unknown key that resembles nothing", "policy: {colour: red}\n", []string{`1:10: unknown key "colour": one of audit_every, check_every, `}},
 		{"duplicate key", "servers: {mx1: {}}\nservers: {mx2: {}}\n", []string{`2:1: the key "servers" appears twice: first in line 1`}},
 		{"duplicate domain", base + "  example.com:\n    publisher: hand\n", []string{`10:3: the key "example.com" appears twice`}},
 		{"the same domain in another form", base + "  EXAMPLE.com.:\n    publisher: hand\n", []string{"10:3: the domain example.com appears twice"}},

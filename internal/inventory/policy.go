@@ -13,6 +13,8 @@ type Policy struct {
 	MinWait       time.Duration `json:"min_wait"`
 	// CheckEvery is how often records that should stand are looked at when nothing is due.
 	CheckEvery time.Duration `json:"check_every"`
+	// AuditEvery is how often everything of the domain that stands in DNS is audited.
+	AuditEvery time.Duration `json:"audit_every"`
 	// TestMode marks a policy with waits too short for production; every surface that shows the policy says so.
 	TestMode bool `json:"test_mode,omitempty"`
 	// OpaqueSelectors keeps server names out of selectors.
@@ -39,6 +41,8 @@ const (
 	DefaultMinWait = 15 * time.Minute
 	// DefaultCheckEvery notices a change by hand within the hour at a cost of one query per server.
 	DefaultCheckEvery = time.Hour
+	// DefaultAuditEvery finds what nobody of the fleet changed, at a cost of some hundred questions to DNS; what Postseal wrote is looked at every CheckEvery.
+	DefaultAuditEvery = 24 * time.Hour
 	// CompromiseDeadline is how long a holder's acknowledgement is awaited before p= is emptied all the same (invariant 8).
 	CompromiseDeadline = 60 * time.Second
 	// MaxClockSkew between an agent and the database beyond which no destructive step happens.
@@ -57,5 +61,6 @@ func DefaultPolicy() Policy {
 		TTL:           DefaultTTL,
 		MinWait:       DefaultMinWait,
 		CheckEvery:    DefaultCheckEvery,
+		AuditEvery:    DefaultAuditEvery,
 	}
 }

@@ -28,6 +28,8 @@ func (s State) NeedApprovalOf(d Domain) []string {
 type DNS struct {
 	// Resolvers are recursive servers, "addr:port"; empty = the system's.
 	Resolvers []string `json:"resolvers,omitempty"`
+	// Views are public recursive servers, "addr:port", whose answers audits compare with the zones' own; empty = those of Resolvers.
+	Views []string `json:"views,omitempty"`
 	// Authorities pins the authoritative servers of a zone (hidden primaries, split horizon, tests).
 	Authorities map[string][]string `json:"authorities,omitempty"`
 	// AuthorityPort is the port of discovered authoritative servers; "" = 53.

@@ -38,15 +38,6 @@ func (s apiStorage) Agents(ctx context.Context) ([]api.Agent, error) {
 	return agents, err
 }
 
-func (s apiStorage) Findings(ctx context.Context, domain string) ([]api.OpenFinding, error) {
-	found, err := s.Store.Findings(ctx, domain)
-	findings := make([]api.OpenFinding, len(found))
-	for i, f := range found {
-		findings[i] = api.OpenFinding(f)
-	}
-	return findings, err
-}
-
 func (s apiStorage) Domains(ctx context.Context, f api.DomainFilter) ([]inventory.Domain, error) {
 	return s.Store.Domains(ctx, store.DomainFilter(f))
 }

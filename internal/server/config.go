@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/postseal/postseal/internal/audit"
 	"github.com/postseal/postseal/internal/fault"
 )
 
@@ -41,7 +42,11 @@ type Config struct {
 	Poll time.Duration
 	// ReportEvery is how often agents report when nothing happens; 0 = the default.
 	ReportEvery time.Duration
-	Logger      *slog.Logger
+	// Policies gets MTA-STS policies for audits; nil = they are not looked at.
+	Policies audit.PolicyFetcher
+	// WeakKeys are known weak keys that audits look for; nil = none are known.
+	WeakKeys audit.WeakKeys
+	Logger   *slog.Logger
 }
 
 const (

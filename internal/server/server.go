@@ -45,6 +45,7 @@ type Server struct {
 	dns       *liveDNS
 	publisher *publisher.Publisher
 	loop      *lifecycle.Reconciler
+	auditing  *auditing
 	names     atomic.Pointer[nameserver.Server]
 	http      *http.Server
 	listener  net.Listener
@@ -90,6 +91,11 @@ func (s *Server) build(ctx context.Context) error {
 	if err := s.firstStart(ctx); err != nil {
 		return err
 	}
+	catalogue, err := services.Load()
+	if err != nil {
+		return err
+	}
+	s.auditing = &auditing{Server: s, catalogue: catalogue}
 	s.publisher = publisher.New(publisher.Deps{Zones: s.dns, Kinds: kinds(served{s.store, func(zone string) { s.zonesChanged(zone) }}, programs.In(c.Programs), c.Logger)})
 	if err := s.reconfigure(ctx); err != nil {
 		return err
@@ -100,10 +106,6 @@ func (s *Server) build(ctx context.Context) error {
 	})
 	s.access = access.New(s.store)
 	worker, _ := os.Hostname()
-	catalogue, err := services.Load()
-	if err != nil {
-		return err
-	}
 	observer := evidence.New(s.dns, time.Now)
 	s.loop = lifecycle.NewReconciler(lifecycle.Config{
 		Storage: s.store, Looker: observer, Behind: observer, Services: serviceRules{catalogue}, Publisher: publishing{s.publisher}, Worker: worker,
@@ -187,6 +189,7 @@ func (s *Server) Run(ctx context.Context) error {
 	group.Go(func() error { return s.fleet.Run(running) })
 	group.Go(func() error { return s.loop.Run(running) })
 	group.Go(func() error { return s.watch(running) })
+	group.Go(func() error { return s.auditing.Run(running) })
 	group.Go(func() error { return s.announce(running) })
 	group.Go(func() error {
 		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {

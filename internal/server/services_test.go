@@ -84,14 +84,15 @@ func TestServicesAreWatched(t *testing.T) {
 		var got []string
 		for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
 			lookAgain()
-			all, err := c.Findings(t.Context(), "example.com")
-			if err != nil {
-				t.Fatal(err)
-			}
 			got = nil
-			for _, f := range all.Findings {
-				if !strings.HasPrefix(f.ID, "LIFE") {
-					got = append(got, f.Severity+" "+f.ID+" "+strings.TrimSuffix(f.Subject, "._domainkey.example.com"))
+			for all, err := range c.Findings(t.Context(), client.FindingQuery{Domain: "example.com"}) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, f := range all.Findings {
+					if !strings.HasPrefix(f.ID, "LIFE") {
+						got = append(got, f.Severity+" "+f.ID+" "+strings.TrimSuffix(f.Subject, "._domainkey.example.com"))
+					}
 				}
 			}
 			slices.Sort(got)

@@ -52,6 +52,9 @@ func (s *Server) use(state inventory.State) error {
 	if err := s.dns.configure(state.DNS); err != nil {
 		return err
 	}
+	if err := s.auditing.configure(state.DNS); err != nil {
+		return err
+	}
 	if err := s.publisher.Reconfigure(state.Publishers); err != nil {
 		s.config.Logger.Error("a publisher cannot be used", "err", err)
 	}

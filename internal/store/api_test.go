@@ -28,15 +28,6 @@ func (s apiStorage) Journal(ctx context.Context, f api.JournalFilter) ([]journal
 	return s.Store.Entries(ctx, JournalFilter(f))
 }
 
-func (s apiStorage) Findings(ctx context.Context, domain string) ([]api.OpenFinding, error) {
-	all, err := s.Store.Findings(ctx, domain)
-	out := make([]api.OpenFinding, len(all))
-	for i, f := range all {
-		out[i] = api.OpenFinding(f)
-	}
-	return out, err
-}
-
 func (s apiStorage) Agents(ctx context.Context) ([]api.Agent, error) {
 	all, err := s.Store.Agents(ctx)
 	out := make([]api.Agent, len(all))

@@ -50,7 +50,7 @@ func (s *Store) Commit(ctx context.Context, w lifecycle.Work, c lifecycle.Commit
 				return err
 			}
 		}
-		if err := t.saveFindings(ctx, w.Domain, c.Findings, c.Resolved); err != nil {
+		if err := t.saveLifeFindings(ctx, w.Domain, c.Findings, c.Resolved); err != nil {
 			return err
 		}
 		return t.outcome(ctx, w, c.Outcome)

@@ -61,6 +61,7 @@ func (s *Store) Domain(ctx context.Context, name string) (d inventory.Domain, er
 func (t *tx) domains(ctx context.Context, rest string, args ...any) ([]inventory.Domain, error) {
 	all, err := list(ctx, t, `SELECT d.name, d.mode, COALESCE(d.publisher, ''), d.no_key, d.subdomains, d.signing, d.dmarc, d.policy FROM domains d `+rest+` ORDER BY d.name`, args,
 		func(s scanner, d *inventory.Domain) error {
+			d.Policy.AuditEvery = inventory.DefaultAuditEvery // of domains that were written before there were audits
 			return s(&d.Name, &d.Mode, &d.Publisher, &d.NoKey, truth(&d.Subdomains), fromJSON(&d.Signing), &d.DMARC, fromJSON(&d.Policy))
 		})
 	if err != nil {
@@ -109,6 +110,11 @@ func (t *tx) saveDomain(ctx context.Context, d inventory.Domain) error {
 	}
 	_, err = t.exec(ctx, `INSERT INTO work (domain, due_at, revision, lease_until, worker, fence) VALUES ($1, $2, 1, 0, '', 0) ON CONFLICT (domain) DO NOTHING`,
 		d.Name, t.now)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(ctx, `INSERT INTO audits (domain, due_at, lease_until, fence, at, selectors, not_checked) VALUES ($1, $2, 0, 0, 0, '[]', '[]')
+		ON CONFLICT (domain) DO NOTHING`, d.Name, t.now.Add(firstAudit))
 	t.woke |= workDue
 	return err
 }
@@ -127,7 +133,8 @@ func (t *tx) dropDomain(ctx context.Context, d inventory.Domain) error {
 	}
 	for _, statement := range []string{
 		`DELETE FROM assignments WHERE domain = $1`, `DELETE FROM domain_labels WHERE domain = $1`, `DELETE FROM holds WHERE domain = $1`,
-		`DELETE FROM waivers WHERE domain = $1`, `DELETE FROM findings WHERE domain = $1`, `DELETE FROM records WHERE domain = $1 AND key_id = ''`,
+		`DELETE FROM waivers WHERE domain = $1`, `DELETE FROM findings WHERE domain = $1`, `DELETE FROM mutes WHERE domain = $1`,
+		`DELETE FROM audits WHERE domain = $1`, `DELETE FROM audit_keys WHERE domain = $1`, `DELETE FROM records WHERE domain = $1 AND key_id = ''`,
 		`DELETE FROM domains WHERE name = $1`, `UPDATE work SET due_at = 0, revision = revision + 1 WHERE domain = $1`,
 	} {
 		if _, err := t.exec(ctx, statement, d.Name); err != nil {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postseal/postseal/internal/audit"
 	"github.com/postseal/postseal/internal/evidence"
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/inventory"
@@ -407,19 +408,23 @@ func testFindings(t *testing.T, db *database) {
 	note := lifecycle.Finding{ID: "LIFE-02", Severity: "warning", Domain: testDomain, Subject: "b", Message: "one"}
 	bad := lifecycle.Finding{ID: "LIFE-09", Severity: "error", Domain: testDomain, Subject: "a", Message: "bad"}
 	must(t, s.Commit(ctx, w, lifecycle.Commit{Findings: []lifecycle.Finding{note, bad}}))
-	since := get[[]OpenFinding](t)(s.Findings(ctx, ""))[1].Since
+	findings := func(domain string) []audit.OpenFinding {
+		t.Helper()
+		return get[[]audit.OpenFinding](t)(s.Findings(ctx, audit.FindingFilter{Domain: domain, Limit: 10}))
+	}
+	since := findings("")[0].Since
 	db.later(t, s, time.Second)
 	note.Message = "two"
 	must(t, s.Commit(ctx, w, lifecycle.Commit{Findings: []lifecycle.Finding{note}}))
-	open := get[[]OpenFinding](t)(s.Findings(ctx, testDomain))
-	if len(open) != 2 || open[0].ID != "LIFE-09" || open[1].Message != "two" || !open[1].Since.Equal(since) {
+	open := findings(testDomain)
+	if len(open) != 2 || open[1].ID != "LIFE-09" || open[0].Message != "two" || !open[0].Since.Equal(since) || open[0].Times != 2 || open[1].Times != 1 {
 		t.Errorf("open: %+v", open)
 	}
 	must(t, s.Commit(ctx, w, lifecycle.Commit{Resolved: []lifecycle.Finding{bad}}))
-	if open := get[[]OpenFinding](t)(s.Findings(ctx, "")); len(open) != 1 || open[0].ID != "LIFE-02" {
+	if open := findings(""); len(open) != 1 || open[0].ID != "LIFE-02" {
 		t.Errorf("open: %+v", open)
 	}
-	if other := get[[]OpenFinding](t)(s.Findings(ctx, "example.net")); len(other) != 0 {
+	if other := findings("example.net"); len(other) != 0 {
 		t.Errorf("of another domain: %+v", other)
 	}
 }

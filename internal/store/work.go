@@ -56,8 +56,12 @@ func (s *Store) Renew(ctx context.Context, w lifecycle.Work, lease time.Duration
 // what leases there are belong to a process that died.
 func (s *Store) ReleaseLeases(ctx context.Context) error {
 	return s.write(ctx, "release leases", func(t *tx) error {
-		_, err := t.exec(ctx, `UPDATE work SET lease_until = 0, fence = fence + 1 WHERE lease_until > 0`)
-		return err
+		for _, table := range []string{"work", "audits"} {
+			if _, err := t.exec(ctx, `UPDATE `+table+` SET lease_until = 0, fence = fence + 1 WHERE lease_until > 0`); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

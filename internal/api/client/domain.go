@@ -35,6 +35,7 @@ type Policy struct {
 	TTL         int64 `json:"ttl"`
 	MinWait     int64 `json:"min_wait"`
 	CheckEvery  int64 `json:"check_every"`
+	AuditEvery  int64 `json:"audit_every"`
 	TestMode    bool  `json:"test_mode,omitempty" doc:"waits are too short for production"`
 }
 

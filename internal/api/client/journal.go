@@ -48,22 +48,6 @@ type ChainCheck struct {
 	Problem string `json:"problem,omitempty"`
 }
 
-// Finding is one result of an audit or of the planner.
-type Finding struct {
-	ID       string    `json:"id"`
-	Severity string    `json:"severity" doc:"error, warning or info"`
-	Domain   string    `json:"domain"`
-	Subject  string    `json:"subject"`
-	Message  string    `json:"message"`
-	Fix      string    `json:"fix,omitempty"`
-	Since    time.Time `json:"since,omitzero"`
-}
-
-// Findings is a list of open findings.
-type Findings struct {
-	Findings []Finding `json:"findings"`
-}
-
 // Journal returns entries, newest first.
 func (c *Client) Journal(ctx context.Context, q JournalQuery) (Entries, error) {
 	v := url.Values{}
@@ -86,14 +70,4 @@ func (c *Client) Journal(ctx context.Context, q JournalQuery) (Entries, error) {
 func (c *Client) CheckJournal(ctx context.Context) (ChainCheck, error) {
 	var out ChainCheck
 	return out, c.get(ctx, place("journal", "check"), nil, &out)
-}
-
-// Findings returns the open findings of a domain, "" = of all.
-func (c *Client) Findings(ctx context.Context, domain string) (Findings, error) {
-	v := url.Values{}
-	if domain != "" {
-		v.Set("domain", domain)
-	}
-	var out Findings
-	return out, c.get(ctx, place("findings"), v, &out)
 }

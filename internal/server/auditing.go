@@ -1,0 +1,230 @@
+package server
+
+import (
+	"context"
+	"math/big"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/postseal/postseal/internal/audit"
+	"github.com/postseal/postseal/internal/fault"
+	"github.com/postseal/postseal/internal/inventory"
+	"github.com/postseal/postseal/internal/lifecycle"
+	"github.com/postseal/postseal/internal/resolver"
+	"github.com/postseal/postseal/internal/services"
+	"github.com/postseal/postseal/internal/store"
+)
+
+const (
+	// auditPoll is how often due audits are looked for: one indexed query. A person who asks for one waits that long.
+	auditPoll = 5 * time.Second
+	// auditsAtOnce is how many domains are audited side by side; most of an audit is waiting for name servers.
+	auditsAtOnce = 8
+	// auditLease is how long a worker has an audit; auditWithin, how long one may take. The rest is for keeping what it found.
+	auditLease  = 10 * time.Minute
+	auditWithin = 8 * time.Minute
+	// auditAgain is when a domain is looked at again that could not be looked at.
+	auditAgain = time.Hour
+	// auditSpread is by how much of its interval an audit comes earlier or later, so that those of one day spread over it.
+	auditSpread = 0.05
+	// comparedAtOnce is how many new moduli are compared with all others in one pass; the pass costs about a millisecond for each of the others.
+	comparedAtOnce = 256
+	// moduliPage is how many moduli are in memory at a time.
+	moduliPage = 1000
+)
+
+// auditing audits the domains of the inventory when they are due.
+type auditing struct {
+	*Server
+	catalogue *services.Catalogue
+	current   atomic.Pointer[audit.Auditor]
+}
+
+// configure makes an auditor that asks whom the inventory says.
+func (a *auditing) configure(c inventory.DNS) error {
+	survey := func(servers []string) (*resolver.Survey, error) {
+		r, err := resolver.New(resolver.Config{Recursive: servers, Authorities: c.Authorities, AuthorityPort: c.AuthorityPort})
+		if err != nil {
+			return nil, err
+		}
+		return resolver.NewSurvey(r, resolver.SurveyConfig{}), nil
+	}
+	deps := audit.Deps{Catalogue: a.catalogue, Weak: a.config.WeakKeys, Policies: a.config.Policies}
+	asked, err := survey(c.Resolvers)
+	if err != nil {
+		return err
+	}
+	deps.DNS = asked
+	if len(c.Views) > 0 {
+		views, err := survey(c.Views)
+		if err != nil {
+			return err
+		}
+		deps.Views = views
+	}
+	a.current.Store(audit.New(deps))
+	return nil
+}
+
+// Run audits what is due until ctx ends.
+func (a *auditing) Run(ctx context.Context) error {
+	tick := time.NewTicker(auditPoll)
+	defer tick.Stop()
+	for {
+		more, err := a.round(ctx)
+		if err == nil && !more {
+			more, err = a.compare(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			a.config.Logger.Error("auditing", "err", err)
+		}
+		if more && err == nil && ctx.Err() == nil {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// round audits what is due now, as much as is done side by side.
+func (a *auditing) round(ctx context.Context) (more bool, err error) {
+	claimed, err := a.store.ClaimAudits(ctx, auditsAtOnce, auditLease)
+	if err != nil {
+		return false, err
+	}
+	var group errgroup.Group
+	for _, w := range claimed {
+		group.Go(func() error {
+			if err := a.one(ctx, w); err != nil && ctx.Err() == nil {
+				a.config.Logger.Error("auditing", "domain", w.Domain, "err", err)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait()
+	return len(claimed) == auditsAtOnce, nil
+}
+
+// one audits one domain and keeps what was found. An audit that is cut short by the end of the process is begun anew by the next one.
+func (a *auditing) one(ctx context.Context, w store.AuditWork) error {
+	s, err := a.store.Situation(ctx, w.Domain)
+	if err != nil {
+		if fault.CodeOf(err) == fault.NotFound {
+			return nil // it left the inventory
+		}
+		return err
+	}
+	within, cancel := context.WithTimeout(ctx, auditWithin)
+	defer cancel()
+	report := a.current.Load().Audit(within, auditQuery(s))
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	others, err := a.store.Alike(ctx, w.Domain, report.Keys)
+	if err != nil {
+		return err
+	}
+	reports := append([]audit.Report{report}, others...)
+	audit.Compare(reports)
+	return a.store.SaveAudit(ctx, w, reports[0], s.Now.Add(nextAudit(s.Domain.Policy, report)))
+}
+
+// nextAudit is how long it is until the next audit.
+func nextAudit(p inventory.Policy, r audit.Report) time.Duration {
+	every := p.AuditEvery
+	if len(r.Selectors)+len(r.Findings) == 0 && len(r.NotChecked) > 0 {
+		every = min(every, auditAgain)
+	}
+	return time.Duration(float64(every) * (1 + auditSpread*(2*rand.Float64()-1))) //nolint:gosec // nothing depends on nobody guessing it
+}
+
+// auditQuery says what the inventory knows of a domain. What Postseal is still publishing is not asked about: the life of keys and records tells of it.
+func auditQuery(s lifecycle.Situation) audit.Query {
+	q := audit.Query{Domain: s.Domain.Name, Guess: true, Approved: []string{}}
+	signer := make(map[string]inventory.Signer)
+	for _, a := range s.Assignments {
+		signer[a.ID] = s.Signers[a.SignerID]
+		if x := s.Signers[a.SignerID]; x.Kind == inventory.KindService && a.Ended.IsZero() {
+			q.Approved = append(q.Approved, x.Service)
+		}
+	}
+	for i := range s.Keys {
+		k := &s.Keys[i]
+		if k.State.Before(lifecycle.Propagated) || k.State == lifecycle.Removed {
+			continue
+		}
+		q.Pending = q.Pending || k.Record.Pending
+		q.Selectors = append(q.Selectors, audit.Asked{
+			Selector: k.Selector, Source: audit.FromInventory, Signer: signer[k.AssignmentID].Name, Want: k.Record.Want, Delegated: true, Slot: k.Record.Alias != "",
+		})
+	}
+	for i := range s.Records {
+		r := &s.Records[i]
+		if r.Want == "" || !r.Gone.IsZero() {
+			continue
+		}
+		q.Pending = q.Pending || r.Pending
+		switch r.Purpose {
+		case lifecycle.ForForeign, lifecycle.ForDelegated:
+			if s.Domain.Mode == inventory.Managed && r.FirstAgreed.IsZero() {
+				continue
+			}
+			asked := audit.Asked{Selector: selectorOf(r), Source: audit.FromInventory, Signer: signer[r.AssignmentID].Name, Service: signer[r.AssignmentID].Service, Delegated: true}
+			if r.Purpose == lifecycle.ForForeign {
+				asked.Want = r.Want
+			} else {
+				asked.Target = r.Want
+			}
+			q.Selectors = append(q.Selectors, asked)
+		case lifecycle.ForDMARC:
+			q.Lenient = r.FirstAgreed
+		}
+	}
+	return q
+}
+
+// compare looks for primes that new moduli share with others; more is true when there are further new ones.
+func (a *auditing) compare(ctx context.Context) (more bool, err error) {
+	fresh, err := a.store.NewModuli(ctx, comparedAtOnce)
+	if err != nil || len(fresh) == 0 {
+		return false, err
+	}
+	var numbers []*big.Int
+	for _, k := range fresh {
+		numbers = append(numbers, k.Modulus)
+	}
+	found := make(map[string][]audit.Finding)
+	add := func(k store.StoredKey) { found[k.Domain] = append(found[k.Domain], audit.SharedPrime(k.Name)) }
+	batch, within := audit.NewModuli(numbers)
+	for i, shares := range within {
+		if shares {
+			add(fresh[i])
+		}
+	}
+	var last store.StoredKey
+	for {
+		page, err := a.store.Moduli(ctx, last.Domain, last.Name, moduliPage)
+		if err != nil {
+			return false, err
+		}
+		for _, other := range page {
+			if which := batch.Share(other.Modulus); len(which) > 0 {
+				add(other)
+				for _, i := range which {
+					add(fresh[i])
+				}
+			}
+		}
+		if len(page) < moduliPage {
+			break
+		}
+		last = page[len(page)-1]
+	}
+	return len(fresh) == comparedAtOnce, a.store.SaveCompared(ctx, fresh, found)
+}
