@@ -83,7 +83,7 @@ func listAudits(cmd *cobra.Command, c *client.Client, r remote) error {
 	} else {
 		err = printAudits(cmd.OutOrStdout(), all.Audits)
 	}
-	if err == nil && slices.ContainsFunc(all.Audits, func(a client.Audit) bool { return a.Errors > 0 }) {
+	if err == nil && slices.ContainsFunc(all.Audits, func(a client.Audit) bool { return a.Errors > a.MutedErrors }) {
 		return errBad
 	}
 	return err

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
+	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -24,7 +27,20 @@ func TestScript(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("SHARED", shared)
-			return nil
+			// A day that is always still to come, in the script and in its files.
+			soon := time.Now().UTC().AddDate(0, 1, 0).Format(time.DateOnly)
+			env.Setenv("SOON", soon)
+			files, err := filepath.Glob(filepath.Join(env.WorkDir, "*.yaml"))
+			for _, file := range files {
+				raw, err := os.ReadFile(file)
+				if err != nil {
+					return err
+				}
+				if err := os.WriteFile(file, bytes.ReplaceAll(raw, []byte("@SOON@"), []byte(soon)), 0o600); err != nil {
+					return err
+				}
+			}
+			return err
 		},
 	})
 }

@@ -48,7 +48,7 @@ func (a *API) auditRoutes(h huma.API) {
 func auditOut(a audit.Summary) client.Audit {
 	c := a.Counts
 	return client.Audit{
-		Domain: a.Domain, At: a.At, Next: a.Due, Score: a.Score, Errors: c.Errors, Warnings: c.Warnings, Infos: c.Infos, Muted: c.Muted,
+		Domain: a.Domain, At: a.At, Next: a.Due, Score: a.Score, Errors: c.Errors, Warnings: c.Warnings, Infos: c.Infos, Muted: c.Muted, MutedErrors: c.MutedErrors,
 		Selectors:  convert(a.Selectors, func(s audit.Selector) client.AuditSelector { return client.AuditSelector(s) }),
 		NotChecked: a.NotChecked,
 	}

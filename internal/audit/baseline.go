@@ -1,15 +1,27 @@
 package audit
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"github.com/postseal/postseal/internal/inventory"
+)
 
 // Against compares a report with an earlier one of the same domain: every finding gets a State, and Resolved has what is not there any more. What this audit
-// could not have found is not resolved.
+// could not have found is not resolved; nor is what is about a selector that was named then and is not now.
 func (r *Report) Against(before Report) {
+	unasked := make(map[string]bool)
+	for _, s := range before.Selectors {
+		if s.Source != string(FromCatalogue) && !slices.ContainsFunc(r.Selectors, func(x Selector) bool { return x.Selector == s.Selector }) {
+			unasked[inventory.KeyName(s.Selector, r.Domain)] = true
+		}
+	}
+	covered := func(id, subject string) bool { return !unasked[subject] && r.Covers(id, subject) }
 	var standing []Standing
 	for _, f := range before.Findings {
 		standing = append(standing, Standing{Finding: f})
 	}
-	_, events := Fold(standing, r.Findings, r.Covers, time.Time{})
+	_, events := Fold(standing, r.Findings, covered, time.Time{})
 	fresh := make(map[[2]string]bool)
 	r.Resolved = nil
 	for _, e := range events {

@@ -140,8 +140,8 @@ type Summary struct {
 	Counts     Counts
 }
 
-// Counts are the open findings of a domain, from every source; muted ones are in all of them.
-type Counts struct{ Errors, Warnings, Infos, Muted int }
+// Counts are the open findings of a domain, from every source. Muted ones are in all of them.
+type Counts struct{ Errors, Warnings, Infos, Muted, MutedErrors int }
 
 // SummaryFilter selects a page of summaries by domain.
 type SummaryFilter struct {

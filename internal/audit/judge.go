@@ -204,7 +204,7 @@ func (o *observation) record(s *selector, txt string) string {
 		o.add(f)
 	}
 	if theirs {
-		o.theirs(s, service)
+		o.theirs(s)
 	}
 	o.expected(s, txt)
 	if flags, _ := scanTags(txt).get("t"); s.Below && slices.Contains(items(flags), "s") {
@@ -230,8 +230,8 @@ func mendable(id string) bool {
 }
 
 // theirs applies the rules about keys of outside services.
-func (o *observation) theirs(s *selector, service string) {
-	l := ServiceLook{Domain: o.q.Domain, Selector: s.Selector, Now: o.a.deps.Now(), Service: service, Approved: o.q.Approved, State: LookFound, Chain: s.look.ref.CNAME, TXT: s.look.ref.TXT}
+func (o *observation) theirs(s *selector) {
+	l := ServiceLook{Domain: o.q.Domain, Selector: s.Selector, Now: o.a.deps.Now(), Service: s.Service, Approved: o.q.Approved, State: LookFound, Chain: s.look.ref.CNAME, TXT: s.look.ref.TXT}
 	for _, f := range ServiceFindings(o.a.deps.Catalogue, l) {
 		if f.Seen == nil {
 			f.Seen = s.look.seen()

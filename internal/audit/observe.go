@@ -79,7 +79,7 @@ func (o *observation) silence() {
 		a            resolver.Answer
 	}{
 		{"_adsp._domainkey." + d, "TXT", o.extra.adsp}, {"_mta-sts." + d, "TXT", o.extra.sts}, {"_smtp._tls." + d, "TXT", o.extra.tls},
-		{"default._bimi." + d, "TXT", o.extra.bimi}, {d, "MX", o.extra.mx},
+		{"default._bimi." + d, "TXT", o.extra.bimi}, // what a silent MX means, the policies say
 	} {
 		if asked.a.Status == resolver.StatusError {
 			o.notChecked(gap{subject: asked.name}, asked.name+" "+asked.rrtype+": "+asked.a.Detail)

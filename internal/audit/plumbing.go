@@ -273,7 +273,7 @@ func (o *observation) validation() {
 	case signed.Status == resolver.StatusNoData || signed.Status == resolver.StatusNXDomain:
 		o.add(Finding{ID: "DKIM-D14", Severity: Info, Subject: zone, Message: "the zone is not signed with DNSSEC: its records can be forged on the way to a receiver", Fix: "consider signing it"})
 	case signed.Status == resolver.StatusError:
-		o.notChecked(gap{subject: zone}, "whether "+zone+" is signed with DNSSEC: "+signed.Detail)
+		o.notChecked(gap{"DKIM-D", zone}, "whether "+zone+" is signed with DNSSEC: "+signed.Detail)
 	}
 }
 

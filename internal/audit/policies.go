@@ -225,7 +225,7 @@ func (o *observation) enforced() bool {
 func (o *observation) parked() {
 	published := slices.ContainsFunc(o.states, func(s Selector) bool { return s.State == "published" })
 	silent := o.tree.Record == "" || strings.EqualFold(strings.TrimSpace(o.tree.Record), "v=spf1 -all")
-	if published || !silent || o.receives() || o.extra.mx.Status == resolver.StatusError || len(o.q.Selectors) > 0 {
+	if published || !silent || o.receives() || o.extra.mx.Status == resolver.StatusError || len(o.q.Selectors) > 0 || o.q.Sends {
 		return
 	}
 	var lacks []string

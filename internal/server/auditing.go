@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	// auditPoll is how often due audits are looked for: one indexed query. A person who asks for one waits that long.
+	// auditPoll is how often due audits are looked for: one indexed query. That of a person is begun at once, by this process.
 	auditPoll = 5 * time.Second
 	// auditsAtOnce is how many domains are audited side by side; most of an audit is waiting for name servers.
 	auditsAtOnce = 8
@@ -41,6 +41,7 @@ type auditing struct {
 	*Server
 	catalogue *services.Catalogue
 	current   atomic.Pointer[audit.Auditor]
+	asked     chan struct{} // somebody may have asked for one
 }
 
 // configure makes an auditor that asks whom the inventory says.
@@ -88,6 +89,7 @@ func (a *auditing) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		case <-a.asked:
 		}
 	}
 }
@@ -150,6 +152,7 @@ func auditQuery(s lifecycle.Situation) audit.Query {
 	signer := make(map[string]inventory.Signer)
 	for _, a := range s.Assignments {
 		signer[a.ID] = s.Signers[a.SignerID]
+		q.Sends = q.Sends || a.Ended.IsZero()
 		if x := s.Signers[a.SignerID]; x.Kind == inventory.KindService && a.Ended.IsZero() {
 			q.Approved = append(q.Approved, x.Service)
 		}
@@ -164,8 +167,9 @@ func auditQuery(s lifecycle.Situation) audit.Query {
 			Selector: k.Selector, Source: audit.FromInventory, Signer: signer[k.AssignmentID].Name, Want: k.Record.Want, Delegated: true, Slot: k.Record.Alias != "",
 		})
 	}
-	for i := range s.Records {
-		r := &s.Records[i]
+	records := lifecycle.WantedRecords(s)
+	for i := range records {
+		r := &records[i]
 		if r.Want == "" || !r.Gone.IsZero() {
 			continue
 		}

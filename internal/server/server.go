@@ -95,7 +95,7 @@ func (s *Server) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.auditing = &auditing{Server: s, catalogue: catalogue}
+	s.auditing = &auditing{Server: s, catalogue: catalogue, asked: make(chan struct{}, 1)}
 	s.publisher = publisher.New(publisher.Deps{Zones: s.dns, Kinds: kinds(served{s.store, func(zone string) { s.zonesChanged(zone) }}, programs.In(c.Programs), c.Logger)})
 	if err := s.reconfigure(ctx); err != nil {
 		return err
@@ -216,9 +216,11 @@ func (s *Server) Run(ctx context.Context) error {
 // wake tells everybody that something may have changed.
 func (s *Server) wake() {
 	s.fleet.Wake()
-	select {
-	case s.changed <- struct{}{}:
-	default:
+	for _, waiting := range []chan struct{}{s.changed, s.auditing.asked} {
+		select {
+		case waiting <- struct{}{}:
+		default:
+		}
 	}
 }
 

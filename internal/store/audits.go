@@ -192,6 +192,9 @@ func (t *tx) countFindings(ctx context.Context, page []audit.Summary) error {
 		}
 		if muted {
 			c.Muted++
+			if f.Severity == audit.Error {
+				c.MutedErrors++
+			}
 		}
 		return nil
 	})

@@ -25,6 +25,11 @@ var keyCases = map[string]func(*testing.T, *database){
 	"a person's wish that a key leaves":             testEndKey,
 	"what operators say":                            testControls,
 	"findings stay open until they are resolved":    testFindings,
+	"audits take turns":                             testAuditsTakeTurns,
+	"findings have a history":                       testFindingsHaveAHistory,
+	"findings are muted for a time":                 testMutes,
+	"keys that audits found":                        testAuditKeys,
+	"audits of a domain that was dropped":           testAuditsOfADroppedDomain,
 	"records by page":                               testRecordPages,
 	"a record is taken over and given back":         testTakingOver,
 }

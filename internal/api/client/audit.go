@@ -8,16 +8,18 @@ import (
 
 // Audit is what the newest audit of a domain said, beside its findings.
 type Audit struct {
-	Domain     string          `json:"domain"`
-	At         time.Time       `json:"at,omitzero" doc:"missing = it has not been audited yet"`
-	Next       time.Time       `json:"next,omitzero"`
-	Score      int             `json:"score" doc:"0 to 100; muted findings count"`
-	Errors     int             `json:"errors"`
-	Warnings   int             `json:"warnings"`
-	Infos      int             `json:"infos"`
-	Muted      int             `json:"muted" doc:"how many of them are muted"`
-	Selectors  []AuditSelector `json:"selectors"`
-	NotChecked []string        `json:"not_checked,omitempty" doc:"what could not be looked at; such a thing is neither good nor bad"`
+	Domain   string    `json:"domain"`
+	At       time.Time `json:"at,omitzero" doc:"missing = it has not been audited yet"`
+	Next     time.Time `json:"next,omitzero"`
+	Score    int       `json:"score" doc:"0 to 100; muted findings count"`
+	Errors   int       `json:"errors"`
+	Warnings int       `json:"warnings"`
+	Infos    int       `json:"infos"`
+	Muted    int       `json:"muted" doc:"how many of them are muted"`
+	// MutedErrors are those of them that are errors.
+	MutedErrors int             `json:"muted_errors"`
+	Selectors   []AuditSelector `json:"selectors"`
+	NotChecked  []string        `json:"not_checked,omitempty" doc:"what could not be looked at; such a thing is neither good nor bad"`
 }
 
 // AuditSelector is one selector that was looked at.

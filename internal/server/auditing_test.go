@@ -1,0 +1,200 @@
+package server
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postseal/postseal/internal/api/client"
+	"github.com/postseal/postseal/internal/fakedns"
+)
+
+const auditedFleet = `policy: {test_mode: true, min_wait: 1s, ttl: 1s, retention: 2s, tombstone: 1s}
+dns: {resolvers: ["%s"], authority_port: %s}
+publishers: {hand: {manual: {contact: dns@example.com}}}
+domains:
+  example.com:
+    mode: observed
+    publisher: hand
+    signers:
+      - service: sendgrid
+        cname: {s1: s1.domainkey.u1.wl2.sendgrid.net, s2: s2.domainkey.u1.wl2.sendgrid.net}
+      - {service: google-workspace, selector: google, txt: "%s"}
+  example.org:
+    mode: observed
+    publisher: hand
+    signers:
+      - {service: google-workspace, selector: google, txt: "%s"}
+`
+
+// keyOf writes the record of a modulus.
+func keyOf(t *testing.T, p, q *big.Int) string {
+	t.Helper()
+	spki, err := x509.MarshalPKIXPublicKey(&rsa.PublicKey{N: new(big.Int).Mul(p, q), E: 65537})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "v=DKIM1; k=rsa; p=" + base64.StdEncoding.EncodeToString(spki)
+}
+
+// What the inventory says of a domain is audited, by questions to its real servers; findings come, stay, are muted and go, and all of that is remembered.
+func TestAuditsOfTheInventory(t *testing.T) {
+	prime := func() *big.Int {
+		p, err := rand.Prime(rand.Reader, 1024)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	common := prime()
+	one, other := keyOf(t, common, prime()), keyOf(t, common, prime())
+	network := fakedns.New(t)
+	com, org, vendor := network.Zone("example.com", 2), network.Zone("example.org", 2), network.Zone("sendgrid.net", 1)
+	com.TXT("google._domainkey.example.com", one)
+	org.TXT("google._domainkey.example.org", other)
+	com.CNAME("s1._domainkey.example.com", "s1.domainkey.u1.wl2.sendgrid.net")
+	vendor.TXT("s1.domainkey.u1.wl2.sendgrid.net", serviceKey(t, 2048))
+	com.CNAME("zendesk1._domainkey.example.com", "zendesk1._domainkey.zendesk.com") // nobody has put it into the inventory
+	network.Zone("zendesk.com", 1).TXT("zendesk1._domainkey.zendesk.com", serviceKey(t, 2048))
+	com.TXT("_dmarc.example.com", "v=DMARC1; p=reject; rua=mailto:d@example.com")
+	com.TXT("example.com", "v=spf1 -all")
+
+	data := t.TempDir()
+	fleet := filepath.Join(data, "fleet.yaml")
+	if err := os.WriteFile(fleet, []byte(fmt.Sprintf(auditedFleet, network.Recursive(), network.Port(), one, other)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, Config{Data: data, Fleet: fleet, Poll: 10 * time.Millisecond})
+	defer r.stop(t)
+	c := r.client(t)
+	summary := func(domain string) client.Audit {
+		t.Helper()
+		for page, err := range c.Audits(t.Context(), domain) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			return page.Audits[0]
+		}
+		t.Fatal("there is no page")
+		return client.Audit{}
+	}
+	auditNow := func(domain string) client.Audit {
+		t.Helper()
+		before := summary(domain)
+		if err := c.AuditNow(t.Context(), domain); err != nil {
+			t.Fatal(err)
+		}
+		for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+			if a := summary(domain); a.At.After(before.At) {
+				return a
+			}
+		}
+		t.Fatalf("%s was not audited", domain)
+		return client.Audit{}
+	}
+	open := func(q client.FindingQuery) map[string]client.Finding {
+		t.Helper()
+		out := make(map[string]client.Finding)
+		for page, err := range c.Findings(t.Context(), q) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range page.Findings {
+				out[f.ID+" "+f.Subject] = f
+			}
+		}
+		return out
+	}
+
+	first := auditNow("example.com")
+	if !slices.ContainsFunc(first.Selectors, func(s client.AuditSelector) bool {
+		return s.Selector == "s1" && s.State == "published" && s.Source == "inventory" && s.Signer == "sendgrid"
+	}) || first.Next.Sub(first.At) < 22*time.Hour || first.Next.Sub(first.At) > 26*time.Hour {
+		t.Errorf("the first audit: %+v", first)
+	}
+	found := open(client.FindingQuery{Domain: "example.com"})
+	missing, known := found["DKIM-S01 s2._domainkey.example.com"]
+	if !known || missing.Severity != "error" || missing.Times != 1 || len(missing.Seen) != 2 || len(missing.Mend) != 1 || missing.Mend[0].Value != "s2.domainkey.u1.wl2.sendgrid.net" {
+		t.Errorf("the second selector that nobody published: %+v of %v", missing, keysOf(found))
+	}
+	if f, known := found["DKIM-D05 zendesk1._domainkey.example.com"]; !known || !strings.Contains(f.Message, "Zendesk") {
+		t.Errorf("a service that is not in the inventory: %+v of %v", f, keysOf(found))
+	}
+
+	// The other domain's key has a prime in common with this one's: both are told, whoever was audited first.
+	auditNow("example.org")
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if len(open(client.FindingQuery{ID: "DKIM-K11"})) == 2 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("shared primes: %v", keysOf(open(client.FindingQuery{ID: "DKIM-K11"})))
+		}
+	}
+
+	// Muted, it is still looked for and still counts.
+	before := summary("example.com")
+	mute := client.Mute{Domain: "example.com", ID: "DKIM-S01", Subject: missing.Subject, Reason: "ordered", Until: time.Now().Add(time.Hour)}
+	if err := c.MuteFinding(t.Context(), mute); err != nil {
+		t.Fatal(err)
+	}
+	after := auditNow("example.com")
+	if after.Score != before.Score || after.Errors != before.Errors || after.Muted != 1 {
+		t.Errorf("muting changed %+v to %+v", before, after)
+	}
+	if f := open(client.FindingQuery{Domain: "example.com", Muted: true})["DKIM-S01 "+missing.Subject]; f.Times != 2 || f.Muted == nil || f.Muted.Reason != "ordered" {
+		t.Errorf("the muted one: %+v", f)
+	}
+	if _, shown := open(client.FindingQuery{Domain: "example.com"})["DKIM-S01 "+missing.Subject]; shown {
+		t.Error("a muted finding is listed")
+	}
+
+	// Mended: it is gone, the score is better, and the history tells.
+	com.CNAME("s2._domainkey.example.com", "s2.domainkey.u1.wl2.sendgrid.net")
+	vendor.TXT("s2.domainkey.u1.wl2.sendgrid.net", serviceKey(t, 2048))
+	if mended := auditNow("example.com"); mended.Score != after.Score+15 || mended.Muted != 0 {
+		t.Errorf("after mending %+v, before %+v", mended, after)
+	}
+	history, err := c.FindingHistory(t.Context(), client.EventQuery{Domain: "example.com", ID: "DKIM-S01"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	for _, e := range history.Events {
+		told = append(told, e.Change+" "+e.Subject)
+	}
+	if want := []string{"resolved " + missing.Subject, "new " + missing.Subject}; !slices.Equal(told, want) {
+		t.Errorf("the history tells %v, want %v", told, want)
+	}
+
+	// Servers that do not answer are no evidence: nothing is resolved by silence, and the domain is looked at again soon.
+	count := len(open(client.FindingQuery{Domain: "example.com"}))
+	for _, server := range com.Servers() {
+		server.Fail(fakedns.Refused)
+	}
+	silent := auditNow("example.com")
+	if len(silent.NotChecked) == 0 {
+		t.Errorf("with silent servers: %+v", silent)
+	}
+	if is := len(open(client.FindingQuery{Domain: "example.com"})); is < count {
+		t.Errorf("%d of %d findings are left when nobody answers", is, count)
+	}
+}
+
+func keysOf(m map[string]client.Finding) []string {
+	var out []string
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}
