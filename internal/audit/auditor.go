@@ -72,6 +72,8 @@ type Query struct {
 	Lenient time.Time
 	// Pending is set while a record waits to be published: then the time that caches keep a denial matters.
 	Pending bool
+	// Life is what is known of keys in use; the zero value is nothing.
+	Life Life
 	// Sends says that mail is sent for the domain, whatever DNS shows of it.
 	Sends bool
 	// Approved are the catalogue ids of the services that may sign for the domain; nil = no such list is kept.

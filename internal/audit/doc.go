@@ -22,6 +22,7 @@
 //	keysets.go     keys side by side; weaklist.go, known weak ones
 //	service.go     one look at a key that a service holds; servicerules.go, its rules
 //	baseline.go    a report beside an earlier one
+//	liferules.go   keys in use, as the control plane knows them
 //	history.go     what changed since the audit before, and what is muted
 //	score.go       how sound a domain is; sarif.go, page.go and page.html, reports for CI systems and for people
 //

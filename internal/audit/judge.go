@@ -22,6 +22,7 @@ func (o *observation) judge() {
 	o.servers()
 	o.validation()
 	o.mail()
+	o.life()
 	o.silence()
 }
 

@@ -2,8 +2,10 @@ package server
 
 import (
 	"context"
+	"maps"
 	"math/big"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -146,9 +148,82 @@ func nextAudit(p inventory.Policy, r audit.Report) time.Duration {
 	return time.Duration(float64(every) * (1 + auditSpread*(2*rand.Float64()-1))) //nolint:gosec // nothing depends on nobody guessing it
 }
 
+// lifeOf says where the managed keys are. What a person holds back is not stuck.
+func lifeOf(s lifecycle.Situation) (life audit.Life) {
+	if s.Domain.Mode != inventory.Managed {
+		return life
+	}
+	reasons := make(map[string]lifecycle.Reason)
+	for _, r := range lifecycle.Next(s).Reasons {
+		reasons[r.KeyID] = r
+	}
+	by := s.Controls
+	by.Windows, by.NeedApproval = nil, nil // these pass, and an approval that nobody gives is worth a word
+	_, _, held := by.Blocked(s.Domain.Name, string(lifecycle.StepPublish), "", s.Now)
+	clocks := make(map[string]time.Duration)
+	signers := make(map[string]*audit.SignerLife)
+	for _, a := range s.Assignments {
+		if a.Class == inventory.ClassManaged && a.Ended.IsZero() && !held {
+			signers[a.ID] = &audit.SignerLife{Name: s.Signers[a.SignerID].Name, Since: s.Now}
+		}
+	}
+	for i := range s.Keys {
+		k := &s.Keys[i]
+		out := audit.KeyLife{Name: k.Name(), State: string(k.State), Since: stateSince(k), Why: reasons[k.ID].Text, Ended: k.Stopped}
+		out.Stuck = reasons[k.ID].Blocked && !held
+		out.OnWay = k.State.Before(lifecycle.Proven) && !held
+		for _, h := range k.Holders {
+			if h.Signing && h.Gone.IsZero() {
+				out.Users = append(out.Users, s.Signers[h.ServerID].Name)
+			}
+			if h.LastSigned.After(out.Signed) {
+				out.Signed = h.LastSigned
+			}
+			if h.Gone.IsZero() && h.Skew.Abs() > clocks[h.ServerID].Abs() {
+				clocks[h.ServerID] = h.Skew
+			}
+		}
+		life.Keys = append(life.Keys, out)
+		if x := signers[k.AssignmentID]; x != nil {
+			x.Stands = x.Stands || !k.State.Before(lifecycle.Propagated) && k.State.Before(lifecycle.Retired)
+			if k.Created.Before(x.Since) {
+				x.Since = k.Created
+			}
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(signers)) {
+		life.Signers = append(life.Signers, *signers[id])
+	}
+	for _, id := range slices.Sorted(maps.Keys(clocks)) {
+		life.Clocks = append(life.Clocks, audit.Clock{Server: s.Signers[id].Name, Skew: clocks[id]})
+	}
+	return life
+}
+
+// stateSince is when a key came into its state.
+func stateSince(k *lifecycle.Key) time.Time {
+	switch k.State {
+	case lifecycle.Generated:
+		return k.Created
+	case lifecycle.Published:
+		return k.Record.WrittenAt
+	case lifecycle.Propagated:
+		return k.Propagated
+	case lifecycle.Proven:
+		return k.Proven
+	case lifecycle.Active:
+		return k.Activated
+	case lifecycle.Retired:
+		return k.Retired
+	case lifecycle.Revoked:
+		return k.Revoked
+	}
+	return k.Removed
+}
+
 // auditQuery says what the inventory knows of a domain. What Postseal is still publishing is not asked about: the life of keys and records tells of it.
 func auditQuery(s lifecycle.Situation) audit.Query {
-	q := audit.Query{Domain: s.Domain.Name, Guess: true, Approved: []string{}}
+	q := audit.Query{Domain: s.Domain.Name, Guess: true, Approved: []string{}, Life: lifeOf(s)}
 	signer := make(map[string]inventory.Signer)
 	for _, a := range s.Assignments {
 		signer[a.ID] = s.Signers[a.SignerID]

@@ -15,7 +15,10 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/internal/api/client"
+	"github.com/postseal/postseal/internal/audit"
 	"github.com/postseal/postseal/internal/fakedns"
+	"github.com/postseal/postseal/internal/inventory"
+	"github.com/postseal/postseal/internal/lifecycle"
 )
 
 const auditedFleet = `policy: {test_mode: true, min_wait: 1s, ttl: 1s, retention: 2s, tombstone: 1s}
@@ -197,4 +200,63 @@ func keysOf(m map[string]client.Finding) []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// What the control plane knows of keys reaches the audit in its words; what a person holds back is neither stuck nor missing.
+func TestWhatAuditsAreTold(t *testing.T) {
+	now := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+	day := 24 * time.Hour
+	key := func(state lifecycle.State, id, selector string, slot bool) lifecycle.Key {
+		k := lifecycle.Key{ID: id, Domain: "example.org", AssignmentID: "as_1", Selector: selector, Algorithm: "rsa2048", State: state, Created: now.Add(-9 * day), Value: "v=DKIM1; p=AAAA",
+			Propagated: now.Add(-7 * day), Proven: now.Add(-6 * day), Activated: now.Add(-5 * day),
+			Holders: []lifecycle.Holding{{ServerID: "srv_1", Signing: state == lifecycle.Active, LastSigned: now.Add(-time.Hour), Skew: time.Hour}}}
+		k.Record = lifecycle.Record{Name: k.Name(), Domain: "example.org", Purpose: lifecycle.ForKey, Type: "TXT", Want: k.Value, Written: k.Value, WrittenAt: now.Add(-8 * day)}
+		if slot {
+			k.Record.Alias, k.Record.Name = k.Name(), inventory.SlotTarget(selector, "example.org", "slots.example.net")
+		}
+		return k
+	}
+	s := lifecycle.Situation{
+		Now: now, Domain: inventory.Domain{Name: "example.org", Mode: inventory.Managed, Policy: inventory.DefaultPolicy(), DMARC: "v=DMARC1; p=none"},
+		Signers: map[string]inventory.Signer{
+			"srv_1": {ID: "srv_1", Kind: inventory.KindServer, Name: "mx1"}, "srv_2": {ID: "srv_2", Kind: inventory.KindServer, Name: "mx2"},
+			"svc_1": {ID: "svc_1", Kind: inventory.KindService, Name: "mail-house", Service: "sendgrid"},
+		},
+		Assignments: []inventory.Assignment{
+			{ID: "as_1", Domain: "example.org", SignerID: "srv_1", Class: inventory.ClassManaged, Algorithms: []string{"rsa2048"}},
+			{ID: "as_2", Domain: "example.org", SignerID: "srv_2", Class: inventory.ClassManaged, Algorithms: []string{"rsa2048"}},
+			{ID: "as_3", Domain: "example.org", SignerID: "svc_1", Class: inventory.ClassDelegated, Records: []inventory.ServiceRecord{{Selector: "s1", Type: "CNAME", Value: "t.example.net"}}},
+		},
+		Keys: []lifecycle.Key{key(lifecycle.Active, "key_1", "mx1-a", true), key(lifecycle.Published, "key_2", "mx1-b", false), key(lifecycle.Removed, "key_3", "mx1-c", false)},
+		Records: []lifecycle.Record{
+			{ID: "rec_1", Domain: "example.org", Purpose: lifecycle.ForDelegated, AssignmentID: "as_3", Name: "s1._domainkey.example.org", Type: "CNAME", Want: "t.example.net", FirstAgreed: now.Add(-day)},
+			{ID: "rec_2", Domain: "example.org", Purpose: lifecycle.ForDMARC, Name: "_dmarc.example.org", Type: "TXT", Want: "v=DMARC1; p=none", FirstAgreed: now.Add(-99 * day)},
+		},
+	}
+	q := auditQuery(s)
+	want := []audit.Asked{
+		{Selector: "mx1-a", Source: audit.FromInventory, Signer: "mx1", Want: "v=DKIM1; p=AAAA", Slot: true, Delegated: true},
+		{Selector: "s1", Source: audit.FromInventory, Signer: "mail-house", Service: "sendgrid", Target: "t.example.net", Delegated: true},
+	}
+	if !slices.Equal(q.Selectors, want) {
+		t.Errorf("selectors\n%+v\nwant\n%+v", q.Selectors, want)
+	}
+	if !q.Guess || !q.Sends || !slices.Equal(q.Approved, []string{"sendgrid"}) || !q.Lenient.Equal(now.Add(-99*day)) {
+		t.Errorf("query %+v", q)
+	}
+	if l := q.Life; len(l.Keys) != 3 || len(l.Clocks) != 1 || l.Clocks[0] != (audit.Clock{Server: "mx1", Skew: time.Hour}) ||
+		!slices.Equal(l.Signers, []audit.SignerLife{{Name: "mx1", Since: now.Add(-9 * day), Stands: true}, {Name: "mx2", Since: now}}) {
+		t.Errorf("life %+v", l)
+	}
+	if k := q.Life.Keys[1]; !k.OnWay || !k.Since.Equal(now.Add(-8*day)) || k.Why == "" {
+		t.Errorf("the one on its way: %+v", k)
+	}
+	s.Controls.Holds = []inventory.Hold{{Domain: "example.org", Reason: "the zone moves", By: "ann"}}
+	if l := auditQuery(s).Life; l.Keys[1].OnWay || l.Keys[1].Stuck || len(l.Signers) != 0 {
+		t.Errorf("on hold: %+v", l)
+	}
+	s.Domain.Mode = inventory.Observed
+	if l := auditQuery(s).Life; len(l.Keys) != 0 {
+		t.Errorf("only observed: %+v", l)
+	}
 }
