@@ -3,6 +3,7 @@ package inventory
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -88,6 +89,11 @@ func (c *checker) dns() {
 	for i, s := range d.Views {
 		address(fmt.Sprintf("dns.views[%d]", i), s)
 	}
+	for i, zone := range d.BlockLists {
+		if _, err := labels(zone, true); err != nil {
+			c.wrong(fmt.Sprintf("dns.block_lists[%d]", i), "", "the block list %q %v", shorten(zone), err)
+		}
+	}
 	for _, zone := range slices.Sorted(maps.Keys(d.Authorities)) {
 		servers := d.Authorities[zone]
 		path := "dns.authorities." + zone
@@ -148,7 +154,7 @@ func printable(s string) bool {
 
 // signers checks servers and pools; services are checked where a domain names them.
 func (c *checker) signers() {
-	names, byLabel := make(map[string]string), make(map[string]string)
+	names, byLabel, byAddress := make(map[string]string), make(map[string]string), make(map[string]string)
 	entry := func(path, kind, name, label string) {
 		if err := checkWord(name, true); err != nil {
 			c.wrong(path, "", "the %s's name %q %v", kind, shorten(name), err)
@@ -168,7 +174,9 @@ func (c *checker) signers() {
 		byLabel[label] = name
 	}
 	for i, s := range c.f.Servers {
-		entry(fmt.Sprintf("servers[%d]", i), "server", s.Name, s.Label)
+		path := fmt.Sprintf("servers[%d]", i)
+		entry(path, "server", s.Name, s.Label)
+		c.sendsFrom(path, s, byAddress)
 	}
 	for i, p := range c.f.Pools {
 		path := fmt.Sprintf("pools[%d]", i)
@@ -183,6 +191,29 @@ func (c *checker) signers() {
 				c.wrong(fmt.Sprintf("%s.members[%d]", path, j), c.likely(m, c.serverNames()), "unknown server %q", shorten(m))
 			}
 		}
+	}
+}
+
+// maxAddresses is how many addresses one server sends from: each is looked at by audits.
+const maxAddresses = 64
+
+func (c *checker) sendsFrom(path string, s FleetServer, byAddress map[string]string) {
+	if s.HELO != "" {
+		if _, err := labels(s.HELO, false); err != nil {
+			c.wrong(path+".helo", "", "the name %q %v", shorten(s.HELO), err)
+		}
+	}
+	if len(s.Addresses) > maxAddresses {
+		c.wrong(path+".addresses", "", "%d addresses are named for %s; %d at most", len(s.Addresses), s.Name, maxAddresses)
+	}
+	for i, text := range s.Addresses {
+		at := fmt.Sprintf("%s.addresses[%d]", path, i)
+		if a, err := netip.ParseAddr(text); err != nil || a.Zone() != "" || a.Unmap().String() != text || !a.IsGlobalUnicast() && !a.IsLoopback() {
+			c.wrong(at, "", "%q is no address of a server", shorten(text))
+		} else if other := byAddress[text]; other != "" && other != s.Name {
+			c.warn(at, "", "%s and %s send from %s: reports will not tell them apart by address", other, s.Name, text)
+		}
+		byAddress[text] = s.Name
 	}
 }
 

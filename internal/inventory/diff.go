@@ -147,7 +147,7 @@ func (a *applier) conflict(hint, format string, args ...any) {
 
 // settings takes over what concerns every domain.
 func (a *applier) settings() {
-	if f := a.f.DNS; !slices.Equal(a.next.DNS.Resolvers, f.Resolvers) || !slices.Equal(a.next.DNS.Views, f.Views) || a.next.DNS.AuthorityPort != f.AuthorityPort ||
+	if f := a.f.DNS; !slices.Equal(a.next.DNS.Resolvers, f.Resolvers) || !slices.Equal(a.next.DNS.Views, f.Views) || !slices.Equal(a.next.DNS.BlockLists, f.BlockLists) || a.next.DNS.AuthorityPort != f.AuthorityPort ||
 		!maps.EqualFunc(a.next.DNS.Authorities, f.Authorities, slices.Equal[[]string]) {
 		a.next.DNS = f
 		a.change(Alter, "dns", "dns", "other name servers are asked")

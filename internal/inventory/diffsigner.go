@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -55,6 +56,7 @@ func (a *applier) signers() {
 	}
 	for _, s := range a.f.Servers {
 		a.signer(KindServer, s.Name, s.Label, nil)
+		a.sendsFrom(s)
 	}
 	for _, p := range a.f.Pools {
 		members := make([]string, 0, len(p.Members))
@@ -100,6 +102,29 @@ func (a *applier) signer(kind SignerKind, name, label string, members []string) 
 	if !sameSet(s.Members, members) {
 		a.members(s, members)
 	}
+}
+
+// sendsFrom takes over how a server shows itself. Nothing of its keys depends on that.
+func (a *applier) sendsFrom(s FleetServer) {
+	i, ok := a.ids[s.Name]
+	if !ok || a.err != nil || a.next.Signers[i].Kind != KindServer || a.next.Signers[i].SendsFrom.equal(s.SendsFrom) {
+		return
+	}
+	known := len(a.next.Signers[i].Addresses) > 0 || a.next.Signers[i].HELO != ""
+	a.next.Signers[i].SendsFrom = s.SendsFrom
+	if known || !a.isNew(s.Name) {
+		a.change(Alter, "server", s.Name, "%s is audited as %s", s.Name, s.SendsFrom.shown())
+	}
+}
+
+// shown is for people: "mx1.example.com at 192.0.2.1".
+func (s SendsFrom) shown() string {
+	return cmp.Or(s.HELO, "a server without a name") + " at " + cmp.Or(strings.Join(s.Addresses, ", "), "no address")
+}
+
+// isNew reports whether a signer was added by this change.
+func (a *applier) isNew(name string) bool {
+	return slices.ContainsFunc(a.changes, func(c Change) bool { return c.Action == Add && c.Name == name })
 }
 
 func (a *applier) add(s Signer) *Signer {

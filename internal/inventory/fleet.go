@@ -26,6 +26,7 @@ type Fleet struct {
 type FleetServer struct {
 	Name  string `json:"name"`
 	Label string `json:"label"` // first part of its selectors
+	SendsFrom
 }
 
 // FleetPool is a set of servers that share keys.

@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -140,7 +141,12 @@ func (p *fleetParser) readDNS(n ast.Node) {
 	}
 	p.object(n, "dns", map[string]func(ast.Node){
 		"resolvers": func(v ast.Node) { p.texts(v, "resolvers", "dns.resolvers", address(&dns.Resolvers)) },
-		"views":     func(v ast.Node) { p.texts(v, "views", "dns.views", address(&dns.Views)) },
+		"block_lists": func(v ast.Node) {
+			p.texts(v, "block_lists", "dns.block_lists", func(s string, n ast.Node) {
+				dns.BlockLists = append(dns.BlockLists, p.name(n, s, "the block list", func(s string) error { _, err := labels(s, true); return err }))
+			})
+		},
+		"views": func(v ast.Node) { p.texts(v, "views", "dns.views", address(&dns.Views)) },
 		"authorities": func(v ast.Node) {
 			dns.Authorities = make(map[string][]string)
 			p.entries(v, "authorities", func(key string, k, v ast.Node) {
@@ -245,7 +251,23 @@ func (p *fleetParser) readServers(n ast.Node) {
 		path := "servers[" + strconv.Itoa(len(p.fleet.Servers)) + "]"
 		p.mark(path, k)
 		out := FleetServer{Name: strings.ToLower(name), Label: defaultLabel(name)}
-		p.object(v, "a server", map[string]func(ast.Node){"label": p.label(path, &out.Label)})
+		p.object(v, "a server", map[string]func(ast.Node){
+			"label": p.label(path, &out.Label),
+			"helo": func(v ast.Node) {
+				p.mark(path+".helo", v)
+				if s, ok := p.text(v, "helo"); ok {
+					out.HELO = p.name(v, s, "helo", func(s string) error { _, err := labels(s, false); return err })
+				}
+			},
+			"addresses": func(v ast.Node) {
+				p.texts(v, "addresses", path+".addresses", func(s string, n ast.Node) {
+					if a, err := netip.ParseAddr(s); err == nil {
+						s = a.Unmap().String()
+					}
+					out.Addresses = append(out.Addresses, s)
+				})
+			},
+		})
 		p.fleet.Servers = append(p.fleet.Servers, out)
 	})
 }

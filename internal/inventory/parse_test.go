@@ -84,7 +84,7 @@ func TestParseExample(t *testing.T) {
 	if !reflect.DeepEqual(com.Signers, want) {
 		t.Errorf("signers of example.com:\n%+v\nwant\n%+v", com.Signers, want)
 	}
-	if f.Servers[1] != (FleetServer{"mx2", "berlin"}) || f.Servers[0] != (FleetServer{"mx1", "mx1"}) {
+	if !reflect.DeepEqual(f.Servers[:2], []FleetServer{{Name: "mx1", Label: "mx1"}, {Name: "mx2", Label: "berlin"}}) {
 		t.Errorf("servers: %+v", f.Servers)
 	}
 	if w := f.Windows[0]; !slices.Equal(w.Days, []time.Weekday{time.Saturday, time.Sunday}) || w.From != "22:00" || w.Zone != "Europe/Berlin" {
@@ -220,6 +220,8 @@ func TestParseProblems(t *testing.T) {
 
 		{"dns", "dns: {resolvers: [ns.example.com, 192.0.2.1], authorities: {example.com: [\"1\"], x..y: []}, authority_port: 0}\n", []string{
 			`1:19: "ns.example.com" is not an address`, `1:75: "1" is not an address`, `1:81: the zone "x..y" has two dots`, `1:108: "0" is not a port`}},
+		{"how servers show themselves", "servers:\n  mx1: {helo: mx1..example.com, addresses: [here, 0.0.0.0, \"fe80::1%eth0\"]}\ndns: {views: [x], block_lists: [x..y]}\n", []string{
+			`2:15: helo "mx1..example.com" has two dots`, `2:45: "here" is no address`, `2:51: "0.0.0.0" is no address`, `2:60: "fe80::1%eth0" is no address`, `3:15: "x" is not an address`, `3:33: the block list "x..y" has two dots`}},
 		{"windows", "windows:\n  - {days: [sa], from: \"22:00\", to: \"04:00\"}\n  - {from: \"9\", to: \"10:00\"}\n  - {from: \"09:00\", to: \"10:00\", zone: Mars}\n  - {from: \"09:00\", to: \"09:00\"}\n", []string{
 			`2:13: unknown day "sa": did you mean "sat"?`, `3:12: "9" is not a time of day`, `4:40: "Mars" is not a time zone`, "5:5: from and to are the same"}},
 		{"publishers", "publishers:\n  a: {}\n  b: {rfc2136: {}}\n  c: {builtin: {}}\n  d: {manual: {}}\n  e: {manual: {contact: x}, builtin: {zone: x}}\n  f: {rfc2136: {server: \"::1:x\", key_file: tsig}}\n  F!: {manual: {contact: x}}\n  g: {rfc: {}}\n", []string{
@@ -390,7 +392,13 @@ func TestParseTakes(t *testing.T) {
 			return f.Publishers[0] == Publisher{Name: "a", Kind: PublisherAzure, Credential: "systemd:azure", Account: "s", Group: "g", Zone: "example.com"} &&
 				f.Publishers[1].Endpoint == "http://[::1]:8081" && f.Publishers[2].Program == "reload" && f.Publishers[3].ZoneID == "z"
 		}},
-		{"a server's full name", "servers: {MX1.example.com: {}}", func(f Fleet) bool { return f.Servers[0] == FleetServer{"mx1.example.com", "mx1-example-com"} }},
+		{"a server's full name", "servers: {MX1.example.com: {}}", func(f Fleet) bool {
+			return f.Servers[0].Name == "mx1.example.com" && f.Servers[0].Label == "mx1-example-com"
+		}},
+		{"how servers show themselves", "servers: {mx1: {helo: MX1.example.com, addresses: [192.0.2.1, \"2001:DB8:0::1\", \"::ffff:192.0.2.2\"]}, mx2: {addresses: [192.0.2.1]}}\ndns: {views: [192.0.2.99], block_lists: [List.example.net]}", func(f Fleet) bool {
+			return f.Servers[0].HELO == "mx1.example.com" && slices.Equal(f.Servers[0].Addresses, []string{"192.0.2.1", "2001:db8::1", "192.0.2.2"}) && len(f.Warnings) == 1 &&
+				slices.Equal(f.DNS.Views, []string{"192.0.2.99:53"}) && slices.Equal(f.DNS.BlockLists, []string{"list.example.net"})
+		}},
 		{"windows by full names", "windows: [{days: [Saturday], from: 22:00, to: 24:00}]", func(f Fleet) bool {
 			return f.Windows[0].Days[0] == time.Saturday && f.Windows[0].From == "22:00"
 		}},

@@ -20,12 +20,24 @@ type Signer struct {
 	Label string `json:"label"`
 	// Service is the catalogue id of a service ("google-workspace").
 	Service string `json:"service,omitempty"`
+	// SendsFrom is how a server shows itself to others.
+	SendsFrom
 	// Members are the server ids of a pool.
 	Members []string `json:"members,omitempty"`
 	// Decommissioned is when a named person declared the server gone; zero while it is in use. A gone server holds
 	// nothing: its keys' retention starts here.
 	Decommissioned   time.Time `json:"decommissioned,omitzero"`
 	DecommissionedBy string    `json:"decommissioned_by,omitempty"`
+}
+
+// SendsFrom is how a mail server shows itself to those that it sends to.
+type SendsFrom struct {
+	HELO      string   `json:"helo,omitempty"`      // the name that it says in HELO or EHLO; "" = not known
+	Addresses []string `json:"addresses,omitempty"` // from which it sends, IPv4 or IPv6, in canonical form
+}
+
+func (s SendsFrom) equal(t SendsFrom) bool {
+	return s.HELO == t.HELO && sameSet(s.Addresses, t.Addresses)
 }
 
 // Holders returns the ids of the servers that hold this signer's keys: a server itself, a pool's members, nobody for a

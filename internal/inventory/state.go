@@ -30,6 +30,8 @@ type DNS struct {
 	Resolvers []string `json:"resolvers,omitempty"`
 	// Views are public recursive servers, "addr:port", whose answers audits compare with the zones' own; empty = those of Resolvers.
 	Views []string `json:"views,omitempty"`
+	// BlockLists are zones of DNS block lists that audits ask about the servers' addresses; their operators' terms must allow it.
+	BlockLists []string `json:"block_lists,omitempty"`
 	// Authorities pins the authoritative servers of a zone (hidden primaries, split horizon, tests).
 	Authorities map[string][]string `json:"authorities,omitempty"`
 	// AuthorityPort is the port of discovered authoritative servers; "" = 53.

@@ -41,9 +41,10 @@ const (
 // auditing audits the domains of the inventory when they are due.
 type auditing struct {
 	*Server
-	catalogue *services.Catalogue
-	current   atomic.Pointer[audit.Auditor]
-	asked     chan struct{} // somebody may have asked for one
+	catalogue  *services.Catalogue
+	current    atomic.Pointer[audit.Auditor]
+	blockLists atomic.Pointer[[]string]
+	asked      chan struct{} // somebody may have asked for one
 }
 
 // configure makes an auditor that asks whom the inventory says.
@@ -69,6 +70,7 @@ func (a *auditing) configure(c inventory.DNS) error {
 		deps.Views = views
 	}
 	a.current.Store(audit.New(deps))
+	a.blockLists.Store(&c.BlockLists)
 	return nil
 }
 
@@ -126,7 +128,14 @@ func (a *auditing) one(ctx context.Context, w store.AuditWork) error {
 	}
 	within, cancel := context.WithTimeout(ctx, auditWithin)
 	defer cancel()
-	report := a.current.Load().Audit(within, auditQuery(s))
+	q := auditQuery(s)
+	if q.Servers, err = a.serversOf(ctx, s); err != nil {
+		return err
+	}
+	if len(q.Servers) > 0 {
+		q.BlockLists = *a.blockLists.Load()
+	}
+	report := a.current.Load().Audit(within, q)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -137,6 +146,32 @@ func (a *auditing) one(ctx context.Context, w store.AuditWork) error {
 	reports := append([]audit.Report{report}, others...)
 	audit.Compare(reports)
 	return a.store.SaveAudit(ctx, w, reports[0], s.Now.Add(nextAudit(s.Domain.Policy, report)))
+}
+
+// serversOf are the servers that are looked at with this domain: each with the first of the domains that it signs for, so that what is wrong with an address is found once and block
+// lists are not asked for every domain.
+func (a *auditing) serversOf(ctx context.Context, s lifecycle.Situation) (servers []audit.Server, err error) {
+	for _, x := range s.Assignments {
+		signer := s.Signers[x.SignerID]
+		if x.Class != inventory.ClassManaged || !x.Ended.IsZero() {
+			continue
+		}
+		first, err := a.store.Domains(ctx, store.DomainFilter{Signer: signer.ID, Limit: 1})
+		if err != nil {
+			return nil, err
+		}
+		if len(first) != 1 || first[0].Name != s.Domain.Name {
+			continue
+		}
+		for _, id := range signer.Holders() {
+			server := s.Signers[id]
+			known := slices.ContainsFunc(servers, func(y audit.Server) bool { return y.Name == server.Name })
+			if !known && server.Decommissioned.IsZero() && (server.HELO != "" || len(server.Addresses) > 0) {
+				servers = append(servers, audit.Server{Name: server.Name, HELO: server.HELO, Addresses: server.Addresses})
+			}
+		}
+	}
+	return servers, nil
 }
 
 // nextAudit is how long it is until the next audit.

@@ -79,31 +79,7 @@ func TestAuditsOfTheInventory(t *testing.T) {
 	r := start(t, Config{Data: data, Fleet: fleet, Poll: 10 * time.Millisecond})
 	defer r.stop(t)
 	c := r.client(t)
-	summary := func(domain string) client.Audit {
-		t.Helper()
-		for page, err := range c.Audits(t.Context(), domain) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			return page.Audits[0]
-		}
-		t.Fatal("there is no page")
-		return client.Audit{}
-	}
-	auditNow := func(domain string) client.Audit {
-		t.Helper()
-		before := summary(domain)
-		if err := c.AuditNow(t.Context(), domain); err != nil {
-			t.Fatal(err)
-		}
-		for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-			if a := summary(domain); a.At.After(before.At) {
-				return a
-			}
-		}
-		t.Fatalf("%s was not audited", domain)
-		return client.Audit{}
-	}
+	auditNow := func(domain string) client.Audit { t.Helper(); return r.audit(t, c, domain) }
 	open := func(q client.FindingQuery) map[string]client.Finding {
 		t.Helper()
 		out := make(map[string]client.Finding)
@@ -145,7 +121,7 @@ func TestAuditsOfTheInventory(t *testing.T) {
 	}
 
 	// Muted, it is still looked for and still counts.
-	before := summary("example.com")
+	before := auditNow("example.com")
 	mute := client.Mute{Domain: "example.com", ID: "DKIM-S01", Subject: missing.Subject, Reason: "ordered", Until: time.Now().Add(time.Hour)}
 	if err := c.MuteFinding(t.Context(), mute); err != nil {
 		t.Fatal(err)
@@ -154,7 +130,7 @@ func TestAuditsOfTheInventory(t *testing.T) {
 	if after.Score != before.Score || after.Errors != before.Errors || after.Muted != 1 {
 		t.Errorf("muting changed %+v to %+v", before, after)
 	}
-	if f := open(client.FindingQuery{Domain: "example.com", Muted: true})["DKIM-S01 "+missing.Subject]; f.Times != 2 || f.Muted == nil || f.Muted.Reason != "ordered" {
+	if f := open(client.FindingQuery{Domain: "example.com", Muted: true})["DKIM-S01 "+missing.Subject]; f.Times != 3 || f.Muted == nil || f.Muted.Reason != "ordered" {
 		t.Errorf("the muted one: %+v", f)
 	}
 	if _, shown := open(client.FindingQuery{Domain: "example.com"})["DKIM-S01 "+missing.Subject]; shown {
@@ -200,6 +176,73 @@ func keysOf(m map[string]client.Finding) []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// A server is looked at with one domain only: its address has no name, its HELO name no SPF, and a list has it.
+func TestServersAreAudited(t *testing.T) {
+	network := fakedns.New(t)
+	for _, name := range []string{"example.com", "example.org"} {
+		network.Zone(name, 1).TXT(name, "v=spf1 -all")
+	}
+	list := network.Zone("list.example.net", 1)
+	list.Set("7.2.0.192.list.example.net", "A", "127.0.0.2")
+	data := t.TempDir()
+	fleet := filepath.Join(data, "fleet.yaml")
+	if err := os.WriteFile(fleet, []byte(fmt.Sprintf(`dns: {resolvers: ["%s"], authority_port: %s, block_lists: [list.example.net]}
+publishers: {hand: {manual: {contact: dns@example.com}}}
+servers: {mx1: {helo: mx1.example.com, addresses: [192.0.2.7]}}
+domains:
+  example.org: {publisher: hand, signers: [{server: mx1}]}
+  example.com: {publisher: hand, signers: [{server: mx1}]}
+`, network.Recursive(), network.Port())), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, Config{Data: data, Fleet: fleet, Poll: 10 * time.Millisecond})
+	defer r.stop(t)
+	c := r.client(t)
+	for _, domain := range []string{"example.com", "example.org"} {
+		r.audit(t, c, domain)
+	}
+	var got []string
+	for page, err := range c.Findings(t.Context(), client.FindingQuery{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range page.Findings {
+			if strings.HasPrefix(f.ID, "MX") || f.ID == "SPF-15" || strings.HasPrefix(f.ID, "DKIM-L") {
+				got = append(got, f.Domain+" "+f.ID+" "+f.Subject)
+			}
+		}
+	}
+	if want := []string{"example.com MX-01 192.0.2.7", "example.com MX-05 192.0.2.7 on list.example.net", "example.com SPF-15 mx1.example.com"}; !slices.Equal(got, want) {
+		t.Errorf("found %q, want %q", got, want)
+	}
+}
+
+// audit has a domain audited and waits for the end.
+func (r *running) audit(t *testing.T, c *client.Client, domain string) client.Audit {
+	t.Helper()
+	summary := func() (a client.Audit) {
+		t.Helper()
+		for page, err := range c.Audits(t.Context(), domain) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			a = page.Audits[0]
+		}
+		return a
+	}
+	before := summary()
+	if err := c.AuditNow(t.Context(), domain); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if a := summary(); a.At.After(before.At) {
+			return a
+		}
+	}
+	t.Fatalf("%s was not audited", domain)
+	return client.Audit{}
 }
 
 // What the control plane knows of keys reaches the audit in its words; what a person holds back is neither stuck nor missing.

@@ -26,7 +26,7 @@ func smallFleet() inventory.State {
 				ZoneID: "z1", File: "/zones/a", Program: "load"}, // no real one has all of them
 		},
 		Signers: []inventory.Signer{
-			{ID: "srv_1", Kind: inventory.KindServer, Name: "mx1", Label: "mx1"},
+			{ID: "srv_1", Kind: inventory.KindServer, Name: "mx1", Label: "mx1", SendsFrom: inventory.SendsFrom{HELO: "mx1.example.org", Addresses: []string{"192.0.2.7", "2001:db8::7"}}},
 			{ID: "srv_2", Kind: inventory.KindServer, Name: "mx2", Label: "mx2"},
 			{ID: "pool_1", Kind: inventory.KindPool, Name: "out", Label: "out", Members: []string{"srv_2", "srv_1"}},
 			{ID: "svc_1", Kind: inventory.KindService, Name: "sendgrid", Label: "sendgrid", Service: "sendgrid"},
@@ -46,7 +46,7 @@ func smallFleet() inventory.State {
 		},
 		Windows:      []inventory.Window{{Days: []time.Weekday{time.Saturday}, From: "22:00", To: "04:00", Zone: "Europe/Berlin"}},
 		NeedApproval: []string{"remove"},
-		DNS:          inventory.DNS{Resolvers: []string{"192.0.2.53:53"}, Authorities: map[string][]string{"example.org": {"192.0.2.1:53"}}},
+		DNS:          inventory.DNS{Resolvers: []string{"192.0.2.53:53"}, Views: []string{"192.0.2.54:53"}, BlockLists: []string{"list.example.net"}, Authorities: map[string][]string{"example.org": {"192.0.2.1:53"}}},
 	}
 }
 

@@ -39,9 +39,9 @@ func (t *tx) server(ctx context.Context, id string) (inventory.Signer, error) {
 
 // signers reads the signers that a query's rest selects, by name.
 func (t *tx) signers(ctx context.Context, rest string, args ...any) ([]inventory.Signer, error) {
-	all, err := list(ctx, t, `SELECT s.id, s.kind, s.name, s.label, s.service, s.decommissioned, s.decommissioned_by FROM signers s `+rest+` ORDER BY s.name, s.id`, args,
+	all, err := list(ctx, t, `SELECT s.id, s.kind, s.name, s.label, s.service, s.sends_from, s.decommissioned, s.decommissioned_by FROM signers s `+rest+` ORDER BY s.name, s.id`, args,
 		func(s scanner, v *inventory.Signer) error {
-			return s(&v.ID, &v.Kind, &v.Name, &v.Label, &v.Service, at(&v.Decommissioned), &v.DecommissionedBy)
+			return s(&v.ID, &v.Kind, &v.Name, &v.Label, &v.Service, fromJSON(&v.SendsFrom), at(&v.Decommissioned), &v.DecommissionedBy)
 		})
 	if err != nil {
 		return nil, err
@@ -65,10 +65,14 @@ func (t *tx) signers(ctx context.Context, rest string, args ...any) ([]inventory
 }
 
 func (t *tx) saveSigner(ctx context.Context, v inventory.Signer) error {
-	if _, err := t.exec(ctx, `INSERT INTO signers (id, kind, name, label, service, decommissioned, decommissioned_by) VALUES (`+marks(1, 7)+`)
-		ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, name = excluded.name, label = excluded.label, service = excluded.service,
+	from, err := toJSON(v.SendsFrom)
+	if err != nil {
+		return err
+	}
+	if _, err := t.exec(ctx, `INSERT INTO signers (id, kind, name, label, service, sends_from, decommissioned, decommissioned_by) VALUES (`+marks(1, 8)+`)
+		ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, name = excluded.name, label = excluded.label, service = excluded.service, sends_from = excluded.sends_from,
 		decommissioned = excluded.decommissioned, decommissioned_by = excluded.decommissioned_by`,
-		v.ID, v.Kind, v.Name, v.Label, v.Service, v.Decommissioned, v.DecommissionedBy); err != nil {
+		v.ID, v.Kind, v.Name, v.Label, v.Service, from, v.Decommissioned, v.DecommissionedBy); err != nil {
 		return err
 	}
 	if v.Kind != inventory.KindServer {
@@ -77,7 +81,7 @@ func (t *tx) saveSigner(ctx context.Context, v inventory.Signer) error {
 	if _, err := t.exec(ctx, `INSERT INTO instructions (server_id, version) VALUES ($1, 1) ON CONFLICT (server_id) DO NOTHING`, v.ID); err != nil {
 		return err
 	}
-	_, err := t.exec(ctx, `INSERT INTO agents (server_id, reported, applied, skew, software) VALUES ($1, 0, 0, 0, '') ON CONFLICT (server_id) DO NOTHING`, v.ID)
+	_, err = t.exec(ctx, `INSERT INTO agents (server_id, reported, applied, skew, software) VALUES ($1, 0, 0, 0, '') ON CONFLICT (server_id) DO NOTHING`, v.ID)
 	return err
 }
 

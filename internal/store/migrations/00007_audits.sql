@@ -2,6 +2,8 @@
 
 -- +goose Up
 
+ALTER TABLE signers ADD COLUMN sends_from TEXT NOT NULL DEFAULT ''; -- inventory.SendsFrom as JSON
+
 CREATE TABLE standing (
   domain   TEXT   NOT NULL,
   source   TEXT   NOT NULL, -- life (looks at our records), audit, primes
