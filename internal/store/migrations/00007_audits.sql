@@ -17,7 +17,7 @@ CREATE TABLE standing (
   since    BIGINT NOT NULL,
   last     BIGINT NOT NULL,
   times    BIGINT NOT NULL,
-  PRIMARY KEY (domain, source, id, subject)
+  PRIMARY KEY (domain, id, subject, source) -- in the order in which they are listed
 );
 INSERT INTO standing (domain, source, id, subject, severity, message, fix, seen, mend, since, last, times)
   SELECT domain, 'life', id, subject, severity, message, fix, '', '', since, since, 1 FROM findings;
