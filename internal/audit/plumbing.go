@@ -174,7 +174,7 @@ func (o *observation) sizes(l *look) {
 	case l.ref.TTL > longNegative && o.q.Pending:
 		o.add(Finding{ID: "DKIM-D17", Severity: Info, Subject: l.name, Message: fmt.Sprintf("caches keep this record for %d seconds, and a change is coming", l.ref.TTL), Fix: "set the TTL to 3600"})
 	case l.ref.TTL < shortTTL:
-		o.add(Finding{ID: "DKIM-D18", Severity: Info, Subject: l.name, Message: fmt.Sprintf("caches keep this record for %d seconds only, so nearly every message asks for it again", l.ref.TTL),
+		o.add(Finding{ID: "DKIM-D18", Severity: Info, Subject: l.name, Message: fmt.Sprintf("caches keep this record for only %d s, so nearly every message asks for it again", l.ref.TTL),
 			Fix: "set the TTL to 3600"})
 	}
 	if o.q.Pending && l.view.NegativeTTL > longNegative {
