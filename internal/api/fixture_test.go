@@ -22,6 +22,7 @@ import (
 	"github.com/postseal/postseal/internal/journal"
 	"github.com/postseal/postseal/internal/lifecycle"
 	"github.com/postseal/postseal/internal/store"
+	"github.com/postseal/postseal/internal/ticket"
 )
 
 // fleetYAML is the inventory that most tests begin with.
@@ -90,6 +91,10 @@ func (s storage) Domains(ctx context.Context, f api.DomainFilter) ([]inventory.D
 
 func (s storage) Records(ctx context.Context, f api.RecordFilter) ([]lifecycle.Record, error) {
 	return s.Store.Records(ctx, store.RecordFilter(f))
+}
+
+func (s storage) Tickets(ctx context.Context, f api.TicketFilter) ([]ticket.Ticket, error) {
+	return s.Store.Tickets(ctx, store.TicketFilter(f))
 }
 
 func (s storage) Journal(ctx context.Context, f api.JournalFilter) ([]journal.Entry, error) {
