@@ -32,6 +32,7 @@ type console struct {
 	title   string
 	open    []string // the way to the records of ZONE
 	add     string   // the way to a new record of TYPE
+	alias   string   // … to a CNAME for NAME, where that is another way, with no field for the name; "" = as add
 	edit    string   // an existing one
 	remove  string
 	name    string // what the field for the name is called
@@ -81,7 +82,7 @@ func consoleOf(host string) console {
 			add:  `Click "Add an entry" and choose TYPE.`, edit: `Click "..." in the row of the record, then "Modify record".`, remove: `Click "..." in the row of the record, then "Delete record".`,
 			name: "Sub-domain", value: "Value", target: "Target", save: `Click "Next", then "Confirm".`, names: relative, dot: dotNeeded,
 			most:    255,
-			tooLong: `The form takes at most 255 characters. This value is longer: leave the form, click "Change in text format" in the tab "DNS zone", and add the line in zone-file form.`}
+			tooLong: `The form takes at most 255 characters. This value is longer: leave the form, click "Change in text format" in the tab "DNS zone", and put this line in zone-file form there, in place of the former one if there is one.`}
 	case inventory.HostRoute53:
 		return console{title: "Amazon Route 53", source: "docs.aws.amazon.com/Route53/latest/DeveloperGuide",
 			open: []string{`Open the Route 53 console, "Hosted zones", and click ZONE.`},
@@ -92,7 +93,7 @@ func consoleOf(host string) console {
 			open: []string{"Log in to the STRATO customer area (Kunden-Login) and open Domains > Domainverwaltung.", `Click "verwalten" beside the domain ZONE and open the tab "DNS".`},
 			add:  `Under "TXT Records" (with SPF and DKIM) click "verwalten" and add an entry.`,
 			name: "Präfix", value: "Wert", target: "CNAME-Record", names: relative, dot: dotNeeded,
-			notes: map[string]string{"CNAME": `A CNAME belongs to a subdomain at STRATO: open the name's own "DNS" settings with its gear symbol and click "verwalten" at "CNAME-Record".`}}
+			alias: `Back in the Domainverwaltung, unfold the subdomains of the domain, click the gear symbol beside NAME (a CNAME belongs to a subdomain: make that first), open the DNS settings, and click "verwalten" at "CNAME-Record".`}
 	}
 	return console{title: "your DNS host",
 		open: []string{"Open the list of DNS records of the zone ZONE."},

@@ -1,6 +1,7 @@
 package ticket
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -45,15 +46,21 @@ func (k console) steps(c Change, among []Change, step func(format string, args .
 		case len(among) > 1 && order(c, among) > order(among[0], among):
 			step("Go on only when everything above is saved.")
 		}
-		step("%s Its value must begin with %q; if not, change nothing and tell us.", k.find(c, k.remove, "Find the %s record named %s and delete it."), begin(c))
+		step("%s %s", k.find(c, k.remove, "Find the %s record named %s and delete it."), c.recognise())
 		return
 	case kind == Add:
-		step("Look whether there is a record named %s already. If so, change nothing and tell us.", k.short(c))
+		if c.followsRemoval(among) == nil {
+			step("Look whether there is a record named %s already. If so, change nothing and tell us.", k.short(c))
+		}
+		if c.Type == "CNAME" && k.alias != "" {
+			step("%s", strings.ReplaceAll(k.alias, "NAME", oneLine(c.Name)))
+			break
+		}
 		step("%s", strings.ReplaceAll(k.add, "TYPE", oneLine(c.Type)))
 	case kind == Restore:
 		step("Look for the %s record named %s. If it is there with another value, edit it; if there is none, add one.", oneLine(c.Type), k.short(c))
 	default:
-		step("%s Its value must begin with %q; if not, change nothing and tell us.", k.find(c, k.edit, "Find the %s record named %s and edit it. Do not delete it."), begin(c))
+		step("%s %s", k.find(c, k.edit, "Find the %s record named %s and edit it. Do not delete it."), c.recognise())
 	}
 	if note := k.notes[c.Type]; note != "" {
 		step("%s", note)
@@ -62,7 +69,7 @@ func (k console) steps(c Change, among []Change, step func(format string, args .
 		step("%s\n\n%s\n", k.tooLong, ZoneLine(c.Name, c.Type, c.TTL, c.Want, ""))
 		return
 	}
-	if c.Kind() != Replace {
+	if c.Kind() != Replace && (c.Type != "CNAME" || k.alias == "") {
 		step("%s: %s", k.name, k.typed(c))
 	}
 	field := k.value
@@ -70,10 +77,8 @@ func (k console) steps(c Change, among []Change, step func(format string, args .
 		field = k.target
 	}
 	step("%s: %s\n\n%s\n", field, k.how(c), k.written(c))
-	step("TTL: %d seconds, or the nearest that the form offers.", int64(c.TTL/time.Second))
-	if k.save != "" {
-		step("%s", k.save)
-	}
+	step("TTL: %d seconds, or the nearest that the form offers; leave it where there is no such field.", int64(c.TTL/time.Second))
+	step("%s", cmp.Or(k.save, "Save."))
 	k.sign(c, step)
 }
 
@@ -145,12 +150,15 @@ func (k console) sign(c Change, step func(format string, args ...any)) {
 	}
 }
 
-// begin is enough of the former value to recognise it.
-func begin(c Change) string {
-	const most = 30
+// recognise says by what the former record is told from another one.
+func (c Change) recognise() string {
+	const most = 30 // characters of a value that people compare
 	value := oneLine(formValue(c.Type, c.Written))
-	if runes := []rune(value); len(runes) > most {
-		return string(runes[:most])
+	switch runes := []rune(value); {
+	case c.Written == "":
+		return "If there is none, nothing is to be done."
+	case len(runes) > most:
+		return fmt.Sprintf("Its value must begin with %q; if not, change nothing and tell us.", string(runes[:most]))
 	}
-	return value
+	return fmt.Sprintf("Its value must be exactly %q; if not, change nothing and tell us.", value)
 }

@@ -48,12 +48,10 @@ func Tend(t *Ticket, p inventory.Publisher, open []Change, records map[string]Ch
 		events = append(events, Event{step, fmt.Sprintf(format, args...)})
 	}
 
-	done, withdrawn := next.leave(open, records, now)
-	joined := next.join(open, now)
-	if done+withdrawn > 0 {
+	if done, withdrawn := next.leave(open, records, now); done+withdrawn > 0 {
 		tell(StepProgress, "%s; %s left", endings(done, withdrawn), count(len(next.OpenItems()), "change"))
 	}
-	if joined > 0 {
+	if joined := next.join(open, now); joined > 0 {
 		next.Revision++
 		next.Revised = now
 		tell(StepRevise, "%s joined, revision %d", count(joined, "change"), next.Revision)

@@ -32,7 +32,7 @@ func Title(v View) string {
 func Text(v View) string {
 	var b strings.Builder
 	title := Title(v)
-	fmt.Fprintf(&b, "%s\n%s\n\n", title, strings.Repeat("=", len([]rune(title))))
+	fmt.Fprintf(&b, "%s\n%s\n\n", title, strings.Repeat("-", len([]rune(title))))
 	if v.Contact != "" {
 		fmt.Fprintf(&b, "For:      %s\n", oneLine(v.Contact))
 	}
@@ -119,7 +119,7 @@ func (v View) change(b *strings.Builder, number int, c Change, among []Change) {
 	if other := c.makesRoom(among); other != nil {
 		fmt.Fprintf(b, "%sA %s record of the same name follows, which cannot stand beside this one: have it at hand, remove this, and add that at once.\n", in, oneLine(other.Type))
 	}
-	fmt.Fprintf(b, "\n%s\n", indent("There now: "+strings.ReplaceAll(c.before(), "\n", "\n           "), in))
+	fmt.Fprintf(b, "\n%s\n", indent("There now: "+strings.ReplaceAll(c.before(among), "\n", "\n           "), in))
 	fmt.Fprintf(b, "%sName:      %s\n", in, v.nameLine(c))
 	fmt.Fprintf(b, "%sType:      %s\n", in, oneLine(c.Type))
 	if c.Want != "" {
@@ -160,6 +160,9 @@ func (c Change) expected() string {
 	}
 	if c.Type == "TXT" && len(c.Want) > maxString {
 		return `show the value, which may be cut into several "…" "…"`
+	}
+	if c.Type == "CNAME" {
+		return "show the value, with a dot at its end"
 	}
 	return "show the value"
 }

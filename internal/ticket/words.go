@@ -60,7 +60,7 @@ func (c Change) meaning() string {
 func (c Change) whenNot() string {
 	switch {
 	case c.Want == "" && c.Purpose == forKey:
-		return "nothing breaks: the old record only stays"
+		return "nothing breaks; the old record only stays"
 	case c.Want == "":
 		return "the service can go on sending as the domain, although nobody wants that any more"
 	case c.Want == emptyKey:
@@ -75,11 +75,14 @@ func (c Change) whenNot() string {
 	return "receivers cannot verify the service's mail, and may treat it as forged"
 }
 
-// before says what must be there when the person comes, which a person checks where our programs cannot.
-func (c Change) before() string {
+// before says what must be there when the person comes, which a person checks where our programs cannot. among are the changes of the zone.
+func (c Change) before(among []Change) string {
 	const stop = " If there is something else, change nothing and tell us."
 	switch c.Kind() {
 	case Add:
+		if other := c.followsRemoval(among); other != nil {
+			return fmt.Sprintf("nothing, once the %s record of this name is removed as said above.", oneLine(other.Type))
+		}
 		return "nothing." + strings.Replace(stop, "something else", "a record at that name already", 1)
 	case Restore:
 		have, _ := c.Last.Single()

@@ -135,6 +135,16 @@ func order(c Change, among []Change) int {
 	return 4
 }
 
+// followsRemoval returns the removal that makes room for this addition, nil when there is none.
+func (c Change) followsRemoval(among []Change) *Change {
+	for i := range among {
+		if other := among[i].makesRoom([]Change{c}); other != nil {
+			return &among[i]
+		}
+	}
+	return nil
+}
+
 // makesRoom returns the addition at the same name that cannot stand beside this record, nil when there is none.
 func (c Change) makesRoom(among []Change) *Change {
 	for i := range among {
