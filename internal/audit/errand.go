@@ -113,7 +113,7 @@ func (e Errand) judgeText(v string) Mistake {
 		return Mistake{MistakeEscapes, `backslashes (\;) are part of the value`, "take the backslashes out"}
 	case plainHost(v) == e.Name:
 		return Mistake{MistakeName, "the name of the record was put into its value", "name and value are two fields"}
-	case len(v) >= 8 && strings.HasPrefix(e.Want, v):
+	case e.begins(v):
 		return e.cutOff(v)
 	case strings.HasPrefix(v, e.Want):
 		return Mistake{MistakeMore, fmt.Sprintf("%s follows the value", shown(v[len(e.Want):])), "take away what is too much"}
@@ -127,6 +127,12 @@ func (e Errand) judgeText(v string) Mistake {
 		return Mistake{MistakeWords, "it is the same key in other words: " + shown(v), "enter the value exactly as it was given; only that is counted as done"}
 	}
 	return e.mixed(v)
+}
+
+// begins reports whether a text is the beginning of the value, and enough of it not to be that of any record.
+func (e Errand) begins(text string) bool {
+	const enough = 40 // octets: more than all that comes before the key itself
+	return strings.HasPrefix(e.Want, text) && (len(text) >= enough || len(text)*2 >= len(e.Want))
 }
 
 // cutOff tells the usual limit of a form from any other.
@@ -148,7 +154,7 @@ func (e Errand) mixed(v string) Mistake {
 	switch {
 	case text == want:
 		return Mistake{MistakeSpaces, "quotes, backslashes or spaces got into the value: " + shown(v), "enter the value as one line, exactly as it was given"}
-	case len(text) >= 8 && strings.HasPrefix(want, text):
+	case Errand{Want: want}.begins(text):
 		return Mistake{MistakeCut, fmt.Sprintf("only the beginning of the value stands there, in other signs: %s", shown(v)), "enter the whole value, without quotes"}
 	}
 	return Mistake{MistakeOther, fmt.Sprintf("%s stands there", shown(v)), "if nobody needs it, replace it by the value that was asked for; else tell whoever asked"}

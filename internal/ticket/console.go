@@ -32,7 +32,7 @@ type console struct {
 	title   string
 	open    []string // the way to the records of ZONE
 	add     string   // the way to a new record of TYPE
-	alias   string   // … to a CNAME for NAME, where that is another way, with no field for the name; "" = as add
+	alias   string   // … to a CNAME for OWNER, where that is another way, with no field for the name; "" = as add
 	edit    string   // an existing one
 	remove  string
 	name    string // what the field for the name is called
@@ -93,7 +93,7 @@ func consoleOf(host string) console {
 			open: []string{"Log in to the STRATO customer area (Kunden-Login) and open Domains > Domainverwaltung.", `Click "verwalten" beside the domain ZONE and open the tab "DNS".`},
 			add:  `Under "TXT Records" (with SPF and DKIM) click "verwalten" and add an entry.`,
 			name: "Präfix", value: "Wert", target: "CNAME-Record", names: relative, dot: dotNeeded,
-			alias: `Back in the Domainverwaltung, unfold the subdomains of the domain, click the gear symbol beside NAME (a CNAME belongs to a subdomain: make that first), open the DNS settings, and click "verwalten" at "CNAME-Record".`}
+			alias: `Back in the Domainverwaltung, unfold the subdomains of the domain, click the gear symbol beside OWNER (a CNAME belongs to a subdomain: make that first), open the DNS settings, and click "verwalten" at "CNAME-Record".`}
 	}
 	return console{title: "your DNS host",
 		open: []string{"Open the list of DNS records of the zone ZONE."},

@@ -53,7 +53,7 @@ func (k console) steps(c Change, among []Change, step func(format string, args .
 			step("Look whether there is a record named %s already. If so, change nothing and tell us.", k.short(c))
 		}
 		if c.Type == "CNAME" && k.alias != "" {
-			step("%s", strings.ReplaceAll(k.alias, "NAME", oneLine(c.Name)))
+			step("%s", strings.ReplaceAll(k.alias, "OWNER", oneLine(c.Name)))
 			break
 		}
 		step("%s", strings.ReplaceAll(k.add, "TYPE", oneLine(c.Type)))
@@ -62,7 +62,7 @@ func (k console) steps(c Change, among []Change, step func(format string, args .
 	default:
 		step("%s %s", k.find(c, k.edit, "Find the %s record named %s and edit it. Do not delete it."), c.recognise())
 	}
-	if note := k.notes[c.Type]; note != "" {
+	if note := k.notes[c.Type]; note != "" && (c.Type == "CNAME" || len(c.Want) > maxString) {
 		step("%s", note)
 	}
 	if k.most > 0 && c.Type == "TXT" && len(c.Want) > k.most {
