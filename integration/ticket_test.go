@@ -167,7 +167,7 @@ domains: {example.com: {publisher: hand, signers: [{server: mx1}%s]}}
 			t.Errorf("dig %v: %s %v", dig, out, err)
 		}
 	}
-	if out := o.postseal("journal"); !strings.Contains(out, "ticket-open") || !strings.Contains(out, "T-1: done: 3 changes seen") {
+	if out := o.postseal("journal", "list"); !strings.Contains(out, "ticket-open") || !strings.Contains(out, "T-1: done: 3 changes seen") {
 		t.Errorf("the journal says:\n%s", out)
 	}
 

@@ -91,6 +91,7 @@ func (a *API) checkChange(ctx context.Context, c ticket.Change, search bool) cli
 	out.State = checkedState(right, len(out.Silent), out.Mistakes)
 	if search && slices.ContainsFunc(out.Mistakes, func(m client.TicketMistake) bool { return m.Code == audit.MistakeAbsent }) {
 		if found := a.searchPlaces(ctx, e); len(found) > 0 {
+			out.Mistakes = slices.DeleteFunc(out.Mistakes, func(m client.TicketMistake) bool { return m.Code == audit.MistakeAbsent })
 			out.State, out.Mistakes = "wrong", append(found, out.Mistakes...)
 		}
 	}
