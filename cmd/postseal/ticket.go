@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,6 +50,9 @@ func newTicketShow() *cobra.Command {
   postseal ticket show T-3 --as mail --from postmaster@example.com | sendmail -t`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if !slices.Contains([]string{"", "text", "mail", "zone", "steps"}, form.As) {
+				return fault.New(fault.Invalid, "a ticket cannot be shown as %q", form.As).WithHint("--as text, mail, zone or steps")
+			}
 			if form.As != "mail" && (form.From != "" || form.To != "") {
 				return fault.New(fault.Invalid, "--from and --to are for a mail").WithHint("add --as mail")
 			}

@@ -16,6 +16,7 @@ import (
 	"github.com/postseal/postseal/internal/access"
 	"github.com/postseal/postseal/internal/api"
 	"github.com/postseal/postseal/internal/api/client"
+	"github.com/postseal/postseal/internal/evidence"
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/fleet"
 	"github.com/postseal/postseal/internal/inventory"
@@ -62,6 +63,15 @@ type bench struct {
 	server  *httptest.Server
 	changed atomic.Int64
 	tokens  map[access.Role]string
+	looker  api.Looker // nil = nobody looks at DNS
+}
+
+// Look asks the test's looker.
+func (b *bench) Look(ctx context.Context, name, rrtype, expected string) evidence.Sighting {
+	if b.looker == nil {
+		return evidence.Sighting{Name: name, Type: rrtype, Expected: expected, Problem: "no DNS in this test"}
+	}
+	return b.looker.Look(ctx, name, rrtype, expected)
 }
 
 // storage is the store in the API's words, as internal/server ties them.
@@ -123,7 +133,7 @@ func newBench(t *testing.T, wrap func(api.Storage) api.Storage) *bench {
 	if wrap != nil {
 		s = wrap(s)
 	}
-	handler, err := api.New(api.Options{Storage: s, Access: b.access, Joining: b.fleet, Agents: b.fleet, Changed: func() { b.changed.Add(1) }})
+	handler, err := api.New(api.Options{Storage: s, Access: b.access, Joining: b.fleet, Agents: b.fleet, Looker: b, Changed: func() { b.changed.Add(1) }})
 	must(t, err)
 	b.server = httptest.NewUnstartedServer(handler)
 	b.server.TLS = b.ca.ServerTLS([]string{"127.0.0.1"}, time.Now)
