@@ -19,8 +19,8 @@ const (
 	whoAsks = `COALESCE(NULLIF(r.publisher, ''), d.publisher, '')`
 	// changeTables joins what a change needs: its domain, its publisher and its signer.
 	changeTables = ` FROM records r JOIN domains d ON d.name = r.domain JOIN publishers p ON p.name = ` + whoAsks + `
-		LEFT JOIN assignments a ON a.id = r.assignment_id LEFT JOIN signers s ON s.id = a.signer_id`
-	changeColumns = `r.id, ` + whoAsks + `, r.domain, r.purpose, COALESCE(s.name, ''), r.name, r.type, r.ttl, r.want, r.written, r.pending, r.agreed_since, r.gone`
+		LEFT JOIN assignments a ON a.id = r.assignment_id LEFT JOIN signers s ON s.id = a.signer_id LEFT JOIN keys k ON k.id = r.key_id`
+	changeColumns = `r.id, ` + whoAsks + `, r.domain, r.purpose, COALESCE(s.name, ''), r.name, r.type, r.ttl, r.want, r.written, r.pending, r.agreed_since, r.gone, COALESCE(k.compromised, 0)`
 )
 
 // TicketMark is a summary of all that tickets depend on: every change that is asked for, or asked for again, has a new time; every one that is not any more makes
@@ -83,7 +83,7 @@ func (t *tx) changes(ctx context.Context, where string, seen bool, args ...any) 
 	return list(ctx, t, `SELECT `+changeColumns+`, `+last+changeTables+` WHERE p.kind = 'manual' AND `+where+` ORDER BY r.name, r.type, r.id`, args,
 		func(s scanner, c *ticket.Change) error {
 			var agreed, gone time.Time
-			err := s(&c.RecordID, &c.Publisher, &c.Domain, &c.Purpose, &c.Signer, &c.Name, &c.Type, lasts(&c.TTL), &c.Want, &c.Written, truth(&c.Pending), at(&agreed), at(&gone), fromJSON(&c.Last))
+			err := s(&c.RecordID, &c.Publisher, &c.Domain, &c.Purpose, &c.Signer, &c.Name, &c.Type, lasts(&c.TTL), &c.Want, &c.Written, truth(&c.Pending), at(&agreed), at(&gone), truth(&c.Stolen), fromJSON(&c.Last))
 			c.Agreed, c.Gone = !agreed.IsZero(), !gone.IsZero()
 			return err
 		})

@@ -23,6 +23,7 @@ var ticketCases = map[string]func(*testing.T, *database){
 	"several control planes open one ticket":                         testTicketsTogether,
 	"how people are asked is not who is asked":                       testAskedAnew,
 	"what waits elsewhere is no ticket":                              testNoTicket,
+	"a stolen key is urgent":                                         testStolenKey,
 }
 
 const handContact = "dns-team@example.org"
@@ -280,5 +281,26 @@ func testNoTicket(t *testing.T, db *database) {
 	must(t, ticket.NewKeeper(s, slog.New(slog.DiscardHandler)).Tend(t.Context()))
 	if all := get[[]ticket.Ticket](t)(s.Tickets(t.Context(), TicketFilter{Closed: true, Limit: 10})); len(all) > 0 {
 		t.Errorf("a slow provider is asked like a person: %+v", all)
+	}
+}
+
+func testStolenKey(t *testing.T, db *database) {
+	s := db.byHand(t)
+	w := claim(t, s, testDomain)
+	now := get[time.Time](t)(s.Now(t.Context()))
+	var keys []lifecycle.Key
+	for i, id := range []string{"key_1", "key_2"} {
+		k := newKey(id, "as_1", fmt.Sprintf("mx1-%d", i), "srv_1")
+		k.State, k.Value = lifecycle.Retired, "v=DKIM1; k=rsa; p=AAAA"
+		k.Record.Written, k.Record.Want, k.Record.Pending, k.Record.WrittenAt = k.Value, lifecycle.TombstoneValue, true, now
+		keys = append(keys, k)
+	}
+	must(t, s.Commit(t.Context(), w, lifecycle.Commit{Keys: keys}))
+	must(t, s.EndKey(t.Context(), "key_1", lifecycle.End{By: "ann", Reason: "the disk was stolen", Compromised: true}))
+	must(t, ticket.NewKeeper(s, slog.New(slog.DiscardHandler)).Tend(t.Context()))
+	_, changes, err := s.Ticket(t.Context(), 1, nil)
+	must(t, err)
+	if len(changes) != 2 || !changes[0].Urgent() || changes[1].Urgent() {
+		t.Errorf("%+v", changes)
 	}
 }

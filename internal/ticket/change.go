@@ -32,6 +32,7 @@ type Change struct {
 	Written   string // what of ours stood there last
 	Pending   bool
 	Agreed    bool              // every authoritative server shows Want
+	Stolen    bool              // the private key is in the wrong hands
 	Gone      bool              // nobody wants anything there any more
 	Last      evidence.Sighting // the newest look; empty where only the state matters
 }
@@ -61,6 +62,11 @@ func kindOf(want, written string) Kind {
 
 // Kind says what the person has to do.
 func (c Change) Kind() Kind { return kindOf(c.Want, c.Written) }
+
+// Urgent reports whether every hour counts: the record of a key that somebody else has still stands.
+func (c Change) Urgent() bool {
+	return c.Stolen && (c.Want == emptyKey || c.Want == "" && c.Written != "" && c.Written != emptyKey)
+}
 
 // Zone is the zone that the record lies in, as the newest look found it; while nobody has looked, the domain, which is right where it is no part of
 // another zone.

@@ -237,3 +237,17 @@ func FuzzParseName(f *testing.F) {
 		}
 	})
 }
+
+func TestUrgent(t *testing.T) {
+	for _, c := range []struct {
+		want, written string
+		urgent        bool
+	}{{emptyKey, "key", true}, {"", "key", true}, {"", emptyKey, false}, {"key", "", false}, {emptyKey, "", true}, {"", "", false}} {
+		if got := (Change{Stolen: true, Want: c.want, Written: c.written}).Urgent(); got != c.urgent {
+			t.Errorf("%q in place of %q is urgent: %v", c.want, c.written, got)
+		}
+		if (Change{Want: c.want, Written: c.written}).Urgent() {
+			t.Errorf("%q in place of %q is urgent although nothing was stolen", c.want, c.written)
+		}
+	}
+}

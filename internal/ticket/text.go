@@ -3,6 +3,7 @@ package ticket
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,7 +19,11 @@ func Title(v View) string {
 	if len(v.Changes) == 0 {
 		return fmt.Sprintf("[%s] nothing is left to do", v.Ticket.Name())
 	}
-	text := fmt.Sprintf("[%s] %s in %s", v.Ticket.Name(), count(len(v.Changes), "DNS change"), oneLine(where))
+	urgent := ""
+	if v.urgent() {
+		urgent = "URGENT: "
+	}
+	text := fmt.Sprintf("[%s] %s%s in %s", v.Ticket.Name(), urgent, count(len(v.Changes), "DNS change"), oneLine(where))
 	switch {
 	case !v.Ticket.Expired.IsZero():
 		text += " (overdue)"
@@ -40,6 +45,9 @@ func Text(v View) string {
 	if len(v.Changes) == 0 {
 		b.WriteString("\nEverything that this ticket asked for has been seen on every name server, or is no longer wanted. Thank you.\n")
 		return b.String()
+	}
+	if v.urgent() {
+		b.WriteString("URGENT:   a private key is in the wrong hands. What is marked so below cannot wait: please do it now, before anything else.\n")
 	}
 	fmt.Fprintf(&b, "Please by %s", clock(v.Expires))
 	if !v.Ticket.Expired.IsZero() {
@@ -72,6 +80,11 @@ func (v View) revised() string {
 		text += fmt.Sprintf("; %d of %d done", n, len(v.Ticket.Items))
 	}
 	return text
+}
+
+// urgent reports whether a change cannot wait.
+func (v View) urgent() bool {
+	return slices.ContainsFunc(v.Changes, func(c Change) bool { return c.Urgent() })
 }
 
 func (v View) done() (n int) {
@@ -113,7 +126,7 @@ func phrase(n int, one, many string) string {
 
 func (v View) change(b *strings.Builder, number int, c Change, among []Change) {
 	const in = "   "
-	fmt.Fprintf(b, "\n%d. %s\n", number, strings.ToUpper(c.verb()[:1])+c.heading()[1:])
+	fmt.Fprintf(b, "\n%d. %s\n", number, c.heading())
 	fmt.Fprintf(b, "%sThis is %s.\n", in, c.meaning())
 	fmt.Fprintf(b, "%sIf not: %s.\n", in, c.whenNot())
 	if other := c.makesRoom(among); other != nil {

@@ -43,7 +43,11 @@ func TestTexts(t *testing.T) {
 	overdue.Ticket.Expired = start
 	done := view(t, "", all[0])
 	done.Changes, done.Ticket.Items[0].Ending, done.Ticket.Items[0].Left = nil, Done, start
+	stolen := all[1]
+	stolen.Stolen = true
 	for name, got := range map[string]string{
+		"urgent.text":   Text(view(t, "", all[0], stolen)),
+		"urgent.steps":  Steps(view(t, "", all[0], stolen)),
 		"all.text":      Text(view(t, "", all...)),
 		"one.text":      Text(one),
 		"later.text":    Text(later),

@@ -25,7 +25,11 @@ func (c Change) heading() string {
 	if c.Kind() == Add {
 		article = "a"
 	}
-	return fmt.Sprintf("%s %s %s record at %s", c.verb(), article, oneLine(c.Type), oneLine(c.Name))
+	urgent := ""
+	if c.Urgent() {
+		urgent = "URGENT: "
+	}
+	return fmt.Sprintf("%s%s %s %s record at %s", urgent, c.verb(), article, oneLine(c.Type), oneLine(c.Name))
 }
 
 // meaning says what the record is, for somebody who knows nothing of it.
@@ -59,6 +63,8 @@ func (c Change) meaning() string {
 // whenNot says what follows if the change is not made.
 func (c Change) whenNot() string {
 	switch {
+	case c.Urgent():
+		return "whoever has taken the private key goes on sending as the domain, and receivers believe it"
 	case c.Want == "" && c.Purpose == forKey:
 		return "nothing breaks; the old record only stays"
 	case c.Want == "":

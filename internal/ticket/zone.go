@@ -119,8 +119,11 @@ func (v View) in(zone string) []Change {
 	return changes
 }
 
-// order is the place of a change in a zone. A removal comes last, but for one that makes room: no record may stand beside a CNAME (RFC 2181 §10.1).
+// order is the place of a change in a zone. What is urgent comes first; a removal comes last, but for one that makes room: no record may stand beside a CNAME (RFC 2181 §10.1).
 func order(c Change, among []Change) int {
+	if c.Urgent() {
+		return -1
+	}
 	switch c.Kind() {
 	case Add:
 		return 1
