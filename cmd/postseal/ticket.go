@@ -222,7 +222,11 @@ func printTicket(out io.Writer, x client.TicketShow) error {
 		case "withdrawn":
 			m, waits = calm, "-"
 		}
-		t.add(m, c.Kind, c.State, c.Name, c.Type, waits, dash(c.DNS))
+		kind := c.Kind
+		if c.Urgent {
+			m, kind = bad, kind+", URGENT"
+		}
+		t.add(m, kind, c.State, c.Name, c.Type, waits, dash(c.DNS))
 	}
 	if err := t.print(out, "It has no changes."); err != nil {
 		return err

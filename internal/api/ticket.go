@@ -182,7 +182,7 @@ func ticketChanges(v ticket.View) []client.TicketChange {
 		}
 		for _, c := range v.Changes {
 			if c.RecordID == i.RecordID {
-				out.Zone, out.TTL, out.DNS = c.Zone(), int64(c.TTL/time.Second), c.Last.Sentence()
+				out.Zone, out.TTL, out.DNS, out.Urgent = c.Zone(), int64(c.TTL/time.Second), c.Last.Sentence(), c.Urgent()
 			}
 		}
 		return out

@@ -52,6 +52,7 @@ type TicketChange struct {
 	Before string    `json:"before,omitempty" doc:"what of ours stood there when it was asked for"`
 	Since  time.Time `json:"since" doc:"asked for"`
 	Left   time.Time `json:"left,omitzero" doc:"done or withdrawn"`
+	Urgent bool      `json:"urgent,omitempty" doc:"the private key is in the wrong hands"`
 	DNS    string    `json:"dns,omitempty" doc:"who shows something else, at the newest look"`
 }
 
