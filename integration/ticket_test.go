@@ -160,7 +160,11 @@ domains: {example.com: {publisher: hand, signers: [{server: mx1}%s]}}
 		t.Errorf("%+v", x)
 	}
 	person("delete "+mx1+"."+zone+" TXT", add(mx1, key), "delete "+news+" TXT", add(news, long))
-	eventually(t, "the ticket is done", func() bool { check(); x := ticket("T-1"); return x.State == "done" && x.Done == 3 && !x.Closed.IsZero() })
+	eventually(t, "the ticket is done", func() bool {
+		check()
+		x := ticket("T-1")
+		return x.State == "done" && x.Done == 3 && !x.Closed.IsZero()
+	})
 	eventually(t, "the key lives on", func() bool { _, ok := o.key("mx1", "active"); return ok })
 	for _, dig := range digsOf(o.bind, news) {
 		if out, err := exec.Command("dig", dig...).Output(); err != nil || strings.ReplaceAll(strings.TrimSpace(string(out)), `" "`, "") != `"`+long+`"` {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -21,6 +22,8 @@ const (
 	maxSearched = 50
 	// looksAtOnce is how many records of a check are looked at at a time; the looker has a bound of its own.
 	looksAtOnce = 8
+	// checkTime is how long a check may take; what is not looked at by then is unseen.
+	checkTime = 2 * time.Minute
 )
 
 // Looker looks at DNS now; *evidence.Observer does.
@@ -37,11 +40,13 @@ func (a *API) checkTicket(ctx context.Context, v ticket.View) (client.TicketChec
 	changes := v.Changes[:min(len(v.Changes), maxChecked)]
 	out.NotLooked = len(v.Changes) - len(changes)
 	out.Changes = make([]client.TicketChecked, len(changes))
+	within, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
 	var group errgroup.Group
 	group.SetLimit(looksAtOnce)
 	for i, c := range changes {
 		group.Go(func() error {
-			out.Changes[i] = a.checkChange(ctx, c, i < maxSearched)
+			out.Changes[i] = a.checkChange(within, c, i < maxSearched)
 			return nil
 		})
 	}

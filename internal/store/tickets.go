@@ -20,7 +20,7 @@ const (
 	// changeTables joins what a change needs: its domain, its publisher and its signer.
 	changeTables = ` FROM records r JOIN domains d ON d.name = r.domain JOIN publishers p ON p.name = ` + whoAsks + `
 		LEFT JOIN assignments a ON a.id = r.assignment_id LEFT JOIN signers s ON s.id = a.signer_id LEFT JOIN keys k ON k.id = r.key_id`
-	changeColumns = `r.id, ` + whoAsks + `, r.domain, r.purpose, COALESCE(s.name, ''), r.name, r.type, r.ttl, r.want, r.written, r.pending, r.agreed_since, r.gone, COALESCE(k.compromised, 0)`
+	changeColumns = `r.id, ` + whoAsks + `, r.domain, r.purpose, COALESCE(s.name, ''), r.name, r.type, r.ttl, r.want, r.written, r.pending, r.agreed_since, COALESCE(k.compromised, 0)`
 )
 
 // TicketMark is a summary of all that tickets depend on: every change that is asked for, or asked for again, has a new time; every one that is not any more makes
@@ -82,9 +82,9 @@ func (t *tx) changes(ctx context.Context, where string, seen bool, args ...any) 
 	}
 	return list(ctx, t, `SELECT `+changeColumns+`, `+last+changeTables+` WHERE p.kind = 'manual' AND `+where+` ORDER BY r.name, r.type, r.id`, args,
 		func(s scanner, c *ticket.Change) error {
-			var agreed, gone time.Time
-			err := s(&c.RecordID, &c.Publisher, &c.Domain, &c.Purpose, &c.Signer, &c.Name, &c.Type, lasts(&c.TTL), &c.Want, &c.Written, truth(&c.Pending), at(&agreed), at(&gone), truth(&c.Stolen), fromJSON(&c.Last))
-			c.Agreed, c.Gone = !agreed.IsZero(), !gone.IsZero()
+			var agreed time.Time
+			err := s(&c.RecordID, &c.Publisher, &c.Domain, &c.Purpose, &c.Signer, &c.Name, &c.Type, lasts(&c.TTL), &c.Want, &c.Written, truth(&c.Pending), at(&agreed), truth(&c.Stolen), fromJSON(&c.Last))
+			c.Agreed = !agreed.IsZero()
 			return err
 		})
 }
@@ -114,12 +114,8 @@ func (s *Store) SaveTicket(ctx context.Context, v ticket.Ticket, p inventory.Pub
 		if err := t.saveTicketRow(ctx, v, &number); err != nil {
 			return err
 		}
-		for n, i := range v.Items {
-			if _, err := t.exec(ctx, `INSERT INTO ticket_items (ticket, position, record_id, domain, name, type, want, written, joined, left_at, ending)
-				VALUES (`+marks(1, 11)+`) ON CONFLICT (ticket, position) DO UPDATE SET left_at = excluded.left_at, ending = excluded.ending`,
-				number, n, i.RecordID, i.Domain, i.Name, i.Type, i.Want, i.Written, i.Joined, i.Left, i.Ending); err != nil {
-				return err
-			}
+		if err := t.saveItems(ctx, number, v.Items); err != nil {
+			return err
 		}
 		v.Number = number
 		if err := t.saveCondition(ctx, v, p); err != nil {
@@ -153,6 +149,34 @@ func (t *tx) saveTicketRow(ctx context.Context, v ticket.Ticket, number *int64) 
 		err = fault.New(fault.Conflict, "%s was changed meanwhile", v.Name())
 	}
 	return err
+}
+
+// saveItems writes the items that are new, and those that left: a large ticket is saved often, and little of it changes.
+func (t *tx) saveItems(ctx context.Context, number int64, items []ticket.Item) error {
+	stored := map[int]bool{} // by position: is it open?
+	if err := t.rows(ctx, `SELECT position, left_at FROM ticket_items WHERE ticket = $1`, []any{number}, func(s scanner) error {
+		var position int
+		var left time.Time
+		err := s(&position, at(&left))
+		stored[position] = left.IsZero()
+		return err
+	}); err != nil {
+		return err
+	}
+	for n, i := range items {
+		var err error
+		switch open, there := stored[n]; {
+		case !there:
+			_, err = t.exec(ctx, `INSERT INTO ticket_items (ticket, position, record_id, domain, name, type, want, written, joined, left_at, ending) VALUES (`+marks(1, 11)+`)`,
+				number, n, i.RecordID, i.Domain, i.Name, i.Type, i.Want, i.Written, i.Joined, i.Left, i.Ending)
+		case open && !i.Open():
+			_, err = t.exec(ctx, `UPDATE ticket_items SET left_at = $1, ending = $2 WHERE ticket = $3 AND position = $4`, i.Left, i.Ending, number, n)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // saveCondition makes a ticket's condition a finding of each of its domains, and takes the former one back.

@@ -33,7 +33,6 @@ type Change struct {
 	Pending   bool
 	Agreed    bool              // every authoritative server shows Want
 	Stolen    bool              // the private key is in the wrong hands
-	Gone      bool              // nobody wants anything there any more
 	Last      evidence.Sighting // the newest look; empty where only the state matters
 }
 
