@@ -1,6 +1,7 @@
 package ticket
 
 import (
+	"strings"
 	"time"
 
 	"github.com/postseal/postseal/internal/evidence"
@@ -67,11 +68,12 @@ func (c Change) Urgent() bool {
 	return c.Stolen && (c.Want == emptyKey || c.Want == "" && c.Written != "" && c.Written != emptyKey)
 }
 
-// Zone is the zone that the record lies in, as the newest look found it; while nobody has looked, the domain, which is right where it is no part of
-// another zone.
+// Zone is the zone that the record lies in, as the newest look found it. While nobody has looked it is the domain, which is right where that is no part of
+// another zone; so it is while the domain is not delegated, which looks as if it lay in its top-level domain.
 func (c Change) Zone() string {
-	if c.Last.Zone != "" {
-		return trimDot(c.Last.Zone)
+	zone := trimDot(c.Last.Zone)
+	if _, inside := relativeName(c.Name, zone); inside && strings.Contains(zone, ".") {
+		return zone
 	}
 	return c.Domain
 }

@@ -75,8 +75,8 @@ func TestWhateverHappens(t *testing.T) {
 				t.Fatalf("open %v, waiting %v", items, wishes)
 			}
 			// What has just been called done is there.
-			for _, i := range next.Items {
-				if i.Left.Equal(now) && i.Ending == Done && before != nil && records[i.RecordID].Written != i.Want {
+			for n, i := range next.Items {
+				if i.Ending == Done && before != nil && before.Items[n].Open() && records[i.RecordID].Written != i.Want {
 					t.Fatalf("%+v is called done and stands as %+v", i, records[i.RecordID])
 				}
 				if i.Open() != (i.Ending == "") {

@@ -6,9 +6,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 
+	"github.com/postseal/postseal/internal/evidence"
 	"github.com/postseal/postseal/internal/inventory"
 )
 
@@ -130,4 +132,50 @@ func TestTextsKeepStrangersOut(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestZoneOfAChange(t *testing.T) {
+	for _, c := range []struct{ name, domain, looked, want string }{
+		{"x._domainkey.news.example.com", "news.example.com", "example.com.", "example.com"},
+		{"x._domainkey.example.com", "example.com", "_domainkey.example.com", "_domainkey.example.com"},
+		{"x._domainkey.example.com", "example.com", "", "example.com"},
+		{"x._domainkey.example.com", "example.com", "com", "example.com"},         // not delegated
+		{"x._domainkey.example.com", "example.com", "example.net", "example.com"}, // a stranger's answer
+	} {
+		if got := (Change{Name: c.name, Domain: c.domain, Last: evidence.Sighting{Zone: c.looked}}).Zone(); got != c.want {
+			t.Errorf("%s in %q is in %q, want %q", c.name, c.looked, got, c.want)
+		}
+	}
+}
+
+// Whatever a service's value, a name or a server's name says: no text gets a line that we did not write, and no command more than words.
+func FuzzTexts(f *testing.F) {
+	f.Add("x._domainkey.example.com", "v=DKIM1; p=AAAA", "ns1.example.net (192.0.2.1:53)", "TXT")
+	f.Add("x\n; .", "\xff\r\n.\r\n", "$(reboot) (::1:53)", "CNAME")
+	f.Fuzz(func(t *testing.T, name, want, server, rrtype string) {
+		c := Change{RecordID: "r", Domain: "example.com", Purpose: forForeign, Signer: server, Name: name, Type: rrtype, TTL: time.Hour, Want: want, Pending: true,
+			Last: evidence.Sighting{Name: name, Type: rrtype, Zone: "example.com", Servers: []evidence.ServerSight{{Server: server}}}}
+		p := hand()
+		v, _ := Tend(nil, p, []Change{c}, nil, start)
+		plain := Change{RecordID: "r", Domain: "example.com", Purpose: forForeign, Signer: "s", Name: "x._domainkey.example.com", Type: rrtype, TTL: time.Hour, Want: strings.Repeat("x", len(want)), Last: c.Last}
+		plain.Last.Servers = []evidence.ServerSight{{Server: "ns1.example.net"}}
+		shown := View{Ticket: *v, Contact: server, Changes: []Change{c}, Expires: v.Expires(p), Now: start}
+		ours := shown
+		ours.Contact, ours.Changes = "ann", []Change{plain}
+		if rrtype == "TXT" && server != "" {
+			if got, lines := strings.Count(Text(shown), "\n"), strings.Count(Text(ours), "\n"); got != lines {
+				t.Errorf("%d lines in place of %d:\n%s", got, lines, Text(shown))
+			}
+		}
+		for form, text := range map[string]string{"text": Text(shown), "zone": Zone(shown), "steps": Steps(shown)} {
+			if strings.ContainsAny(text, "\r\x00\x1b") {
+				t.Errorf("%s has control characters: %q", form, text)
+			}
+			for line := range strings.SplitSeq(text, "\n") {
+				if dig, found := strings.CutPrefix(strings.TrimSpace(line), "dig "); found && strings.Trim(dig, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:+@ ") != "" {
+					t.Errorf("%s has a command that is more than words: %q", form, line)
+				}
+			}
+		}
+	})
 }
