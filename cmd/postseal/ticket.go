@@ -140,20 +140,26 @@ func newTicketNote() *cobra.Command {
 }
 
 func printTickets(out io.Writer, all client.Tickets) error {
-	t := table{head: []string{"TICKET", "STATE", "PUBLISHER", "FOR", "OPEN", "DONE", "WAITING", "REMINDED", "NEXT REMINDER", "EXPIRES", "DOMAINS"}}
+	t := table{head: []string{"TICKET", "STATE", "FOR", "DONE", "WAITING", "REMINDED", "EXPIRES", "DOMAINS"}}
 	for _, x := range all.Tickets {
-		reminded := "-"
-		if x.Reminders > 0 {
-			reminded = fmt.Sprintf("%d×, %s", x.Reminders, since(x.Reminded, all.Now))
-		}
-		waits := since(x.Oldest, all.Now)
+		waits := strings.TrimSuffix(since(x.Oldest, all.Now), " ago")
 		if !x.Closed.IsZero() {
 			waits = "closed " + since(x.Closed, all.Now)
 		}
-		t.add(ticketMood(x), x.Ticket, x.State, x.Publisher, dash(x.Contact), fmt.Sprint(x.Open), fmt.Sprint(x.Done), strings.TrimSuffix(waits, " ago"), reminded,
-			whenText(x.NextReminder, all.Now), expiryText(x, all.Now), few(x.Domains))
+		t.add(ticketMood(x), x.Ticket, x.State, firstOf(x.Contact, x.Publisher), fmt.Sprintf("%d of %d", x.Done, x.Done+x.Open), waits, remindedText(x, all.Now), expiryText(x, all.Now), few(x.Domains))
 	}
 	return t.print(out, "Nobody is asked for anything.")
+}
+
+// remindedText says how often somebody was reminded, and when it is time again.
+func remindedText(x client.Ticket, now time.Time) string {
+	switch {
+	case x.NextReminder.IsZero() && x.Reminders == 0:
+		return "-"
+	case x.NextReminder.IsZero():
+		return fmt.Sprintf("%d×", x.Reminders)
+	}
+	return fmt.Sprintf("%d×, next %s", x.Reminders, until(x.NextReminder, now))
 }
 
 func ticketMood(x client.Ticket) mood {
@@ -184,7 +190,7 @@ func expiryText(x client.Ticket, now time.Time) string {
 
 // few names the first of many.
 func few(names []string) string {
-	const most = 3
+	const most = 2
 	if len(names) > most {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 	}

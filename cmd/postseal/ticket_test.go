@@ -30,11 +30,11 @@ func TestPrintTickets(t *testing.T) {
 	if err := printTickets(&out, client.Tickets{Now: now, Tickets: tickets(now)}); err != nil {
 		t.Fatal(err)
 	}
-	want := `TICKET  STATE      PUBLISHER  FOR                   OPEN  DONE  WAITING      REMINDED      NEXT REMINDER  EXPIRES          DOMAINS
-T-4     open       hand       dns-team@example.com  2     1     3 d          1×, 24 h ago  in 24 h        in 11 d          a.example, b.example, c.example and 2 more
-T-3     expired    web        the second floor      1     0     20 d         6×, 2 d ago   in 6 d         expired 6 d ago  a.example
-T-2     done       hand       dns-team@example.com  0     4     closed 5 d   -             -              -                a.example
-T-1     withdrawn  gone       -                     0     0     closed 29 d  -             -              -                a.example
+	want := `TICKET  STATE      FOR                   DONE    WAITING          REMINDED          EXPIRES          DOMAINS
+T-4     open       dns-team@example.com  1 of 3  3 d              1×, next in 24 h  in 11 d          a.example, b.example and 3 more
+T-3     expired    the second floor      0 of 1  20 d             6×, next in 6 d   expired 6 d ago  a.example
+T-2     done       dns-team@example.com  4 of 4  closed 5 d ago   -                 -                a.example
+T-1     withdrawn  gone                  0 of 0  closed 29 d ago  -                 -                a.example
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Error(diff)
