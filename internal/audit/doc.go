@@ -21,6 +21,7 @@
 //	transport.go   MTA-STS, TLS reporting, BIMI, mail servers, block lists
 //	keysets.go     keys side by side; weaklist.go, known weak ones
 //	service.go     one look at a key that a service holds; servicerules.go, its rules
+//	errand.go      what a person was asked to do, and what stands instead
 //	score.go       how sound a domain is; sarif.go, page.go and page.html, reports for CI systems and for people
 //
 // Of records' texts:
