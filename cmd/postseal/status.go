@@ -18,6 +18,7 @@ type statusReport struct {
 	Now     time.Time       `json:"now"`
 	Freeze  *client.Freeze  `json:"freeze,omitempty"`
 	Domains []client.Status `json:"domains"`
+	Tickets []client.Ticket `json:"tickets,omitempty"`
 }
 
 func newStatus() *cobra.Command {
@@ -28,7 +29,7 @@ func newStatus() *cobra.Command {
 		Long: `Show domain × signer: selector, state of the key, what DNS shows, the last canary, the last signature, the key's age,
 and the next step with the planner's reason.
 
-The exit status is 1 if there is a finding of severity error.`,
+The exit status is 1 if there is a finding of severity error, or a ticket that has expired.`,
 		Example: `  postseal status
   postseal status example.org --json`,
 		Args: cobra.MaximumNArgs(1),
@@ -44,6 +45,7 @@ The exit status is 1 if there is a finding of severity error.`,
 				}
 				report.Now, report.Freeze = page.Now, page.Freeze
 				report.Domains = append(report.Domains, page.Domains...)
+				report.addTickets(page.Tickets)
 			}
 			if r.asJSON {
 				err = r.json(cmd.OutOrStdout(), report)
@@ -66,8 +68,17 @@ func statusPages(ctx context.Context, c *client.Client, args []string) iter.Seq2
 	return func(yield func(client.StatusPage, error) bool) { yield(c.Status(ctx, args[0])) }
 }
 
+// addTickets takes the tickets of a page in; a ticket of many domains comes with several pages.
+func (s *statusReport) addTickets(tickets []client.Ticket) {
+	for _, t := range tickets {
+		if !slices.ContainsFunc(s.Tickets, func(x client.Ticket) bool { return x.Ticket == t.Ticket }) {
+			s.Tickets = append(s.Tickets, t)
+		}
+	}
+}
+
 func (s statusReport) wrong() bool {
-	return slices.ContainsFunc(s.Domains, func(d client.Status) bool {
+	return slices.ContainsFunc(s.Tickets, func(t client.Ticket) bool { return t.Severity == "error" }) || slices.ContainsFunc(s.Domains, func(d client.Status) bool {
 		return slices.ContainsFunc(d.Findings, func(f client.Finding) bool { return f.Severity == "error" })
 	})
 }
@@ -104,6 +115,7 @@ func (s statusReport) print(out io.Writer) error {
 			}
 		}
 	}
+	printTicketLines(out, s.Tickets, s.Now)
 	if test {
 		fmt.Fprintln(out, "Test mode: the waits are too short for production.")
 	}

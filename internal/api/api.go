@@ -34,7 +34,9 @@ type Options struct {
 	Access  Access
 	Joining Joining // join tokens
 	Agents  Agents  // the agents' transport
-	Log     *slog.Logger
+	// Looker looks at DNS for people who check a ticket; nil = that is not possible.
+	Looker Looker
+	Log    *slog.Logger
 	// Changed is called after an act that may have made work due or instructions new; nil = nobody wants to know.
 	Changed func()
 	// Version of the software, for people.
@@ -47,6 +49,7 @@ type API struct {
 	access  Access
 	joining Joining
 	agents  Agents
+	looker  Looker
 	log     *slog.Logger
 	changed func()
 	version string
@@ -58,7 +61,7 @@ type API struct {
 // New assembles the API.
 func New(o Options) (*API, error) {
 	a := &API{
-		storage: o.Storage, access: o.Access, joining: o.Joining, agents: o.Agents, log: o.Log, changed: o.Changed, version: o.Version,
+		storage: o.Storage, access: o.Access, joining: o.Joining, agents: o.Agents, looker: o.Looker, log: o.Log, changed: o.Changed, version: o.Version,
 		joins: make(chan struct{}, maxJoins),
 	}
 	if a.log == nil {
@@ -110,6 +113,7 @@ func (a *API) describe(mux *http.ServeMux) error {
 	a.serverRoutes(h)
 	a.keyRoutes(h)
 	a.recordRoutes(h)
+	a.ticketRoutes(h)
 	a.controlRoutes(h)
 	a.journalRoutes(h)
 	a.findingRoutes(h)

@@ -5,5 +5,5 @@
 // The wire types are in the package client, so that a program that uses the API has them without the server.
 //
 // Files in the order of a request: storage.go (what is needed of a store), api.go (construction), auth.go (who asks),
-// errors.go (faults to HTTP), then one file per noun, and agents.go (the agents' transport).
+// errors.go (faults to HTTP), then one file per noun (ticketcheck.go looks at DNS for a person), and agents.go (the agents' transport).
 package api

@@ -66,14 +66,19 @@ func TestFindingsAndAuditsOverTheAPI(t *testing.T) {
 		t.Fatalf("who is limited to a label sees %d of %d findings", len(some), len(all))
 	}
 	seen, _, _ := strings.Cut(some[0], " ")
-	hidden := domains[slices.IndexFunc(domains, func(d string) bool { return !slices.ContainsFunc(some, func(s string) bool { return strings.HasPrefix(s, d+" ") }) })]
+	hidden := domains[slices.IndexFunc(domains, func(d string) bool {
+		return !slices.ContainsFunc(some, func(s string) bool { return strings.HasPrefix(s, d+" ") })
+	})]
 
 	mute := client.Mute{Domain: hidden, ID: "DKIM-S01", Subject: "s", Reason: "known", Until: time.Now().Add(time.Hour)}
 	for what, err := range map[string]error{
-		"mute":    limited.MuteFinding(t.Context(), mute),
-		"unmute":  limited.UnmuteFinding(t.Context(), mute),
-		"audit":   limited.AuditNow(t.Context(), hidden),
-		"history": func() error { _, err := limited.FindingHistory(t.Context(), client.EventQuery{Domain: hidden}); return err }(),
+		"mute":   limited.MuteFinding(t.Context(), mute),
+		"unmute": limited.UnmuteFinding(t.Context(), mute),
+		"audit":  limited.AuditNow(t.Context(), hidden),
+		"history": func() error {
+			_, err := limited.FindingHistory(t.Context(), client.EventQuery{Domain: hidden})
+			return err
+		}(),
 	} {
 		if fault.CodeOf(err) != fault.NotFound {
 			t.Errorf("%s of a domain with another label: %v", what, err)

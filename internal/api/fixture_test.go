@@ -16,12 +16,14 @@ import (
 	"github.com/postseal/postseal/internal/access"
 	"github.com/postseal/postseal/internal/api"
 	"github.com/postseal/postseal/internal/api/client"
+	"github.com/postseal/postseal/internal/evidence"
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/fleet"
 	"github.com/postseal/postseal/internal/inventory"
 	"github.com/postseal/postseal/internal/journal"
 	"github.com/postseal/postseal/internal/lifecycle"
 	"github.com/postseal/postseal/internal/store"
+	"github.com/postseal/postseal/internal/ticket"
 )
 
 // fleetYAML is the inventory that most tests begin with.
@@ -61,6 +63,15 @@ type bench struct {
 	server  *httptest.Server
 	changed atomic.Int64
 	tokens  map[access.Role]string
+	looker  api.Looker // nil = nobody looks at DNS
+}
+
+// Look asks the test's looker.
+func (b *bench) Look(ctx context.Context, name, rrtype, expected string) evidence.Sighting {
+	if b.looker == nil {
+		return evidence.Sighting{Name: name, Type: rrtype, Expected: expected, Problem: "no DNS in this test"}
+	}
+	return b.looker.Look(ctx, name, rrtype, expected)
 }
 
 // storage is the store in the API's words, as internal/server ties them.
@@ -81,6 +92,10 @@ func (s storage) Domains(ctx context.Context, f api.DomainFilter) ([]inventory.D
 
 func (s storage) Records(ctx context.Context, f api.RecordFilter) ([]lifecycle.Record, error) {
 	return s.Store.Records(ctx, store.RecordFilter(f))
+}
+
+func (s storage) Tickets(ctx context.Context, f api.TicketFilter) ([]ticket.Ticket, error) {
+	return s.Store.Tickets(ctx, store.TicketFilter(f))
 }
 
 func (s storage) Journal(ctx context.Context, f api.JournalFilter) ([]journal.Entry, error) {
@@ -109,7 +124,7 @@ func newBench(t *testing.T, wrap func(api.Storage) api.Storage) *bench {
 	if wrap != nil {
 		s = wrap(s)
 	}
-	handler, err := api.New(api.Options{Storage: s, Access: b.access, Joining: b.fleet, Agents: b.fleet, Changed: func() { b.changed.Add(1) }})
+	handler, err := api.New(api.Options{Storage: s, Access: b.access, Joining: b.fleet, Agents: b.fleet, Looker: b, Changed: func() { b.changed.Add(1) }})
 	must(t, err)
 	b.server = httptest.NewUnstartedServer(handler)
 	b.server.TLS = b.ca.ServerTLS([]string{"127.0.0.1"}, time.Now)

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,10 +13,8 @@ import (
 	"github.com/postseal/postseal/internal/api/client"
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/lifecycle"
+	"github.com/postseal/postseal/internal/ticket"
 )
-
-// maxTXTString is the longest string within a TXT record (RFC 1035 §3.3).
-const maxTXTString = 255
 
 type recordInput struct {
 	Domain  string `query:"domain" maxLength:"255" doc:"only this domain"`
@@ -90,7 +87,7 @@ func plainName(name string) string { return strings.ToLower(strings.TrimSuffix(n
 func recordOut(r lifecycle.Record) client.Record {
 	out := client.Record{
 		ID: r.ID, Domain: r.Domain, Purpose: string(r.Purpose), KeyID: r.KeyID, Name: r.Name, Type: r.Type, TTL: int64(r.TTL / time.Second),
-		Want: r.Want, Written: r.Written, Adopted: r.Adopted, WrittenAt: r.WrittenAt, Pending: r.Pending, SeenAt: r.Last.At, Condition: r.Condition, Zone: zoneLine(r),
+		Want: r.Want, Written: r.Written, Adopted: r.Adopted, WrittenAt: r.WrittenAt, Pending: r.Pending, SeenAt: r.Last.At, Condition: r.Condition, Zone: ticket.ZoneLine(r.Name, r.Type, r.TTL, r.Want, r.Written),
 	}
 	if have, ok := r.Last.Single(); ok {
 		out.Stands = &have
@@ -110,46 +107,4 @@ func recordOut(r lifecycle.Record) client.Record {
 	}
 	out.DNS, out.DNSDetail = dnsState(&r, nil)
 	return out
-}
-
-// zoneLine writes a record the way a zone file does (RFC 1035 §5.1), TXT in strings of at most 255 octets. A record that
-// shall go is a comment, so that pasting it does no harm.
-func zoneLine(r lifecycle.Record) string {
-	if r.Want == "" {
-		if r.Written == "" {
-			return ""
-		}
-		return fmt.Sprintf("; take away: %s. %s", r.Name, r.Type)
-	}
-	value := r.Want + "."
-	if r.Type == "TXT" {
-		value = quoteTXT(r.Want)
-	}
-	return fmt.Sprintf("%s. %d IN %s %s", r.Name, int64(r.TTL/time.Second), r.Type, value)
-}
-
-// quoteTXT writes a value as the strings of a TXT record in master file form.
-func quoteTXT(value string) string {
-	var parts []string
-	for rest := value; ; {
-		n := min(len(rest), maxTXTString)
-		var b strings.Builder
-		b.WriteByte('"')
-		for i := range n {
-			switch c := rest[i]; {
-			case c == '"' || c == '\\':
-				b.WriteByte('\\')
-				b.WriteByte(c)
-			case c < ' ' || c > '~':
-				fmt.Fprintf(&b, "\\%03d", c)
-			default:
-				b.WriteByte(c)
-			}
-		}
-		b.WriteByte('"')
-		parts = append(parts, b.String())
-		if rest = rest[n:]; rest == "" {
-			return strings.Join(parts, " ")
-		}
-	}
 }

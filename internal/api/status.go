@@ -49,7 +49,7 @@ func (a *API) statusRoutes(h huma.API) {
 			if err != nil {
 				return client.StatusPage{}, err
 			}
-			page, err := a.statusOf(ctx, domains)
+			page, err := a.statusOf(ctx, who, domains)
 			page.Next = next
 			return page, err
 		})
@@ -59,7 +59,7 @@ func (a *API) statusRoutes(h huma.API) {
 			if err != nil {
 				return client.StatusPage{}, err
 			}
-			return a.statusOf(ctx, []inventory.Domain{d})
+			return a.statusOf(ctx, who, []inventory.Domain{d})
 		})
 }
 
@@ -79,7 +79,7 @@ func (a *API) page(ctx context.Context, who access.Principal, in pageInput) ([]i
 	return domains, domains[len(domains)-1].Name, nil
 }
 
-func (a *API) statusOf(ctx context.Context, domains []inventory.Domain) (client.StatusPage, error) {
+func (a *API) statusOf(ctx context.Context, who access.Principal, domains []inventory.Domain) (client.StatusPage, error) {
 	now, err := a.storage.Now(ctx)
 	if err != nil {
 		return client.StatusPage{}, err
@@ -90,12 +90,18 @@ func (a *API) statusOf(ctx context.Context, domains []inventory.Domain) (client.
 	} else if stands {
 		page.Freeze = freezeOut(f)
 	}
+	var names map[string]string
+	if page.Tickets, names, err = a.waitingTickets(ctx, who, domains); err != nil {
+		return page, err
+	}
 	for _, d := range domains {
 		s, err := a.situation(ctx, d.Name)
 		if err != nil {
 			return page, err
 		}
-		page.Domains = append(page.Domains, domainStatus(s))
+		status := domainStatus(s)
+		nameTickets(&status, names)
+		page.Domains = append(page.Domains, status)
 	}
 	return page, nil
 }

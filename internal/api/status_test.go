@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/miekg/dns"
 
 	"github.com/postseal/postseal/internal/api/client"
 	"github.com/postseal/postseal/internal/evidence"
@@ -113,53 +112,4 @@ func TestStatusOfWhatIsLeaving(t *testing.T) {
 			t.Errorf("nothing says that the domain is only observed: %+v", row)
 		}
 	}
-}
-
-func TestZoneLinesAreReadBack(t *testing.T) {
-	long := "v=DKIM1; k=rsa; p=" + strings.Repeat("ABCDEFGH", 100)
-	for _, value := range []string{"v=DKIM1; p=AAAA", long, `quotes " and \ in it`, "octets \x00\x7f\xff of any kind", "", strings.Repeat("x", 255), strings.Repeat("x", 256)} {
-		text := "k._domainkey.example.org. 3600 IN TXT " + quoteTXT(value)
-		rr, err := dns.NewRR(text)
-		if err != nil {
-			t.Errorf("%q: %v", text, err)
-			continue
-		}
-		// On the wire the strings are octets; in text form the library escapes them.
-		wire := make([]byte, 4096)
-		n, err := dns.PackRR(rr, wire, 0, nil, false)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got strings.Builder
-		for rest := wire[n-int(rr.Header().Rdlength) : n]; len(rest) > 0; rest = rest[1+int(rest[0]):] {
-			got.Write(rest[1 : 1+int(rest[0])])
-		}
-		if got.String() != value {
-			t.Errorf("%q came back as %q", value, got.String())
-		}
-	}
-	r := lifecycle.Record{Name: "s1._domainkey.example.org", Type: "CNAME", TTL: time.Hour, Want: "s1.service.example"}
-	if got := zoneLine(r); got != "s1._domainkey.example.org. 3600 IN CNAME s1.service.example." {
-		t.Error(got)
-	}
-	r.Want, r.Written = "", "s1.service.example"
-	if got := zoneLine(r); !strings.HasPrefix(got, ";") {
-		t.Errorf("a record that shall go is %q", got)
-	}
-}
-
-func FuzzQuoteTXT(f *testing.F) {
-	f.Add("v=DKIM1; p=AAAA")
-	f.Add("\"\\\x00\xff\n;")
-	f.Fuzz(func(t *testing.T, value string) {
-		text := quoteTXT(value)
-		if strings.ContainsAny(text, "\n\r\x00") {
-			t.Fatalf("%q would break a line of a zone file", text)
-		}
-		if len(value) < 2000 {
-			if _, err := dns.NewRR("k.example. 60 IN TXT " + text); err != nil {
-				t.Fatalf("%q: %v", text, err)
-			}
-		}
-	})
 }

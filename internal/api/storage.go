@@ -8,6 +8,7 @@ import (
 	"github.com/postseal/postseal/internal/inventory"
 	"github.com/postseal/postseal/internal/journal"
 	"github.com/postseal/postseal/internal/lifecycle"
+	"github.com/postseal/postseal/internal/ticket"
 )
 
 // Storage is what the API needs of a store. Every method is one transaction.
@@ -16,6 +17,7 @@ type Storage interface {
 	Reading
 	Acts
 	Controls
+	Tickets
 }
 
 // Inventory is the whole inventory, and the one way to change it.
@@ -96,6 +98,24 @@ type Controls interface {
 	Waive(ctx context.Context, w inventory.Waiver) error
 	// Approve adds an approval (event "approve"); adding it twice is no error. fault.NotFound when there is no such key.
 	Approve(ctx context.Context, a inventory.Approval) error
+}
+
+// Tickets are what people are asked to change by hand.
+type Tickets interface {
+	// Tickets returns tickets, newest first.
+	Tickets(ctx context.Context, f TicketFilter) ([]ticket.Ticket, error)
+	// Ticket returns one ticket, and its open changes with what was seen of them, as far as they are of domains with one of the labels (empty = all).
+	// fault.NotFound.
+	Ticket(ctx context.Context, number int64, labels []string) (ticket.Ticket, []ticket.Change, error)
+	// NoteTicket keeps a person's words with a ticket (event "ticket-note"). fault.NotFound.
+	NoteTicket(ctx context.Context, number int64, note, by string) error
+}
+
+// TicketFilter selects tickets.
+type TicketFilter struct {
+	Closed bool     // closed ones too
+	Labels []string // with a change of a domain with at least one of these, and only those changes; empty = all
+	Limit  int      // > 0
 }
 
 // DomainFilter selects a page of domains.

@@ -66,6 +66,8 @@ publisher: evidence inventory journal
 	Makes a zone hold our records and touch nothing else; it reads back what it wrote through evidence.
 audit: dkim dmarc resolver evidence inventory services
 	Observations to findings. It looks at records that are not ours, therefore resolver.
+ticket: evidence inventory journal
+	Asks people for changes of DNS. What is done, evidence says; the changes themselves come from the store, so that it needs neither lifecycle nor publisher.
 report: dkim dmarc resolver inventory services
 	Report bytes to attributed facts. No sockets: bytes come from intake or the command line.
 fleet: agentapi inventory journal

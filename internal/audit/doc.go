@@ -24,6 +24,7 @@
 //	baseline.go    a report beside an earlier one
 //	liferules.go   keys in use, as the control plane knows them
 //	history.go     what changed since the audit before, and what is muted
+//	errand.go      what a person was asked to do, and what stands instead
 //	score.go       how sound a domain is; sarif.go, page.go and page.html, reports for CI systems and for people
 //
 // Of records' texts:

@@ -141,6 +141,9 @@ func (c *checker) publishers() {
 		for _, s := range settings {
 			c.setting(path, p, s)
 		}
+		if p.Kind == PublisherManual && p.Reminding() >= p.Expiring() {
+			c.warn(path+".remind_every", "write a shorter remind_every or a longer expires_after", "tickets of the publisher %q expire before anybody is reminded", p.Name)
+		}
 		if p.Kind == PublisherRFC2136 && p.KeyFile == "" {
 			c.warn(path, "write key_file: /etc/postseal/tsig.key", "the updates of the publisher %q are not signed", p.Name)
 		}

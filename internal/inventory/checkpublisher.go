@@ -3,6 +3,7 @@ package inventory
 import (
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -11,6 +12,12 @@ const maxSetting = 255
 
 // setting checks one line of a publisher.
 func (c *checker) setting(path string, p Publisher, s setting) {
+	if s.form == formDuration {
+		if d := *s.lasts(&p); d != 0 && (d < s.min || d > s.max) {
+			c.wrong(path+"."+s.key, "", "%s must be from %s to %s, not %s", s.key, FormatDuration(s.min), FormatDuration(s.max), FormatDuration(d))
+		}
+		return
+	}
 	value := *s.field(&p)
 	if strings.TrimSpace(value) == "" {
 		if s.required {
@@ -42,6 +49,10 @@ func (c *checker) setting(path string, p Publisher, s setting) {
 		}
 	case formURL:
 		c.endpointURL(path, value)
+	case formHost:
+		if !slices.Contains(DNSHosts(), value) {
+			c.wrong(path, suggestion(value, DNSHosts()), "no click steps are known for the DNS host %q", shorten(value))
+		}
 	case formProgram:
 		if err := checkWord(value, false); err != nil {
 			c.wrong(path, "write the name of a program in the control plane's directory of programs, without a path", "the program %q %v", shorten(value), err)

@@ -134,6 +134,8 @@ func TestApplyChanges(t *testing.T) {
 		{name: "another publisher, and the old one is not needed", edit: replace("    publisher: own\n", "    publisher: hand\n", "  own: {manual: {contact: own@example.com}}\n", ""), want: []string{
 			"change domain: records of example.net are written through hand instead of own", "remove publisher: no domain is written through own any more"}},
 		{name: "a publisher that writes in another way", edit: replace("own@example.com", "two@example.com"), want: []string{"change publisher: own writes in another way"}},
+		{name: "how people are asked", edit: replace("{contact: own@example.com}", "{contact: own@example.com, host: strato, remind_every: 1d, expires_after: 10d}"), want: []string{
+			"change publisher: tickets of own: steps for strato, a reminder every 1d, expiry after 10d"}},
 		{name: "a publisher that a domain still needs", edit: replace("  example.net:\n    publisher: own\n    signers: [{server: mx1}]\n", "", "  own: {manual: {contact: own@example.com}}\n", ""), want: []string{"!end assignment: mx1 signs for example.net today"}},
 		{name: "settings of a domain", edit: replace("    publisher: own\n", "    publisher: own\n    no_key: tempfail\n    labels: [b, a]\n    dmarc: v=DMARC1; p=reject\n    policy: {retention: 20d, jitter_percent: 5, opaque_selectors: true, need_approval: [activate]}\n"), want: []string{
 			"change domain: the labels of example.net become: a, b", "change domain: mail of example.net that cannot be signed is deferred",

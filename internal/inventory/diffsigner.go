@@ -15,6 +15,9 @@ func (a *applier) publishers() {
 			a.change(Add, "publisher", p.Name, "records can be written through %s (%s)", p.Name, p.Kind)
 		case a.next.Publishers[i].Zone != p.Zone && a.leadsThrough(p.Name):
 			a.conflict("give the new zone a publisher of its own", "slots lead to the zone %s of the publisher %s, where their keys lie", a.next.Publishers[i].Zone, p.Name)
+		case a.next.Publishers[i] != p && a.next.Publishers[i].AsksAs(p):
+			a.next.Publishers[i] = p
+			a.change(Alter, "publisher", p.Name, "tickets of %s: steps for %s, a reminder every %s, expiry after %s", p.Name, p.Console(), FormatDuration(p.Reminding()), FormatDuration(p.Expiring()))
 		case a.next.Publishers[i] != p:
 			a.next.Publishers[i] = p
 			a.change(Alter, "publisher", p.Name, "%s writes in another way than before (%s)", p.Name, p.Kind)

@@ -215,7 +215,14 @@ func (p *fleetParser) readPublishers(n ast.Node) {
 				kinds = append(kinds, string(kind))
 				fields := map[string]func(ast.Node){"repair": func(v ast.Node) { out.Repair = p.boolean(v, "repair") }}
 				for _, s := range settings {
-					fields[s.key] = func(v ast.Node) { p.mark(path+"."+s.key, v); *s.field(&out) = p.setting(v, s) }
+					fields[s.key] = func(v ast.Node) {
+						p.mark(path+"."+s.key, v)
+						if s.form == formDuration {
+							p.duration(v, s.key, s.lasts(&out))
+							return
+						}
+						*s.field(&out) = p.setting(v, s)
+					}
 				}
 				p.object(v, string(kind), fields)
 			}

@@ -228,6 +228,17 @@ func TestParseProblems(t *testing.T) {
 			`2:3: the publisher "a" does not say how`, `3:3: the publisher "b" does not say which server`, `4:3: the publisher "c" does not say which zone`,
 			`5:3: the publisher "d" does not say whom`, `6:3: the publisher "e" is both manual and builtin`, `7:25: "::1:x" is not an address`, `7:44: the path "tsig"`,
 			`8:3: the publisher's name "F!"`, `9:3: the publisher "g" does not say how`, `9:7: unknown key "rfc"`}},
+		{"how people are asked", `publishers:
+  a: {manual: {contact: x, host: ovhh}}
+  b: {manual: {contact: x, remind_every: 30m}}
+  c: {manual: {contact: x, remind_every: soon, expires_after: 1h}}
+  d: {manual: {contact: x, remind_every: 3d, expires_after: 2d}}
+  e: {manual: {contact: x, expires_after: 400d, owner: y}}
+  f: {exec: {program: dns, remind_every: 1d}}
+`, []string{
+			`2:34: no click steps are known for the DNS host "ovhh": did you mean "ovh"?`, `3:42: remind_every must be from 1h to 365d, not 30m`,
+			`4:42: remind_every: "soon" is not a duration`, `4:63: expires_after must be from 1d to 365d, not 1h`,
+			`6:43: expires_after must be from 1d to 365d`, `6:49: unknown key "owner"`, `7:28: unknown key "remind_every"`}},
 		{"publishers of APIs", `publishers:
   a: {cloudflare: {}}
   b: {cloudflare: {credential: "SECRET"}}
@@ -465,6 +476,22 @@ func TestParseWarns(t *testing.T) {
 		if !slices.ContainsFunc(f.Warnings, func(p Problem) bool { return strings.HasPrefix(p.String(), "f:"+want) }) {
 			t.Errorf("%s: warnings %v lack %q", text, f.Warnings, want)
 		}
+	}
+}
+
+func TestTicketsThatNobodyIsRemindedOf(t *testing.T) {
+	f, err := ParseFleet("f", []byte("publishers:\n  d: {manual: {contact: x, remind_every: 3d, expires_after: 2d}}\n  e: {manual: {contact: x, host: ovh, remind_every: 1h, expires_after: 30d}}\n  g: {manual: {contact: x}}\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(f.Warnings) != 1 || !strings.HasPrefix(f.Warnings[0].String(), `f:2:42: tickets of the publisher "d" expire before anybody is reminded`) {
+		t.Errorf("%v", f.Warnings)
+	}
+	if p := f.Publishers[1]; p.Host != HostOVH || p.Reminding() != time.Hour || p.Expiring() != 30*24*time.Hour {
+		t.Errorf("%+v", p)
+	}
+	if p := f.Publishers[2]; p.Console() != HostGeneric || p.Reminding() != DefaultRemindEvery || p.Expiring() != DefaultExpiresAfter {
+		t.Errorf("%+v", p)
 	}
 }
 

@@ -1,5 +1,7 @@
 package inventory
 
+import "time"
+
 // Publisher names a way for records to get into zones. Secrets and programs are named, never held. Which fields count
 // is decided by the kind: see publisherSettings.
 type Publisher struct {
@@ -11,8 +13,14 @@ type Publisher struct {
 	KeyFile string `json:"key_file,omitempty"`
 	// Zone is the zone written to. Empty = found by asking DNS for the zone cut; required for builtin and zonefile.
 	Zone string `json:"zone,omitempty"`
-	// Contact is whom a manual change is addressed to (manual); free text.
+	// Contact is the owner of the zones, whom manual changes are addressed to (manual): an address or free text, for people; nothing is mailed there.
 	Contact string `json:"contact,omitempty"`
+	// Host says whose console the click steps are for (manual); "" = HostGeneric.
+	Host string `json:"host,omitempty"`
+	// RemindEvery is how often an open ticket comes up again (manual); 0 = DefaultRemindEvery.
+	RemindEvery time.Duration `json:"remind_every,omitempty"`
+	// ExpiresAfter is how long a change may wait for the person before its ticket counts as expired (manual); 0 = DefaultExpiresAfter.
+	ExpiresAfter time.Duration `json:"expires_after,omitempty"`
 	// Credential says where the secret of an API is: "file:/path", "env:NAME" or "systemd:NAME".
 	Credential string `json:"credential,omitempty"`
 	// Endpoint is the base URL of an API; empty = the vendor's own.
@@ -61,6 +69,8 @@ type setting struct {
 	says     string // what is missing without it: "the publisher "x" does not say …"
 	form     settingForm
 	field    func(*Publisher) *string
+	lasts    func(*Publisher) *time.Duration // formDuration, in place of field
+	min, max time.Duration                   // formDuration
 }
 
 // settingForm is how a value must look.
@@ -74,6 +84,8 @@ const (
 	formCredential
 	formURL
 	formProgram
+	formHost
+	formDuration
 )
 
 var (
@@ -96,8 +108,13 @@ var publisherSettings = map[PublisherKind][]setting{
 		zoneSetting,
 	},
 	PublisherBuiltin: {zoneSetting.needed("_domainkey.example.com", "which zone it serves")},
-	PublisherManual: {{key: "contact", required: true, example: "dns@example.com", says: "whom to ask", form: formText,
-		field: func(p *Publisher) *string { return &p.Contact }}},
+	PublisherManual: {
+		{key: "contact", required: true, example: "dns@example.com", says: "whom to ask", form: formText,
+			field: func(p *Publisher) *string { return &p.Contact }},
+		{key: "host", form: formHost, field: func(p *Publisher) *string { return &p.Host }},
+		{key: "remind_every", form: formDuration, lasts: func(p *Publisher) *time.Duration { return &p.RemindEvery }, min: minRemindEvery, max: maxTicketTime},
+		{key: "expires_after", form: formDuration, lasts: func(p *Publisher) *time.Duration { return &p.ExpiresAfter }, min: minExpiresAfter, max: maxTicketTime},
+	},
 	PublisherPowerDNS:     {endpointSetting.needed("http://127.0.0.1:8081", "where the API is"), credentialSetting, zoneSetting},
 	PublisherCloudflare:   {credentialSetting, zoneSetting, zoneIDSetting, endpointSetting},
 	PublisherRoute53:      {credentialSetting, zoneSetting, zoneIDSetting, endpointSetting},

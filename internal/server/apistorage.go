@@ -8,6 +8,7 @@ import (
 	"github.com/postseal/postseal/internal/journal"
 	"github.com/postseal/postseal/internal/lifecycle"
 	"github.com/postseal/postseal/internal/store"
+	"github.com/postseal/postseal/internal/ticket"
 )
 
 // apiStorage is the store in the API's words: edges do not import each other, so each has names of its own for what is
@@ -44,6 +45,10 @@ func (s apiStorage) Domains(ctx context.Context, f api.DomainFilter) ([]inventor
 
 func (s apiStorage) Records(ctx context.Context, f api.RecordFilter) ([]lifecycle.Record, error) {
 	return s.Store.Records(ctx, store.RecordFilter(f))
+}
+
+func (s apiStorage) Tickets(ctx context.Context, f api.TicketFilter) ([]ticket.Ticket, error) {
+	return s.Store.Tickets(ctx, store.TicketFilter(f))
 }
 
 func (s apiStorage) Journal(ctx context.Context, f api.JournalFilter) ([]journal.Entry, error) {

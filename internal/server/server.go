@@ -111,7 +111,7 @@ func (s *Server) build(ctx context.Context) error {
 		Storage: s.store, Looker: observer, Behind: observer, Services: serviceRules{catalogue}, Publisher: publishing{s.publisher}, Worker: worker,
 		Logger: c.Logger, Poll: c.Poll, Wake: s.store.Due(context.Background()),
 	})
-	handler, err := api.New(api.Options{Storage: s.apiStorage(), Access: s.access, Joining: s.fleet, Agents: s.fleet, Log: c.Logger, Changed: s.wake})
+	handler, err := api.New(api.Options{Storage: s.apiStorage(), Access: s.access, Joining: s.fleet, Agents: s.fleet, Looker: observer, Log: c.Logger, Changed: s.wake})
 	if err != nil {
 		return err
 	}
@@ -190,6 +190,7 @@ func (s *Server) Run(ctx context.Context) error {
 	group.Go(func() error { return s.loop.Run(running) })
 	group.Go(func() error { return s.watch(running) })
 	group.Go(func() error { return s.auditing.Run(running) })
+	group.Go(func() error { return s.keepTickets(running) })
 	group.Go(func() error { return s.announce(running) })
 	group.Go(func() error {
 		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {

@@ -8,6 +8,7 @@ import (
 	"github.com/postseal/postseal/internal/inventory"
 	"github.com/postseal/postseal/internal/journal"
 	"github.com/postseal/postseal/internal/lifecycle"
+	"github.com/postseal/postseal/internal/ticket"
 )
 
 // apiStorage is how the server gives a Store to the API: store and api are edges and do not import each other, so the
@@ -22,6 +23,10 @@ func (s apiStorage) Domains(ctx context.Context, f api.DomainFilter) ([]inventor
 
 func (s apiStorage) Records(ctx context.Context, f api.RecordFilter) ([]lifecycle.Record, error) {
 	return s.Store.Records(ctx, RecordFilter(f))
+}
+
+func (s apiStorage) Tickets(ctx context.Context, f api.TicketFilter) ([]ticket.Ticket, error) {
+	return s.Store.Tickets(ctx, TicketFilter(f))
 }
 
 func (s apiStorage) Journal(ctx context.Context, f api.JournalFilter) ([]journal.Entry, error) {

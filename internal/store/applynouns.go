@@ -37,11 +37,13 @@ func (a *applying) saidOf(domain, noun, name string, added bool, before, after a
 func (a *applying) publisher(ctx context.Context, c change[inventory.Publisher], now inventory.State) error {
 	p := c.after
 	if _, err := a.exec(ctx, `INSERT INTO publishers (name, kind, server, key_file, zone, contact, repair, credential, endpoint, account, resource_group,
-		zone_id, file, program) VALUES (`+marks(1, 14)+`)
+		zone_id, file, program, host, remind_every, expires_after) VALUES (`+marks(1, 17)+`)
 		ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, server = excluded.server, key_file = excluded.key_file, zone = excluded.zone,
 		contact = excluded.contact, repair = excluded.repair, credential = excluded.credential, endpoint = excluded.endpoint, account = excluded.account,
-		resource_group = excluded.resource_group, zone_id = excluded.zone_id, file = excluded.file, program = excluded.program`,
-		p.Name, p.Kind, p.Server, p.KeyFile, p.Zone, p.Contact, p.Repair, p.Credential, p.Endpoint, p.Account, p.Group, p.ZoneID, p.File, p.Program); err != nil {
+		resource_group = excluded.resource_group, zone_id = excluded.zone_id, file = excluded.file, program = excluded.program,
+		host = excluded.host, remind_every = excluded.remind_every, expires_after = excluded.expires_after`,
+		p.Name, p.Kind, p.Server, p.KeyFile, p.Zone, p.Contact, p.Repair, p.Credential, p.Endpoint, p.Account, p.Group, p.ZoneID, p.File, p.Program,
+		p.Host, p.RemindEvery, p.ExpiresAfter); err != nil {
 		return err
 	}
 	if p.Kind == inventory.PublisherBuiltin {
@@ -57,7 +59,7 @@ func (a *applying) publisher(ctx context.Context, c change[inventory.Publisher],
 	// What it does with changes of others is no matter of who carries changes out, nor is where its secret lies.
 	before := c.before
 	before.Repair, before.KeyFile, before.Credential = p.Repair, p.KeyFile, p.Credential
-	if !c.added && before != p {
+	if !c.added && !before.AsksAs(p) {
 		a.rewired[p.Name] = true
 	}
 	return a.saidOf("", "publisher", p.Name, c.added, c.before, c.after)

@@ -19,5 +19,5 @@
 // findings.go, journal.go (the reconcile loop); inventory.go, apply.go, applynouns.go, signers.go, domains.go,
 // assignments.go (what an organisation has); controls.go, acts.go (what people say); instructions.go, compose.go, report.go,
 // agents.go, jointokens.go, identities.go (agents); users.go, accesstokens.go (people and programs); zones.go (the
-// built-in name server's zones).
+// built-in name server's zones); tickets.go (people who are asked for changes).
 package store

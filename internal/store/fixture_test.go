@@ -23,7 +23,7 @@ func smallFleet() inventory.State {
 			{Name: "bind", Kind: inventory.PublisherRFC2136, Server: "192.0.2.1:53", KeyFile: "/etc/postseal/tsig.key", Repair: true},
 			{Name: "own", Kind: inventory.PublisherBuiltin, Zone: "dkim.example.net"},
 			{Name: "vast", Kind: inventory.PublisherAzure, Credential: "file:/etc/postseal/azure", Endpoint: "https://dns.example.org/v1", Account: "sub", Group: "dns",
-				ZoneID: "z1", File: "/zones/a", Program: "load"}, // no real one has all of them
+				ZoneID: "z1", File: "/zones/a", Program: "load", Host: "ovh", RemindEvery: time.Hour, ExpiresAfter: 48 * time.Hour}, // no real one has all of them
 		},
 		Signers: []inventory.Signer{
 			{ID: "srv_1", Kind: inventory.KindServer, Name: "mx1", Label: "mx1", SendsFrom: inventory.SendsFrom{HELO: "mx1.example.org", Addresses: []string{"192.0.2.7", "2001:db8::7"}}},

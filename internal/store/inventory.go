@@ -50,10 +50,11 @@ func (t *tx) inventory(ctx context.Context) (state inventory.State, err error) {
 }
 
 func (t *tx) publishers(ctx context.Context) ([]inventory.Publisher, error) {
-	return list(ctx, t, `SELECT name, kind, server, key_file, zone, contact, repair, credential, endpoint, account, resource_group, zone_id, file, program
-		FROM publishers ORDER BY name`, nil,
+	return list(ctx, t, `SELECT name, kind, server, key_file, zone, contact, repair, credential, endpoint, account, resource_group, zone_id, file, program,
+		host, remind_every, expires_after FROM publishers ORDER BY name`, nil,
 		func(s scanner, p *inventory.Publisher) error {
-			return s(&p.Name, &p.Kind, &p.Server, &p.KeyFile, &p.Zone, &p.Contact, truth(&p.Repair), &p.Credential, &p.Endpoint, &p.Account, &p.Group, &p.ZoneID, &p.File, &p.Program)
+			return s(&p.Name, &p.Kind, &p.Server, &p.KeyFile, &p.Zone, &p.Contact, truth(&p.Repair), &p.Credential, &p.Endpoint, &p.Account, &p.Group, &p.ZoneID, &p.File, &p.Program,
+				&p.Host, lasts(&p.RemindEvery), lasts(&p.ExpiresAfter))
 		})
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/postseal/postseal/internal/fleet"
 	"github.com/postseal/postseal/internal/inventory"
 	"github.com/postseal/postseal/internal/lifecycle"
+	"github.com/postseal/postseal/internal/ticket"
 )
 
 // Options say which database to open.
@@ -47,6 +48,7 @@ var (
 	_ lifecycle.Storage = (*Store)(nil)
 	_ fleet.Storage     = (*Store)(nil)
 	_ access.Storage    = (*Store)(nil)
+	_ ticket.Storage    = (*Store)(nil)
 )
 
 // dialect is what the two databases do differently.

@@ -48,6 +48,7 @@ type StatusRow struct {
 	NextAt  time.Time `json:"next_at,omitzero" doc:"when time alone brings it"`
 	Reason  string    `json:"reason" doc:"why that, and why not now"`
 	Blocked bool      `json:"blocked" doc:"something is wrong, or somebody must act"`
+	Ticket  string    `json:"ticket,omitempty" doc:"the ticket that asks a person for its record"`
 }
 
 // StatusPage is a page of domains.
@@ -55,6 +56,8 @@ type StatusPage struct {
 	Now     time.Time `json:"now" doc:"database time"`
 	Freeze  *Freeze   `json:"freeze,omitempty"`
 	Domains []Status  `json:"domains"`
+	// Tickets are the open ones that concern these domains.
+	Tickets []Ticket `json:"tickets,omitempty"`
 	// Next is where the following page begins; "" = this was the last.
 	Next string `json:"next,omitempty"`
 }

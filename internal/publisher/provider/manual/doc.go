@@ -3,5 +3,5 @@
 // It never says that something is done: a change is pending from the moment that it is asked for until DNS shows it (see
 // docs/decisions/0002-pending-changes.md).
 //
-// Files: manual.go (the provider), ticket.go (the text for the person).
+// Files: manual.go (the provider). The text for the person is made from the records, in package ticket.
 package manual
