@@ -84,7 +84,7 @@ func consoleOf(host string) console {
 			most:    255,
 			tooLong: `The form takes at most 255 characters. This value is longer: leave the form, click "Change in text format" in the tab "DNS zone", and put this line in zone-file form there, in place of the former one if there is one.`}
 	case inventory.HostRoute53:
-		return console{title: "Amazon Route 53", source: "docs.aws.amazon.com/Route53/latest/DeveloperGuide",
+		return console{title: "Amazon Route 53", source: "docs.aws.amazon.com/Route53/latest/DeveloperGuide; names and quotes from guides of others",
 			open: []string{`Open the Route 53 console, "Hosted zones", and click ZONE.`},
 			add:  `Click "Create record" and choose the type TYPE.`,
 			name: "Record name", value: "Value", target: "Value", names: relative, txt: pieces, dot: dotOptional, noApex: true}
