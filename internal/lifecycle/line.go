@@ -103,6 +103,16 @@ func (l *line) successor() *Key {
 	return nil
 }
 
+// incoming returns the key that is exchanged for the present one: the successor, unless it only stands by. nil when there is none.
+func (l *line) incoming() *Key {
+	for _, k := range slices.Backward(l.keys) {
+		if (k.State.Before(Active) || k.State == Active && k.Signing.IsZero() && k.Demoted.IsZero()) && !k.Compromised() && l.unwanted(k) == "" && !l.resting(k) {
+			return k
+		}
+	}
+	return nil
+}
+
 // unwanted says why a key that does not sign yet shall not come into use; "" when it shall.
 func (l *line) unwanted(k *Key) string {
 	switch {
@@ -169,7 +179,7 @@ func (l *line) emergency() bool {
 
 // rotation reports whether the line is exchanging its key: a first key is no rotation.
 func (l *line) rotation() bool {
-	next := l.successor()
+	next := l.incoming()
 	return next != nil && slices.ContainsFunc(l.keys, func(k *Key) bool { return k != next && !k.Activated.IsZero() })
 }
 
@@ -180,7 +190,7 @@ func (b *builder) turn() *inventory.Assignment {
 	var first *line
 	var key *Key
 	for _, l := range b.lines {
-		next := l.successor()
+		next := l.incoming()
 		if !l.rotation() || next.State.Before(Active) && (l.silent(next) != "" || next.Value == "" && l.holderProblem(next) != "") {
 			continue
 		}
