@@ -67,6 +67,7 @@ type world struct {
 	sent    int
 	failed  map[string]int
 	reused  int  // keys made in a slot that had another one
+	crashed bool // a write failed in this tick
 	planned bool // the loop has just looked at the domain, and nothing failed
 	stood   int  // standby keys that were there at once when the key in use was declared stolen
 	tried   int  // Set calls in this tick
@@ -164,7 +165,11 @@ func newWorld(t *testing.T, seed uint64) *world {
 		w.servers = append(w.servers, &authority{name: fmt.Sprintf("ns%d", i+1), data: map[string]string{}})
 		w.caches = append(w.caches, map[string]cached{})
 	}
-	w.m.crash = func(string) bool { return w.rnd.IntN(60) == 0 }
+	w.m.crash = func(string) bool {
+		now := w.rnd.IntN(60) == 0
+		w.crashed = w.crashed || now
+		return now
+	}
 	w.newProcess()
 	return w
 }
@@ -214,7 +219,7 @@ func (w *world) tick() {
 
 // reconcile lets the loop work when the domain is due.
 func (w *world) reconcile() {
-	w.planned = false
+	w.planned, w.crashed = false, false
 	if w.m.now.Before(w.due) {
 		return
 	}
@@ -231,7 +236,7 @@ func (w *world) reconcile() {
 	if err != nil {
 		w.touch()
 	}
-	w.planned = err == nil
+	w.planned = err == nil && !w.crashed // a step that failed has its next try after a pause
 	for _, e := range w.m.journal[before:] {
 		w.note("%s %s %s ok=%v: %s", e.Kind, e.Step, e.KeyID, e.OK, e.Why)
 	}
