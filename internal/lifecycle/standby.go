@@ -81,7 +81,7 @@ func (l *line) rest(k *Key) {
 // none: who took one may have taken all.
 func (l *line) exposed(k *Key) *Key {
 	for _, stolen := range slices.Concat(l.keys, l.removed) {
-		if stolen != k && stolen.Compromised() && k.Created.Before(stolen.End.At) && k.Activated.After(stolen.End.At) {
+		if stolen != k && stolen.Compromised() && k.Created.Before(stolen.End.At) && !k.Activated.Before(stolen.End.At) {
 			return stolen
 		}
 	}
