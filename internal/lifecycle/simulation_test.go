@@ -336,7 +336,7 @@ func (w *world) ready() {
 	}
 	for _, l := range newBuilder(ref(w.m.situation())).lines {
 		switch next := l.successor(); {
-		case !l.a.Standby:
+		case !l.a.Standby || !slices.ContainsFunc(l.keys, func(k *Key) bool { return !k.Activated.IsZero() && k != next }): // a first key waits for holds
 		case l.current() == nil && !l.taken() && l.ready() != nil:
 			w.t.Errorf("nothing signs for %s, and its standby %s is ready: %s", l.signer.Name, next.Selector, w.reasons(""))
 		case next != nil && next.State == Active && next.Activated.Equal(w.m.now) && slices.ContainsFunc(l.keys, func(k *Key) bool { return k.Compromised() && k.End.At.Equal(w.m.now) }):
