@@ -94,19 +94,15 @@ func (l *line) current() *Key {
 }
 
 // successor returns the key in preparation or being taken into use, nil when there is none.
-func (l *line) successor() *Key {
-	for _, k := range slices.Backward(l.keys) {
-		if (k.State.Before(Active) || k.State == Active && k.Signing.IsZero() && k.Demoted.IsZero()) && !k.Compromised() && l.unwanted(k) == "" {
-			return k
-		}
-	}
-	return nil
-}
+func (l *line) successor() *Key { return l.coming(func(*Key) bool { return true }) }
 
 // incoming returns the key that is exchanged for the present one: the successor, unless it only stands by. nil when there is none.
-func (l *line) incoming() *Key {
+func (l *line) incoming() *Key { return l.coming(func(k *Key) bool { return !l.resting(k) }) }
+
+// coming returns the newest key in preparation or being taken into use of those that is selects.
+func (l *line) coming(is func(*Key) bool) *Key {
 	for _, k := range slices.Backward(l.keys) {
-		if (k.State.Before(Active) || k.State == Active && k.Signing.IsZero() && k.Demoted.IsZero()) && !k.Compromised() && l.unwanted(k) == "" && !l.resting(k) {
+		if (k.State.Before(Active) || k.State == Active && k.Signing.IsZero() && k.Demoted.IsZero()) && !k.Compromised() && l.unwanted(k) == "" && is(k) {
 			return k
 		}
 	}
