@@ -14,13 +14,16 @@ import (
 // slotted is a domain in BIND's zone whose slots lead to the built-in name server's.
 const slotted = "shop." + zone
 
+// slotDomains are the domains whose records lie in zones of ours.
+const slotDomains = "  elsewhere.example: {mode: managed, publisher: theirs, signers: [{server: mx2}]}\n" +
+	"  " + delegated + ": {mode: managed, publisher: own, policy: {retention: 8s}, signers: [{server: mx1}, {server: mx2}]}\n" +
+	"  " + slotted + ": {mode: managed, publisher: bind, policy: {retention: 4s}, signers: [{server: mx1, slots: {names: [ps1, ps2], through: own}}]}\n"
+
 // slots: the CNAMEs are written once, through BIND. Every rotation afterwards is written to the zone of ours alone, until a slot has its second
 // key; all mail passes on the way.
 func slots(o *organisation, c *client.Client, fleet func(string) string) {
 	t := o.t
-	text := fleet("  elsewhere.example: {mode: managed, publisher: theirs, signers: [{server: mx2}]}\n" +
-		"  " + delegated + ": {mode: managed, publisher: own, policy: {retention: 8s}, signers: [{server: mx1}, {server: mx2}]}\n" +
-		"  " + slotted + ": {mode: managed, publisher: bind, policy: {retention: 4s}, signers: [{server: mx1, slots: {names: [ps1, ps2], through: own}}]}\n")
+	text := fleet(slotDomains)
 	plan := o.postseal("plan", "-f", o.file("slots.yaml", text))
 	for _, slot := range []string{"ps1", "ps2"} {
 		if want := fmt.Sprintf("%s._domainkey.%s CNAME %s.%s.%s", slot, slotted, slot, slotted, delegated); !strings.Contains(plan, want) {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,10 +20,12 @@ import (
 
 // TestRemoteScripts runs testdata/remote/*.txtar, each against a control plane of its own in this process. $DATA is its
 // data directory, with the administrator's file; POSTSEAL_DATA names it too. In *.yaml @RESOLVER@ and @PORT@ are those of a
-// DNS on loopback, which has example.org and nothing in it.
+// DNS on loopback, which has example.org and nothing in it. $SENDGRID is a stand-in of SendGrid's API, and $SENDGRID_KEY its key.
 func TestRemoteScripts(t *testing.T) {
 	network := fakedns.New(t)
 	network.Zone("example.org", 1)
+	sendgrid := httptest.NewServer(sendGridAccount())
+	t.Cleanup(sendgrid.Close)
 	place := strings.NewReplacer("@RESOLVER@", network.Recursive(), "@PORT@", network.Port())
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/remote",
@@ -63,6 +66,8 @@ func TestRemoteScripts(t *testing.T) {
 			env.Setenv("DATA", data)
 			env.Setenv("POSTSEAL_DATA", data)
 			env.Setenv("URL", a.URL)
+			env.Setenv("SENDGRID", sendgrid.URL)
+			env.Setenv("SENDGRID_KEY", sendGridKey)
 			if err := os.WriteFile(filepath.Join(env.WorkDir, "ca.pem"), []byte(a.CA), 0o600); err != nil {
 				return err
 			}

@@ -30,7 +30,9 @@ type serviceSetup struct {
 	Expected []string               `json:"expected,omitempty"` // the same, where the usual is known from memory only
 	Standing []standing             `json:"standing,omitempty"` // what stands at the records' names today
 	Needs    serviceNeeds           `json:"needs"`
-	Fleet    string                 `json:"fleet"` // the lines for fleet.yaml
+	API      *toldReport            `json:"api,omitempty"`   // what the service's own API said, with --api
+	Check    string                 `json:"check,omitempty"` // the command that has the service look at its records
+	Fleet    string                 `json:"fleet"`           // the lines for fleet.yaml
 	Changes  []client.Change        `json:"changes"`
 	Applied  bool                   `json:"applied"`
 	// Generation is the inventory's that the changes are against, or that they led to; 0 without a control plane.
@@ -45,6 +47,7 @@ type serviceAdd struct {
 	selectors, cnames, answers      []string
 	custom, dry, print, yes, anyway bool
 	offline                         bool
+	api                             serviceAddAPI
 	cmd                             *cobra.Command
 	catalogue                       *services.Catalogue
 	service                         services.Service // the zero one when custom
@@ -64,11 +67,15 @@ Checked are the values themselves (key size, syntax, the service's usual targets
 that stand twice) and, unless --offline is given, what DNS shows: the key behind each target, and what stands at the names already. What
 the catalogue knows of a service is a hint and never a reason to refuse; a TXT value that no receiver can use is refused without --anyway.
 
+With --api the records are read from the service's own API instead of being asked for. They are checked like typed ones; a flag that says something
+else is an error. The credential stays on this machine. Only reading is done there: postseal service check has the service look afterwards.
+
 The printed lines belong into fleet.yaml as well: an apply of a file without them says that it would take the service away, and stops.
 With --print nothing is changed and no control plane is needed.`,
 		Example: `  postseal service add google-workspace --domain example.com
   postseal service add google-workspace --domain example.com --selector google --txt 'v=DKIM1; k=rsa; p=MIIB…' --yes
   postseal service add sendgrid --domain example.com --cname s1=s1.domainkey.u1.wl1.sendgrid.net --cname s2=s2.domainkey.u1.wl1.sendgrid.net
+  postseal service add sendgrid --domain example.com --api --credential env:SENDGRID_API_KEY
   postseal service add mailchimp --domain example.com --print`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.run(cmd, args[0]) },
@@ -87,6 +94,7 @@ With --print nothing is changed and no control plane is needed.`,
 	f.BoolVar(&a.print, "print", false, "print the records and the lines of fleet.yaml; needs no control plane")
 	f.BoolVarP(&a.yes, "yes", "y", false, "ask nothing")
 	cmd.MarkFlagsMutuallyExclusive("print", "dry-run")
+	a.api.add(cmd)
 	a.dns.add(cmd)
 	return a.add(cmd, true)
 }
@@ -97,24 +105,36 @@ func (a *serviceAdd) run(cmd *cobra.Command, name string) error {
 	if err := a.start(name); err != nil {
 		return err
 	}
+	if err := a.api.check(); err != nil {
+		return err
+	}
 	answers, err := a.given()
 	if err != nil {
 		return err
 	}
-	if a.interactive && !a.custom && a.service.Signs != services.None {
+	sets := []services.Answers{answers}
+	switch {
+	case a.api.on:
+		if sets, err = a.fromAPI(answers); err != nil {
+			return err
+		}
+	case a.interactive && !a.custom && a.service.Signs != services.None:
 		if answers, a.out.Notes, err = a.service.Clean(a.out.Domain, answers); err != nil {
 			return err
 		}
 		if answers, err = askAnswers(cmd.InOrStdin(), cmd.ErrOrStderr(), a.service, a.catalogue.Variants(a.service), a.out.Domain, answers); err != nil {
 			return err
 		}
+		sets[0] = answers
 	}
-	setup, err := a.service.Setup(a.out.Domain, answers)
-	if err != nil {
-		return err
+	for _, set := range sets {
+		setup, err := a.service.Setup(a.out.Domain, set)
+		if err != nil {
+			return err
+		}
+		a.out.Records, a.out.Notes = append(a.out.Records, setup.Records...), append(a.out.Notes, setup.Notes...)
+		a.out.Warnings, a.out.Expected = append(a.out.Warnings, setup.Warnings...), append(a.out.Expected, setup.Expected...)
 	}
-	a.out.Records, a.out.Notes = setup.Records, append(a.out.Notes, setup.Notes...)
-	a.out.Warnings, a.out.Expected = setup.Warnings, setup.Expected
 	refused := a.lint()
 	if err := a.lookAround(); err != nil {
 		return err
@@ -137,7 +157,10 @@ func (a *serviceAdd) run(cmd *cobra.Command, name string) error {
 	if a.asJSON {
 		return a.json(cmd.OutOrStdout(), a.out)
 	}
-	return nil
+	if a.out.Check != "" {
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "\nOnce the records stand, %s: %s\n", checkDoes(a.out.Service), a.out.Check)
+	}
+	return err
 }
 
 // start finds the service and reads the domain.
@@ -327,6 +350,7 @@ func (a *serviceAdd) lint() error {
 
 // show prints everything but the changes.
 func (a *serviceAdd) show(out io.Writer) {
+	a.showAPI(out)
 	for _, n := range a.out.Notes {
 		fmt.Fprintf(out, "note: %s\n", clean(n))
 	}

@@ -65,6 +65,14 @@ type toldRecord struct {
 	Problem string `json:"problem"`
 }
 
+func reportTold(told services.Told) toldReport {
+	report := toldReport{Service: told.Service, Domain: told.Domain, Ready: told.Ready, Records: []toldRecord{}, Notes: append([]string{}, told.Notes...)}
+	for _, r := range told.Records {
+		report.Records = append(report.Records, toldRecord{string(r.Purpose), r.Name, r.Type, r.Value, string(r.State), r.Problem})
+	}
+	return report
+}
+
 func newServiceCheck() *cobra.Command {
 	var domain, credential, endpoint, region string
 	var readOnly, asJSON bool
@@ -134,11 +142,7 @@ func printTold(out io.Writer, told services.Told, asJSON bool) error {
 
 func printToldAs(out io.Writer, told services.Told, asJSON bool) error {
 	if asJSON {
-		report := toldReport{Service: told.Service, Domain: told.Domain, Ready: told.Ready, Records: []toldRecord{}, Notes: append([]string{}, told.Notes...)}
-		for _, r := range told.Records {
-			report.Records = append(report.Records, toldRecord{string(r.Purpose), r.Name, r.Type, r.Value, string(r.State), r.Problem})
-		}
-		return printJSON(out, report)
+		return printJSON(out, reportTold(told))
 	}
 	t := table{head: []string{"RECORD", "TYPE", "FOR", "SEEN BY THE SERVICE", "VALUE"}}
 	for _, r := range told.Records {

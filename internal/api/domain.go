@@ -60,7 +60,7 @@ func domainShow(s lifecycle.Situation) client.DomainShow {
 		signer := s.Signers[x.SignerID]
 		one := client.Assignment{
 			ID: x.ID, Signer: signer.Name, SignerKind: string(signer.Kind), Stream: x.Stream, Class: string(x.Class), Algorithms: x.Algorithms,
-			Bulk: x.Bulk, Slots: x.Slots, Through: x.Through, Ended: !x.Ended.IsZero(), EndedBy: x.EndedBy,
+			Bulk: x.Bulk, Slots: x.Slots, Through: x.Through, Standby: x.Standby, Ended: !x.Ended.IsZero(), EndedBy: x.EndedBy,
 			Records: convert(x.Records, func(r inventory.ServiceRecord) client.ServiceRecord {
 				return client.ServiceRecord{Selector: r.Selector, Type: r.Type, Value: r.Value}
 			}),

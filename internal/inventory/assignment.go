@@ -36,6 +36,8 @@ type Assignment struct {
 	// Through is the publisher in whose zone the keys of the slots lie; each slot's own name is a CNAME to there (SlotTarget) and never changes.
 	// Empty = the keys stand at the slots themselves.
 	Through string `json:"through,omitempty"`
+	// Standby asks for one further key per algorithm that is published and proven ahead of time: a replacement is there at once then.
+	Standby bool `json:"standby,omitempty"`
 	// RotateRequested is when a person last asked for a rotation: keys made before are to be replaced.
 	RotateRequested time.Time `json:"rotate_requested,omitzero"`
 	RotateBy        string    `json:"rotate_by,omitempty"`

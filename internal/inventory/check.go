@@ -32,6 +32,8 @@ const (
 	maxTXT = 4096
 	// minSlots: one slot carries the key in use, the other its successor.
 	minSlots = 2
+	// minStandbySlots: a third one carries the key that stands by.
+	minStandbySlots = 3
 )
 
 // approvable are the steps of a key that can wait for a person, by the words of the planner.

@@ -203,8 +203,12 @@ func (c *checker) signer(d *FleetDomain, s *FleetSigner, path string) {
 		c.warn(path+".algorithms[0]", "write algorithms: [rsa2048, ed25519]", "many receivers cannot verify ed25519 (RFC 8463 §5 asks for both)")
 	}
 	c.through(d, s, path)
-	if n := len(s.Slots); n > 0 && n < minSlots*len(s.Algorithms) {
+	switch n := len(s.Slots); {
+	case n > 0 && n < minSlots*len(s.Algorithms):
 		c.wrong(path+".slots[0]", "", "%d slots are not enough: each algorithm needs one in use and one for its successor", n)
+	case n > 0 && s.Standby && n < minStandbySlots*len(s.Algorithms):
+		c.wrong(path+".standby", "name a third slot for each algorithm, or leave standby out",
+			"%d slots are not enough for a standby key: each algorithm needs one in use, one that stands by, and one for its next key while the last one is kept", n)
 	}
 }
 
@@ -273,6 +277,9 @@ func (c *checker) service(d *FleetDomain, s *FleetSigner, path string) {
 	}
 	if len(s.Algorithms) > 0 || len(s.Slots) > 0 || s.Through != "" {
 		c.wrong(path, "", "algorithms and slots are for servers and pools: %s makes its own keys", s.Service)
+	}
+	if s.Standby {
+		c.wrong(path+".standby", "", "standby keys are for servers and pools: %s makes its own keys", s.Service)
 	}
 	if s.NoKey != "" || s.Subdomains != nil || !reflect.ValueOf(s.Signing).IsZero() {
 		c.wrong(path, "", "no_key, subdomains and signing are for servers and pools: %s signs as it likes", s.Service)

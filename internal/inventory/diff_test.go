@@ -147,6 +147,16 @@ func TestApplyChanges(t *testing.T) {
 		{name: "no DMARC policy any more", edit: replace("    dmarc: v=DMARC1; p=none\n", ""), want: []string{"!end domain: the DMARC policy at _dmarc.example.com is no longer wanted"}},
 		{name: "an algorithm less", edit: replace("[rsa2048, ed25519]", "[rsa2048]"), want: []string{"change assignment: mx2 signs for example.com with keys of rsa2048 instead of rsa2048, ed25519"}},
 		{name: "bulk and slots", edit: replace("[{server: mx1}]", "[{server: mx1, bulk: true, slots: [a, b]}]"), want: []string{"change assignment: mail of mx1 for example.net counts as bulk", "change assignment: mx1 uses these selectors in turn for example.net: a, b"}},
+		{name: "a standby", edit: replace("[{server: mx1}]", "[{server: mx1, standby: true}]"), want: []string{"change assignment: mx1 keeps a standby key for example.net: a further one is made, published and proven ahead of time"}},
+		{name: "a standby from the beginning", edit: replace("[{server: mx1}]", "[{server: mx1}, {server: mx1, stream: news, standby: true}]"), want: []string{
+			"add assignment: mx1 (news) signs for example.net", "add assignment: mx1 (news) keeps a standby key for example.net"}},
+		{name: "a standby no more", edit: replace(), current: func(s *State) {
+			for i := range s.Assignments {
+				if a := &s.Assignments[i]; a.Domain == "example.net" {
+					a.Standby = true
+				}
+			}
+		}, want: []string{"change assignment: mx1 keeps no standby key for example.net any more: the one there is comes into use"}},
 		{name: "slots that lead to a zone of ours", edit: replace("[{server: mx1}]", "[{server: mx1, slots: {names: [a, b, c], through: keys}}]", "  own: {manual:", "  keys: {builtin: {zone: keys.example.net}}\n  own: {manual:"), want: []string{
 			"add publisher: records can be written through keys (builtin)",
 			"change assignment: mx1 uses slots that lead to keys: a._domainkey.example.net CNAME a.example.net.keys.example.net, b._domainkey.example.net CNAME b.example.net.keys.example.net"}},

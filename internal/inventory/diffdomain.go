@@ -207,7 +207,7 @@ func (a *applier) signerOf(s FleetSigner) *Signer {
 func (a *applier) assign(domain string, s FleetSigner, signer *Signer, rows []int) {
 	as := Assignment{
 		ID: a.opts.NewID("asg"), Domain: domain, SignerID: signer.ID, Stream: s.Stream, Class: s.Class,
-		Algorithms: s.Algorithms, Bulk: s.Bulk, NoKey: s.NoKey, Subdomains: s.Subdomains, Signing: s.Signing, Records: s.Records, Slots: s.Slots, Through: s.Through,
+		Algorithms: s.Algorithms, Bulk: s.Bulk, NoKey: s.NoKey, Subdomains: s.Subdomains, Signing: s.Signing, Records: s.Records, Slots: s.Slots, Through: s.Through, Standby: s.Standby,
 	}
 	again := slices.ContainsFunc(rows, func(i int) bool {
 		old := a.next.Assignments[i]
@@ -221,6 +221,9 @@ func (a *applier) assign(domain string, s FleetSigner, signer *Signer, rows []in
 		a.onAssignment(Add, &as, signer, "%s signs for %s again, with new keys", who(signer, &as), domain)
 	default:
 		a.onAssignment(Add, &as, signer, "%s signs for %s with keys of its own (%s)", who(signer, &as), domain, strings.Join(s.Algorithms, ", "))
+	}
+	if s.Standby {
+		a.onAssignment(Add, &as, signer, "%s keeps a standby key for %s", who(signer, &as), domain)
 	}
 	if s.Through != "" {
 		a.onAssignment(Add, &as, signer, "%s uses slots: %s", who(signer, &as), a.slotText(&as))
@@ -241,6 +244,14 @@ func (a *applier) assignment(as *Assignment, s FleetSigner, signer *Signer) {
 			alter("mail of %s for %s no longer counts as bulk", who(signer, as), as.Domain)
 		}
 		as.Bulk = s.Bulk
+	}
+	if as.Standby != s.Standby {
+		if s.Standby {
+			alter("%s keeps a standby key for %s: a further one is made, published and proven ahead of time", who(signer, as), as.Domain)
+		} else {
+			alter("%s keeps no standby key for %s any more: the one there is comes into use", who(signer, as), as.Domain)
+		}
+		as.Standby = s.Standby
 	}
 	a.overrides(as, s, signer)
 	if as.Through != s.Through {

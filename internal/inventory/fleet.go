@@ -59,6 +59,7 @@ type FleetSigner struct {
 	Signing    Signing         `json:"signing,omitzero"`     // over the domain's, field by field
 	Slots      []string        `json:"slots,omitempty"`
 	Through    string          `json:"through,omitempty"` // publisher in whose zone the slots' keys lie; "" = at the slots themselves
+	Standby    bool            `json:"standby,omitempty"` // a further key is kept ready
 	Records    []ServiceRecord `json:"records,omitempty"`
 }
 

@@ -300,6 +300,11 @@ func TestParseProblems(t *testing.T) {
 			"11:9: no_key, subdomains and signing are for servers and pools: google-workspace", "12:9: no_key, subdomains", "13:9: no_key, subdomains"}},
 		{"slots", base + "    signers: [{server: mx1, slots: [a]}, {server: mx2, slots: [b, B]}]\n", []string{
 			"10:37: 1 slots are not enough", "10:67: the selector b of example.com is used twice"}},
+		{"a standby in too few slots", base + "    signers: [{server: mx1, standby: true, slots: [a, b]}, {server: mx2, algorithms: [rsa2048, ed25519], slots: [c, d, e, f, g], standby: yes}]\n", []string{
+			"10:38: 2 slots are not enough for a standby key: each algorithm needs one in use, one that stands by", "10:139: standby must be true or false, not text"}},
+		{"a standby in too few slots for two algorithms", base + "    signers: [{server: mx2, algorithms: [rsa2048, ed25519], slots: [c, d, e, f, g], standby: true}]\n", []string{"10:94: 5 slots are not enough for a standby key"}},
+		{"a standby of a service", base + "    signers: [{service: google, txt: {a: v=DKIM1}, standby: true}]\n", []string{"10:61: standby keys are for servers and pools: google-workspace makes its own keys"}},
+		{"a standby for each", base + "    signers: [{server: mx1, standby: [rsa2048]}, {server: mx2, standbye: true}]\n", []string{"10:38: standby must be true or false, not a list", `10:64: unknown key "standbye": did you mean "standby"?`}},
 		{"slots that lead nowhere", through("{names: [a, b, c], through: owm}"), []string{`6:64: unknown publisher "owm": did you mean "own"?`}},
 		{"slots that lead to a zone of others", through("{names: [a, b, c], through: hand}"), []string{"6:64: slots can lead into a zone of the built-in name server only, and hand writes elsewhere"}},
 		{"slots without names", through("{through: own}"), []string{"6:46: it is not said which slots lead to own"}},
@@ -421,6 +426,12 @@ func TestParseTakes(t *testing.T) {
 			return f.Domains[0].Subdomains && !*mx1.Subdomains && mx1.NoKey == NoKeyTempfail && web.Subdomains == nil && *web.Signing.Expire == 0 && web.Signing.Canonicalization == "simple/relaxed"
 		}},
 		{"slots", base + "    signers: [{server: mx1, slots: [ps1, ps2]}]", func(f Fleet) bool { return len(f.Domains[0].Signers[0].Slots) == 2 }},
+		{"a standby", base + "    signers: [{server: mx1, standby: true}, {server: mx2, standby: false}]", func(f Fleet) bool {
+			return f.Domains[0].Signers[0].Standby && !f.Domains[0].Signers[1].Standby && len(f.Warnings) == 0
+		}},
+		{"a standby in three slots for each algorithm", base + "    signers: [{server: mx1, standby: true, slots: [a, b, c]}, {server: mx2, standby: true, algorithms: [rsa2048, ed25519], slots: [d, e, f, g, h, i]}]", func(f Fleet) bool {
+			return f.Domains[0].Signers[0].Standby && f.Domains[0].Signers[1].Standby
+		}},
 		{"slots that lead to a zone of ours", through("{names: [ps1, PS2, ps3], through: own}"), func(f Fleet) bool {
 			s := f.Domains[0].Signers[0]
 			return slices.Equal(s.Slots, []string{"ps1", "ps2", "ps3"}) && s.Through == "own" && len(f.Warnings) == 0

@@ -70,7 +70,11 @@ func (s *signerParser) read() bool {
 		"custom":  func(v ast.Node) { s.out.Custom = s.boolean(v, "custom") },
 		"stream":  word("stream", func(t string) { s.out.Stream = t }),
 		"bulk":    func(v ast.Node) { s.out.Bulk = s.boolean(v, "bulk") },
-		"no_key":  word("no_key", func(t string) { s.out.NoKey = NoKey(t) }),
+		"standby": func(v ast.Node) {
+			s.mark(s.path+".standby", v)
+			s.out.Standby = s.boolean(v, "standby")
+		},
+		"no_key": word("no_key", func(t string) { s.out.NoKey = NoKey(t) }),
 		"subdomains": func(v ast.Node) {
 			s.mark(s.path+".subdomains", v)
 			on := s.boolean(v, "subdomains")

@@ -34,7 +34,7 @@ func anyFleet(t *rapid.T) Fleet {
 		}}
 		for _, server := range some("signer", servers...) {
 			d.Signers = append(d.Signers, FleetSigner{Server: server, Stream: rapid.SampledFrom([]string{"default", "news"}).Draw(t, "stream"),
-				Class: ClassManaged, Algorithms: append([]string{"rsa2048"}, some("algorithm", "ed25519")...), Bulk: rapid.Bool().Draw(t, "bulk")})
+				Class: ClassManaged, Algorithms: append([]string{"rsa2048"}, some("algorithm", "ed25519")...), Bulk: rapid.Bool().Draw(t, "bulk"), Standby: rapid.Bool().Draw(t, "standby")})
 		}
 		if len(f.Pools) > 0 && rapid.Bool().Draw(t, "pool signs") {
 			d.Signers = append(d.Signers, FleetSigner{Pool: "web", Stream: "default", Class: ClassManaged, Algorithms: []string{"rsa2048"}})

@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // activate: proven → active. Holders are told to sign with the new key; the old one stands by until they say that they do.
@@ -10,12 +11,27 @@ func (l *line) activate(k *Key) {
 	if !l.agreedLongEnough(k, StepActivate) {
 		return
 	}
+	if l.resting(k) {
+		l.rest(k)
+		return
+	}
+	if l.provedBy(k) == "" { // every server that proved it has left the pool since
+		l.reason(k, "waiting for a canary of "+l.names(k, Holding.in)+l.silence(k), l.silent(k) != "")
+		return
+	}
+	why := "its canary verified and its record stands everywhere"
+	if l.a.Standby {
+		call, fallback := l.called()
+		if why += "; " + call; fallback {
+			l.urgent(StepActivate, k, why)
+			return
+		}
+	}
 	if l.signs() && !l.myTurn() {
 		l.reason(k, fmt.Sprintf("proven; waiting until the rotation of %s is finished", l.whoseTurn()), false)
 		return
 	}
-	why := "its canary verified and its record stands everywhere"
-	if !l.signs() {
+	if !l.signs() && !l.a.Standby {
 		why += "; no other key signs"
 	}
 	l.step(StepActivate, k, why)
@@ -179,7 +195,11 @@ func (l *line) inUse(k *Key) {
 		text += " (test mode: short waits)"
 	}
 	text += l.silence(k)
-	if l.successor() != nil {
+	if next := l.successor(); next != nil && l.resting(next) {
+		if text += "; its standby is under way"; next.State == Proven {
+			text = strings.TrimSuffix(text, "is under way") + next.Selector + " is ready"
+		}
+	} else if next != nil {
 		l.reason(k, text+"; its successor is under way", blocked)
 		return
 	}

@@ -38,7 +38,8 @@ func (r *run) carry(ctx context.Context, step Step) error {
 	case StepActivate:
 		k.State, k.Activated = Active, now
 		k.RotateAfter = rotateAfter(r.s.Domain.Policy, now, r.c.Random)
-		k.tell(WantSign, r.s.maxRank()+1, Holding.in)
+		// A server that joined the pool while the key stood by may not have proved it yet; it signs when it has (holders.go).
+		k.tell(WantSign, r.s.maxRank()+1, Holding.mayBegin)
 	case StepSigning:
 		k.Signing = now
 	case StepRetire:
@@ -88,21 +89,21 @@ func (r *run) lineOf(k *Key) *line {
 	return nil
 }
 
-// demote makes the holders of k sign with the line's standby instead; k goes on standing by below it.
+// demote makes the holders of k sign with the key that the line falls back to instead; k goes on standing by below it.
 func (r *run) demote(k *Key) (*Key, error) {
 	l := r.lineOf(k)
 	if l == nil {
 		return nil, fault.New(fault.Conflict, "%s has no assignment any more", k.Selector)
 	}
-	standby := l.standby(k)
-	if standby == nil {
-		return nil, fault.New(fault.Conflict, "no standby for %s any more", k.Selector)
+	older := l.fallback(k)
+	if older == nil {
+		return nil, fault.New(fault.Conflict, "no key to fall back to from %s any more", k.Selector)
 	}
 	k.Demoted = r.s.Now
-	standby.State, standby.EndReason = Active, ""
-	standby.Retired, standby.Stopped, standby.Signing = time.Time{}, time.Time{}, time.Time{}
-	standby.tell(WantSign, r.s.maxRank()+1, func(h Holding) bool { return l.resumes(standby, h) })
-	return standby, nil
+	older.State, older.EndReason = Active, ""
+	older.Retired, older.Stopped, older.Signing = time.Time{}, time.Time{}, time.Time{}
+	older.tell(WantSign, r.s.maxRank()+1, func(h Holding) bool { return l.resumes(older, h) })
+	return older, nil
 }
 
 // carryGenerate binds a selector that is free in our books and in DNS, and tells the holders to make a key.

@@ -14,8 +14,12 @@ func (l *line) wrongRecord(k *Key) {
 		l.step(StepRepair, k, "the record of a key in use was changed by others: "+sentence)
 	}
 	l.lookAgain(time.Time{})
-	if standby := l.standby(k); standby != nil {
-		l.urgent(StepDemote, k, fmt.Sprintf("its record is wrong (%s): falling back to %s", sentence, standby.Selector))
+	if older := l.fallback(k); older != nil {
+		l.urgent(StepDemote, k, fmt.Sprintf("its record is wrong (%s): falling back to %s", sentence, older.Selector))
+		return
+	}
+	if ready := l.ready(); ready != nil && l.current() == k {
+		l.reason(k, fmt.Sprintf("its record is wrong (%s): the standby %s takes over", sentence, ready.Selector), true)
 		return
 	}
 	l.reason(k, fmt.Sprintf("SIGNING WITH A WRONG RECORD, and no other proven key stands: %s", sentence), true)
@@ -24,16 +28,16 @@ func (l *line) wrongRecord(k *Key) {
 // withoutKey: a key in use whose private half is gone. Its holders go back to another proven key if there is one, and a
 // new one is made either way.
 func (l *line) withoutKey(k *Key) {
-	if standby := l.standby(k); standby != nil && k.Demoted.IsZero() {
-		l.urgent(StepDemote, k, fmt.Sprintf("%s: falling back to %s", l.lostText(k), standby.Selector))
+	if older := l.fallback(k); older != nil && k.Demoted.IsZero() {
+		l.urgent(StepDemote, k, fmt.Sprintf("%s: falling back to %s", l.lostText(k), older.Selector))
 		return
 	}
 	l.reason(k, l.lostText(k)+"; another one takes its place", true)
 }
 
-// standby returns the newest other key of the line that was proven, whose record stands, that its holders still have
+// fallback returns the newest other key of the line that was proven, whose record stands, that its holders still have
 // and that was not retired because somebody asked for it.
-func (l *line) standby(than *Key) *Key {
+func (l *line) fallback(than *Key) *Key {
 	for _, k := range slices.Backward(l.keys) {
 		// A proven key that was never used becomes active by its own step.
 		used := k.State == Active || k.State == Retired && k.End == nil

@@ -26,6 +26,9 @@ func (l *line) generate() {
 		return
 	}
 	why, rotation := l.needsKey()
+	if why == "" && l.a.Standby {
+		why = fmt.Sprintf("%s has no standby key for %s", l.signer.Name, l.a.Domain)
+	}
 	if why == "" {
 		return
 	}
@@ -75,6 +78,8 @@ func (l *line) needsKey() (why string, rotation bool) {
 		return fmt.Sprintf("%s is wanted instead of %s", l.algorithm, newest.Algorithm), true
 	case l.a.RotateRequested.After(newest.Activated):
 		return fmt.Sprintf("%s asked for a rotation", l.a.RotateBy), true
+	case l.a.Standby && l.exposed(newest) != nil:
+		return fmt.Sprintf("%s lay on the same servers as %s when that was declared compromised", newest.Selector, l.exposed(newest).Selector), true
 	case !newest.Demoted.IsZero() && !l.s.Now.Before(patience):
 		return fmt.Sprintf("the record of %s has been wrong since %s", newest.Selector, clock(newest.Demoted)), true
 	case !l.rotateDue(newest).After(l.s.Now):

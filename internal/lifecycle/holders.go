@@ -40,7 +40,7 @@ func (l *line) holders(k *Key) {
 func (l *line) joined(k *Key) (holders []Holding, why string) {
 	holders = slices.Clone(k.Holders)
 	var changes []string
-	if k.State == Generated && k.Value == "" || k.State == Active && !k.Compromised() {
+	if k.State == Generated && k.Value == "" || (k.State == Active || k.State == Proven && l.resting(k)) && !k.Compromised() {
 		for _, id := range l.members {
 			if !slices.ContainsFunc(holders, func(h Holding) bool { return h.ServerID == id }) {
 				holders = append(holders, Holding{ServerID: id, Want: WantHold})

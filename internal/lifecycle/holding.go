@@ -53,6 +53,9 @@ func (k *Key) rank() int {
 // in reports whether the holder is meant to have the key and to use it when its time comes.
 func (h Holding) in() bool { return h.Gone.IsZero() && (h.Want == WantHold || h.Want == WantSign) }
 
+// mayBegin reports whether the holder may be told to sign: it is meant to have the key, and a canary that it made verified (invariant 1).
+func (h Holding) mayBegin() bool { return h.in() && !h.CanaryVerified.IsZero() }
+
 // holds reports whether the holder has the private half of exactly this key.
 func (h Holding) holds(k *Key) bool { return h.Has && (h.Value == "" || h.Value == k.Value) }
 

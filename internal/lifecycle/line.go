@@ -94,9 +94,15 @@ func (l *line) current() *Key {
 }
 
 // successor returns the key in preparation or being taken into use, nil when there is none.
-func (l *line) successor() *Key {
+func (l *line) successor() *Key { return l.coming(func(*Key) bool { return true }) }
+
+// incoming returns the key that is exchanged for the present one: the successor, unless it only stands by. nil when there is none.
+func (l *line) incoming() *Key { return l.coming(func(k *Key) bool { return !l.resting(k) }) }
+
+// coming returns the newest key in preparation or being taken into use of those that is selects.
+func (l *line) coming(is func(*Key) bool) *Key {
 	for _, k := range slices.Backward(l.keys) {
-		if (k.State.Before(Active) || k.State == Active && k.Signing.IsZero() && k.Demoted.IsZero()) && !k.Compromised() && l.unwanted(k) == "" {
+		if (k.State.Before(Active) || k.State == Active && k.Signing.IsZero() && k.Demoted.IsZero()) && !k.Compromised() && l.unwanted(k) == "" && is(k) {
 			return k
 		}
 	}
@@ -169,7 +175,7 @@ func (l *line) emergency() bool {
 
 // rotation reports whether the line is exchanging its key: a first key is no rotation.
 func (l *line) rotation() bool {
-	next := l.successor()
+	next := l.incoming()
 	return next != nil && slices.ContainsFunc(l.keys, func(k *Key) bool { return k != next && !k.Activated.IsZero() })
 }
 
@@ -180,7 +186,7 @@ func (b *builder) turn() *inventory.Assignment {
 	var first *line
 	var key *Key
 	for _, l := range b.lines {
-		next := l.successor()
+		next := l.incoming()
 		if !l.rotation() || next.State.Before(Active) && (l.silent(next) != "" || next.Value == "" && l.holderProblem(next) != "") {
 			continue
 		}

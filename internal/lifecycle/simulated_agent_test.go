@@ -300,6 +300,9 @@ func (w *world) operators() {
 			w.note("ann revokes %s (%s), compromised=%v", k.Selector, k.State, k.End.Compromised)
 		}
 	}
+	if w.chance(8) {
+		w.rob()
+	}
 	if w.chance(4) {
 		w.m.domain.Mode = inventory.Observed
 		w.touch()
@@ -309,6 +312,24 @@ func (w *world) operators() {
 		w.m.domain.Mode = inventory.Managed
 		w.touch()
 		w.note("the domain is managed again")
+	}
+}
+
+// rob declares a key in use stolen whose standby is ready.
+func (w *world) rob() {
+	for _, l := range newBuilder(ref(w.m.situation())).lines {
+		if k := l.current(); l.a.Standby && k != nil && k.End == nil && l.ready() != nil {
+			k.End = &End{By: "ann", Reason: "the server was broken into", At: w.m.now, Compromised: true}
+			for i := range w.m.keys {
+				if w.m.keys[i].ID == k.ID {
+					w.m.keys[i].End = k.End
+					w.m.keys[i].Revision++
+				}
+			}
+			w.touch()
+			w.note("ann says that %s was stolen; %s is ready", k.Selector, l.ready().Selector)
+			return
+		}
 	}
 }
 

@@ -20,7 +20,8 @@ import (
 )
 
 // The simulation runs one domain through most of a year of fake time: a server with two algorithms, a server whose
-// assignment ends, a pool whose members change, and a service. With some seeds signers use slots: those of a server
+// assignment ends, a pool whose members change, and a service. With some seeds signers keep standby keys, some are robbed of the key in use while
+// the standby is ready, and signers use slots: those of a server
 // stand in the zone, or are CNAMEs into a zone of ours, and those of the pool become such on the way, which a person makes, breaks, or points elsewhere. Everything goes wrong that the tests know of: name servers
 // that lag or do not answer, publishing that fails before or after its effect, crashes of the control plane between any two
 // writes, agents that are late, silent, restarted or lose their disks, and people who edit the zone, hold, rotate, revoke
@@ -65,8 +66,11 @@ type world struct {
 	foreign map[string]string    // records that were never ours
 	sent    int
 	failed  map[string]int
-	reused  int // keys made in a slot that had another one
-	tried   int // Set calls in this tick
+	reused  int  // keys made in a slot that had another one
+	crashed bool // a write failed in this tick
+	planned bool // the loop has just looked at the domain, and nothing failed
+	stood   int  // standby keys that were there at once when the key in use was declared stolen
+	tried   int  // Set calls in this tick
 	history []string
 }
 
@@ -149,6 +153,8 @@ func newWorld(t *testing.T, seed uint64) *world {
 		s.assignment("pool").Slots, s.assignment("pool").Through = []string{"s4", "s5", "s6"}, "own"
 		w.m.through = map[string]string{"own": ownZone}
 	}
+	s.assignment("mx1").Standby = seed%3 == 2
+	s.assignment("mx2").Standby, s.assignment("pool").Standby = seed%2 == 1, seed%2 == 1
 	s.Assignments = append(s.Assignments, inventory.Assignment{ID: "svc", Domain: "example.com", SignerID: "svc", Class: inventory.ClassForeign,
 		Records: []inventory.ServiceRecord{{Selector: "google", Type: "TXT", Value: "v=DKIM1; k=rsa; p=GOOGLE"}}})
 	w.m.signers, w.m.assignments = s.Signers, s.Assignments
@@ -159,7 +165,11 @@ func newWorld(t *testing.T, seed uint64) *world {
 		w.servers = append(w.servers, &authority{name: fmt.Sprintf("ns%d", i+1), data: map[string]string{}})
 		w.caches = append(w.caches, map[string]cached{})
 	}
-	w.m.crash = func(string) bool { return w.rnd.IntN(60) == 0 }
+	w.m.crash = func(string) bool {
+		now := w.rnd.IntN(60) == 0
+		w.crashed = w.crashed || now
+		return now
+	}
 	w.newProcess()
 	return w
 }
@@ -193,6 +203,7 @@ func (w *world) tick() {
 		a.run(w)
 	}
 	w.reconcile()
+	w.ready()
 	w.led()
 	w.scan()
 	w.deliver()
@@ -208,6 +219,7 @@ func (w *world) tick() {
 
 // reconcile lets the loop work when the domain is due.
 func (w *world) reconcile() {
+	w.planned, w.crashed = false, false
 	if w.m.now.Before(w.due) {
 		return
 	}
@@ -224,6 +236,7 @@ func (w *world) reconcile() {
 	if err != nil {
 		w.touch()
 	}
+	w.planned = err == nil && !w.crashed // a step that failed has its next try after a pause
 	for _, e := range w.m.journal[before:] {
 		w.note("%s %s %s ok=%v: %s", e.Kind, e.Step, e.KeyID, e.OK, e.Why)
 	}
@@ -312,6 +325,22 @@ func (w *world) led() {
 			if have := s.data[k.Record.Alias]; !w.m.now.Before(s.down) && have != aliasMark+k.Record.Name {
 				w.t.Errorf("invariant 1: %s is %s while %s has %q for its slot", k.ID, k.State, s.name, have)
 			}
+		}
+	}
+}
+
+// ready asserts that a standby that could be used at once is used at once where nothing else signs, whatever holds there are.
+func (w *world) ready() {
+	if !w.planned || w.m.domain.Mode != inventory.Managed {
+		return
+	}
+	for _, l := range newBuilder(ref(w.m.situation())).lines {
+		switch next := l.successor(); {
+		case !l.a.Standby || !slices.ContainsFunc(l.keys, func(k *Key) bool { return !k.Activated.IsZero() && k != next }): // a first key waits for holds
+		case l.current() == nil && !l.taken() && l.ready() != nil:
+			w.t.Errorf("nothing signs for %s, and its standby %s is ready: %s", l.signer.Name, next.Selector, w.reasons(""))
+		case next != nil && next.State == Active && next.Activated.Equal(w.m.now) && slices.ContainsFunc(l.keys, func(k *Key) bool { return k.Compromised() && k.End.At.Equal(w.m.now) }):
+			w.stood++
 		}
 	}
 }
@@ -492,13 +521,17 @@ func (w *world) rest() {
 		if k.State != Removed && ended || k.State == Retired && k.Stopped.IsZero() && w.m.now.Sub(k.Retired) > 2*day {
 			w.t.Errorf("%s is still %s: %s", k.Selector, k.State, w.reasons(k.ID))
 		}
-		if k.State.Before(Active) && w.m.now.Sub(k.Created) > 5*day {
+		if k.State.Before(Active) && w.m.now.Sub(k.Created) > 5*day && !(k.State == Proven && w.assignment(k.AssignmentID).Standby) {
 			w.t.Errorf("%s has been %s since %s: %s", k.Selector, k.State, clock(k.Created), w.reasons(""))
 		}
 	}
 	for _, l := range newBuilder(ref(w.m.situation())).lines {
 		if now := l.current(); !l.ending() && (now == nil || !l.stands(now)) {
 			w.t.Errorf("%s has no key of %s that signs: %s", l.signer.Name, l.family, w.reasons(""))
+		}
+		free, _ := freeSlots(l.s, l.a)
+		if l.a.Standby && !l.ending() && l.successor() == nil && (len(l.a.Slots) == 0 || len(free) > 0) {
+			w.t.Errorf("%s has no standby of %s: %s", l.signer.Name, l.family, w.reasons(""))
 		}
 	}
 	for _, r := range w.m.records {
@@ -534,7 +567,7 @@ func (w *world) rest() {
 	if slots := slices.ContainsFunc(w.m.assignments, func(a inventory.Assignment) bool { return len(a.Slots) > 0 }); slots && w.reused == 0 {
 		w.t.Errorf("no slot was used again")
 	}
-	w.t.Logf("%d keys %v, %d in slots used before, %d signatures, failures excused: %v, %d journal entries", len(w.m.keys), states, w.reused, w.sent, w.failed, len(w.m.journal))
+	w.t.Logf("%d keys %v, %d in slots used before, %d signatures, failures excused: %v, %d journal entries, %d standbys there at once", len(w.m.keys), states, w.reused, w.sent, w.failed, len(w.m.journal), w.stood)
 	if states[Removed] < 8 || states[Active] < 2 || w.sent < 30000 {
 		w.t.Errorf("too little happened: %v, %d signatures", states, w.sent)
 	}

@@ -29,11 +29,11 @@ func (s *Store) RequestRotation(ctx context.Context, domain string, assignmentID
 
 // assignments reads the assignments that a query's rest selects, by domain.
 func (t *tx) assignments(ctx context.Context, rest string, args ...any) ([]inventory.Assignment, error) {
-	return list(ctx, t, `SELECT id, domain, signer_id, stream, class, bulk, no_key, subdomains, signing, algorithms, records, slots, through, rotate_requested, rotate_by, ended, ended_by
+	return list(ctx, t, `SELECT id, domain, signer_id, stream, class, bulk, no_key, subdomains, signing, algorithms, records, slots, through, standby, rotate_requested, rotate_by, ended, ended_by
 		FROM assignments `+rest+` ORDER BY domain, stream, id`, args,
 		func(s scanner, a *inventory.Assignment) error {
 			return s(&a.ID, &a.Domain, &a.SignerID, &a.Stream, &a.Class, truth(&a.Bulk), &a.NoKey, fromJSON(&a.Subdomains), fromJSON(&a.Signing),
-				fromJSON(&a.Algorithms), fromJSON(&a.Records), fromJSON(&a.Slots), &a.Through, at(&a.RotateRequested), &a.RotateBy, at(&a.Ended), &a.EndedBy)
+				fromJSON(&a.Algorithms), fromJSON(&a.Records), fromJSON(&a.Slots), &a.Through, truth(&a.Standby), at(&a.RotateRequested), &a.RotateBy, at(&a.Ended), &a.EndedBy)
 		})
 }
 
@@ -45,13 +45,13 @@ func (t *tx) saveAssignment(ctx context.Context, a inventory.Assignment) error {
 			return err
 		}
 	}
-	_, err := t.exec(ctx, `INSERT INTO assignments (id, domain, signer_id, stream, class, bulk, no_key, subdomains, signing, algorithms, records, slots, through,
+	_, err := t.exec(ctx, `INSERT INTO assignments (id, domain, signer_id, stream, class, bulk, no_key, subdomains, signing, algorithms, records, slots, through, standby,
 		rotate_requested, rotate_by, ended, ended_by)
-		VALUES (`+marks(1, 17)+`) ON CONFLICT (id) DO UPDATE SET domain = excluded.domain, signer_id = excluded.signer_id, stream = excluded.stream,
+		VALUES (`+marks(1, 18)+`) ON CONFLICT (id) DO UPDATE SET domain = excluded.domain, signer_id = excluded.signer_id, stream = excluded.stream,
 		class = excluded.class, bulk = excluded.bulk, no_key = excluded.no_key, subdomains = excluded.subdomains, signing = excluded.signing,
-		algorithms = excluded.algorithms, records = excluded.records, slots = excluded.slots, through = excluded.through,
+		algorithms = excluded.algorithms, records = excluded.records, slots = excluded.slots, through = excluded.through, standby = excluded.standby,
 		rotate_requested = excluded.rotate_requested, rotate_by = excluded.rotate_by, ended = excluded.ended, ended_by = excluded.ended_by`,
-		a.ID, a.Domain, a.SignerID, a.Stream, a.Class, a.Bulk, a.NoKey, texts[0], texts[1], texts[2], texts[3], texts[4], a.Through,
+		a.ID, a.Domain, a.SignerID, a.Stream, a.Class, a.Bulk, a.NoKey, texts[0], texts[1], texts[2], texts[3], texts[4], a.Through, a.Standby,
 		a.RotateRequested, a.RotateBy, a.Ended, a.EndedBy)
 	return err
 }

@@ -38,7 +38,7 @@ func smallFleet() inventory.State {
 		},
 		Assignments: []inventory.Assignment{
 			{ID: "as_1", Domain: testDomain, SignerID: "srv_1", Stream: "default", Class: inventory.ClassManaged, Algorithms: []string{"rsa2048"}},
-			{ID: "as_2", Domain: testDomain, SignerID: "srv_2", Stream: "default", Class: inventory.ClassManaged, Algorithms: []string{"rsa2048"}, Slots: []string{"slot1", "slot2"}, Through: "own"},
+			{ID: "as_2", Domain: testDomain, SignerID: "srv_2", Stream: "default", Class: inventory.ClassManaged, Algorithms: []string{"rsa2048"}, Slots: []string{"slot1", "slot2"}, Through: "own", Standby: true},
 			{ID: "as_3", Domain: testDomain, SignerID: "svc_1", Stream: "default", Class: inventory.ClassDelegated,
 				Records: []inventory.ServiceRecord{{Selector: "s1", Type: "CNAME", Value: "s1.domainkey.u1.wl.sendgrid.net"}}},
 			{ID: "as_4", Domain: "example.net", SignerID: "pool_1", Stream: "bulk", Class: inventory.ClassManaged, Algorithms: []string{"rsa2048"}, Bulk: true,

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	_ "embed"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"reflect"
@@ -195,7 +196,7 @@ func TestMigrationsFitBothDatabases(t *testing.T) {
 	must(t, err)
 	column := regexp.MustCompile(`(?m)^  ([a-z_]+) +([A-Z]+)`)
 	for i, name := range files {
-		if want := regexp.MustCompile(`^migrations/\d{5}_[a-z0-9_]+\.sql$`); !want.MatchString(name) || !strings.HasPrefix(filepath.Base(name), "0000"+string(rune('1'+i))) {
+		if want := regexp.MustCompile(`^migrations/\d{5}_[a-z0-9_]+\.sql$`); !want.MatchString(name) || !strings.HasPrefix(filepath.Base(name), fmt.Sprintf("%05d_", i+1)) {
 			t.Errorf("%s: migrations are numbered without gaps", name)
 		}
 		raw, err := fs.ReadFile(migrations, name)

@@ -69,6 +69,7 @@ type Assignment struct {
 	Records    []ServiceRecord `json:"records,omitempty"`
 	Slots      []string        `json:"slots,omitempty"`
 	Through    string          `json:"through,omitempty"`
+	Standby    bool            `json:"standby,omitempty" doc:"a further key is kept ready"`
 	Ended      bool            `json:"ended,omitempty"`
 	EndedBy    string          `json:"ended_by,omitempty"`
 }

@@ -155,6 +155,7 @@ func setup(d domain, look func(key string) (valid bool, reason string, known boo
 		s.Records = append(s.Records, out)
 	}
 	if !d.Automatic {
+		s.Service = "sendgrid-manual"
 		s.Notes = append(s.Notes, "automatic security is off: SendGrid does not rotate this key, a person must")
 	}
 	if d.Legacy {

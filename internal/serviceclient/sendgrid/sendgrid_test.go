@@ -143,7 +143,7 @@ func TestManualSecurity(t *testing.T) {
 		"dkim":          map[string]any{"valid": true, "type": "txt", "host": "m1._domainkey.example.org", "data": "k=rsa; t=s; p=QUJD"},
 	}}}}
 	got, err := open(t, a, key).Wanted(t.Context(), "example.org")
-	if err != nil || !got.Ready || len(got.Notes) != 1 || len(got.Records) != 3 || got.Records[0].Type != "TXT" || got.Records[0].Value != "k=rsa; t=s; p=QUJD" ||
+	if err != nil || got.Service != "sendgrid-manual" || !got.Ready || len(got.Notes) != 1 || len(got.Records) != 3 || got.Records[0].Type != "TXT" || got.Records[0].Value != "k=rsa; t=s; p=QUJD" ||
 		got.Records[2].Purpose != services.ToldSPF || got.Records[0].State != services.ToldSeen {
 		t.Errorf("%+v, %v", got, err)
 	}
