@@ -38,6 +38,15 @@ func (u URI) Host() string {
 	return host
 }
 
+// ParseURI reads one address for reports. One of another scheme than mailto is no error: its Address is "". The error is an *Error.
+func ParseURI(text string) (URI, error) {
+	u, problem := parseURI(strings.Trim(text, wsp))
+	if problem != "" {
+		return URI{}, &Error{Err: errSyntax, Detail: problem}
+	}
+	return u, nil
+}
+
 // uris reads the value of rua or ruf. A URI that is wrong is passed over; the others count.
 func (r *Record) uris(tag, value string) []URI {
 	var out []URI

@@ -437,7 +437,7 @@ func TestParseWarns(t *testing.T) {
 		"    signing: {oversign: [From], headers: [subject, Date]}":                    "10:42: To and Content-Type are not signed: others can change what a reader sees: name them in oversign",
 		"    signing: {oversign: [Subject, Date, To]}":                                 "10:25: Content-Type is not signed",
 		"    subdomains: true\n    dmarc: v=DMARC1; p=none; adkim = s":                 "10:17: adkim=s in the DMARC policy makes d=example.com count for example.com alone",
-		"    dmarc: v=DMARC1; adkim=s\n    signers: [{server: mx1, subdomains: true}]": "11:41: adkim=s in the DMARC policy",
+		"    dmarc: v=DMARC1; p=none; adkim=s\n    signers: [{server: mx1, subdomains: true}]": "11:41: adkim=s in the DMARC policy",
 		"    signers: [{server: mx1}, {server: mx2, stream: news}, {pool: web}]":       "10:59: mx1 signs for example.com itself and as a member of the pool web",
 		"    publisher2: x":                "",
 		"    signers: []\npublishers2: {}": "",

@@ -102,6 +102,13 @@ func (r *run) see(ctx context.Context, rec *Record) {
 	sighting.At = r.now()
 	rec.See(sighting, r.s.waived)
 	switch {
+	case rec.Purpose == ForReport:
+		if want := rec.takesReports(rec.Want); want != rec.Want { // what stands does as well, so it is what should
+			rec.wish(want)
+			sighting = r.c.Looker.Look(ctx, rec.Name, rec.Type, rec.Want)
+			sighting.At = r.now()
+			rec.See(sighting, r.s.waived)
+		}
 	case rec.Purpose == ForForeign:
 		rec.seeBehind(standing(sighting), sighting.At)
 	case rec.Purpose == ForDelegated && r.c.Behind != nil && !sighting.Empty():

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/inventory"
@@ -31,6 +32,9 @@ func (t *tx) situation(ctx context.Context, domain string) (got lifecycle.Situat
 		return got, err
 	}
 	if got.Through, err = t.throughOf(ctx, domain); err != nil {
+		return got, err
+	}
+	if got.ReportsTo, err = t.reportsTo(ctx, got.Domain); err != nil {
 		return got, err
 	}
 	if got.Keys, err = t.keysOf(ctx, domain); err != nil {
@@ -67,6 +71,47 @@ func (t *tx) throughOf(ctx context.Context, domain string) (map[string]string, e
 		return nil
 	})
 	return zones, err
+}
+
+// reportsTo reads which domains of ours take DMARC reports about a domain, by host: for each host the nearest managed domain at or above it, if its
+// publisher can write the record.
+func (t *tx) reportsTo(ctx context.Context, d inventory.Domain) (map[string]inventory.Destination, error) {
+	hosts := inventory.ReportHosts(d)
+	if len(hosts) == 0 {
+		return nil, nil
+	}
+	var names []any
+	for _, host := range hosts {
+		for _, name := range inventory.Above(host) {
+			names = append(names, name)
+		}
+	}
+	type owner struct {
+		inventory.Destination
+		mode inventory.Mode
+		zone string
+	}
+	owners, err := list(ctx, t, `SELECT d.name, d.mode, p.name, p.zone, p.repair FROM domains d JOIN publishers p ON p.name = d.publisher
+		WHERE d.name IN (`+marks(1, len(names))+`)`, names, func(s scanner, o *owner) error {
+		return s(&o.Domain, &o.mode, &o.Publisher, &o.zone, truth(&o.Repair))
+	})
+	if err != nil {
+		return nil, err
+	}
+	to := make(map[string]inventory.Destination)
+	for _, host := range hosts {
+		for _, name := range inventory.Above(host) {
+			i := slices.IndexFunc(owners, func(o owner) bool { return o.Domain == name })
+			if i < 0 {
+				continue
+			}
+			if o := owners[i]; o.mode == inventory.Managed && (inventory.Publisher{Zone: o.zone}).Writes(inventory.ReportName(d.Name, host)) {
+				to[host] = o.Destination
+			}
+			break
+		}
+	}
+	return to, nil
 }
 
 // assignmentsOf reads a domain's assignments: those that stand, and ended ones that still have something.
