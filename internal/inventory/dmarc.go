@@ -203,3 +203,16 @@ func policyWord(p dmarc.Policy, testing bool) string {
 	}
 	return string(p)
 }
+
+// DMARCWarnings says what a person should look at in a policy that receivers can use: tags that mean nothing any more.
+func DMARCWarnings(text string) []string {
+	if text == "" {
+		return nil
+	}
+	var out []string
+	_, warnings := checkDMARC(text)
+	for _, w := range warnings {
+		out = append(out, w.text+"; "+w.hint)
+	}
+	return out
+}

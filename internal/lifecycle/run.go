@@ -131,6 +131,11 @@ func (r *run) lookDue(rec *Record, k *Key) bool {
 		return rec.Last.Problem != "" && age >= often // nothing of ours is there yet; publishing has its own guard
 	case rec.Last.At.IsZero(), rec.Last.Expected != rec.Want:
 		return true
+	case r.s.Watched(rec):
+		if !rec.AgreedSince.IsZero() {
+			seldom = max(seldom, watchedEvery)
+		}
+		return age >= seldom
 	case r.s.Domain.Mode != inventory.Managed && !(k != nil && k.Compromised()):
 		return age >= seldom
 	case rec.AgreedSince.IsZero(), rec.Last.Problem != "", k != nil && k.State.Before(Active):

@@ -68,6 +68,8 @@ func (b *builder) record(r *Record) {
 	switch {
 	case r.Want == "":
 		b.unwantedRecord(r)
+	case b.s.Watched(r):
+		b.watchedRecord(r)
 	case r.Last.Agreed(b.s.waived):
 		if r.Pending {
 			b.recordStep(StepPublish, r, "the record that was asked for stands")

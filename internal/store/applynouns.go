@@ -6,7 +6,6 @@ import (
 
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/inventory"
-	"github.com/postseal/postseal/internal/lifecycle"
 )
 
 // stepInventory is the step of the journal's events about the inventory.
@@ -65,13 +64,8 @@ func (a *applying) publisher(ctx context.Context, c change[inventory.Publisher],
 }
 
 func (a *applying) dropPublisher(ctx context.Context, p inventory.Publisher) error {
-	var record string
-	stands, err := a.row(ctx, `SELECT name FROM records WHERE publisher = $1 AND purpose = $2 AND written <> '' AND gone = 0 LIMIT 1`, []any{p.Name, lifecycle.ForReport}, &record)
-	if err != nil {
+	if err := a.leaveReportRecords(ctx, p.Name); err != nil {
 		return err
-	}
-	if stands {
-		return fault.New(fault.Conflict, "the publisher %s is still needed to take %s away", p.Name, record).WithHint("it can go when the record is removed: postseal record list")
 	}
 	if _, err := a.exec(ctx, `DELETE FROM publishers WHERE name = $1`, p.Name); err != nil {
 		return err

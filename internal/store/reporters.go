@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 
+	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/inventory"
 	"github.com/postseal/postseal/internal/lifecycle"
 )
@@ -51,4 +52,21 @@ func (a *applying) reporters(ctx context.Context, domains difference[inventory.D
 		}
 	}
 	return nil
+}
+
+// leaveReportRecords gives back what a publisher that goes wrote into its zones for other domains' DMARC reports: it stays as it is. What is just being
+// taken away keeps the publisher (fault.Conflict).
+func (a *applying) leaveReportRecords(ctx context.Context, publisher string) error {
+	var record string
+	leaving, err := a.row(ctx, `SELECT name FROM records WHERE publisher = $1 AND purpose = $2 AND written <> '' AND want = '' AND gone = 0 LIMIT 1`,
+		[]any{publisher, lifecycle.ForReport}, &record)
+	if err != nil {
+		return err
+	}
+	if leaving {
+		return fault.New(fault.Conflict, "the publisher %s is still needed to take %s away", publisher, record).WithHint("it can go when the record is removed: postseal record list")
+	}
+	_, err = a.exec(ctx, `UPDATE records SET written = '', adopted = '', pending = 0, publisher = '', revision = revision + 1 WHERE publisher = $1 AND purpose = $2`,
+		publisher, lifecycle.ForReport)
+	return err
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"slices"
 
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/inventory"
@@ -73,8 +72,7 @@ func (t *tx) throughOf(ctx context.Context, domain string) (map[string]string, e
 	return zones, err
 }
 
-// reportsTo reads which domains of ours take DMARC reports about a domain, by host: for each host the nearest managed domain at or above it, if its
-// publisher can write the record.
+// reportsTo reads which domains of ours take DMARC reports about a domain, by host.
 func (t *tx) reportsTo(ctx context.Context, d inventory.Domain) (map[string]inventory.Destination, error) {
 	hosts := inventory.ReportHosts(d)
 	if len(hosts) == 0 {
@@ -87,31 +85,24 @@ func (t *tx) reportsTo(ctx context.Context, d inventory.Domain) (map[string]inve
 		}
 	}
 	type owner struct {
-		inventory.Destination
-		mode inventory.Mode
-		zone string
+		domain    inventory.Domain
+		publisher inventory.Publisher
 	}
-	owners, err := list(ctx, t, `SELECT d.name, d.mode, p.name, p.zone, p.repair FROM domains d JOIN publishers p ON p.name = d.publisher
-		WHERE d.name IN (`+marks(1, len(names))+`)`, names, func(s scanner, o *owner) error {
-		return s(&o.Domain, &o.mode, &o.Publisher, &o.zone, truth(&o.Repair))
+	owners := make(map[string]owner)
+	err := t.rows(ctx, `SELECT d.name, d.mode, COALESCE(p.name, ''), COALESCE(p.zone, ''), COALESCE(p.repair, 0) FROM domains d LEFT JOIN publishers p ON p.name = d.publisher
+		WHERE d.name IN (`+marks(1, len(names))+`)`, names, func(s scanner) error {
+		var o owner
+		err := s(&o.domain.Name, &o.domain.Mode, &o.publisher.Name, &o.publisher.Zone, truth(&o.publisher.Repair))
+		owners[o.domain.Name] = o
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	to := make(map[string]inventory.Destination)
-	for _, host := range hosts {
-		for _, name := range inventory.Above(host) {
-			i := slices.IndexFunc(owners, func(o owner) bool { return o.Domain == name })
-			if i < 0 {
-				continue
-			}
-			if o := owners[i]; o.mode == inventory.Managed && (inventory.Publisher{Zone: o.zone}).Writes(inventory.ReportName(d.Name, host)) {
-				to[host] = o.Destination
-			}
-			break
-		}
-	}
-	return to, nil
+	return inventory.Destinations(d, func(name string) (inventory.Domain, inventory.Publisher, bool) {
+		o, ok := owners[name]
+		return o.domain, o.publisher, ok
+	}), nil
 }
 
 // assignmentsOf reads a domain's assignments: those that stand, and ended ones that still have something.
