@@ -83,7 +83,7 @@ func TestDMARCOfFormerTimesWarns(t *testing.T) {
 	}
 	var all []string
 	for _, w := range fleet.Warnings {
-		all = append(all, w.Error())
+		all = append(all, w.String())
 	}
 	text := strings.Join(all, "\n")
 	for _, want := range []string{"no pct= any more", "test: true", "no rf= any more", "no limits of size", "pass over x="} {
