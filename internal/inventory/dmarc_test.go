@@ -107,7 +107,8 @@ func TestDMARCObjectIsValid(t *testing.T) {
 		object := "{policy: " + rapid.SampledFrom(policies).Draw(t, "policy") + word("subdomains", policies...) + word("nonexistent", policies...) +
 			word("adkim", "relaxed", "strict") + word("aspf", "relaxed", "strict") + word("test", "true", "false") + word("psd", "y", "n", "u") + word("fo", "0", "1", "[d, s]")
 		var rua []string
-		for _, a := range rapid.SliceOfNDistinct(address, 0, 3, strings.ToLower).Draw(t, "rua") {
+		wanted := rapid.SliceOfNDistinct(address, 0, 3, strings.ToLower).Draw(t, "rua")
+		for _, a := range wanted {
 			rua = append(rua, fmt.Sprintf("'%s'", strings.ReplaceAll(a, "'", "''")))
 		}
 		object += ", rua: [" + strings.Join(rua, ", ") + "]}"
@@ -121,8 +122,8 @@ func TestDMARCObjectIsValid(t *testing.T) {
 			t.Fatalf("%s became %s: %+v, %v", object, text, r, err)
 		}
 		for i, u := range r.Aggregate {
-			if want := strings.ReplaceAll(strings.Trim(rua[i], "'"), "''", "'"); u.Address != want {
-				t.Fatalf("%s became %s", want, u.Address)
+			if u.Address != wanted[i] {
+				t.Fatalf("%s became %s", wanted[i], u.Address)
 			}
 		}
 	})
