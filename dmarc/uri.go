@@ -20,8 +20,9 @@ type URI struct {
 
 // Mailto makes the URI of a mailbox.
 func Mailto(address string) URI {
-	// The grammar of the tag takes commas, semicolons and exclamation marks for its own (RFC 9989 §4.8).
-	text := strings.NewReplacer("%", "%25", ",", "%2C", ";", "%3B", "!", "%21", "?", "%3F", " ", "%20").Replace(address)
+	// The grammar of the tag takes commas, semicolons and exclamation marks for its own (RFC 9989 §4.8); URIs have a use for the others (RFC 6068 §2).
+	text := strings.NewReplacer("%", "%25", ",", "%2C", ";", "%3B", "!", "%21", "?", "%3F", " ", "%20", "#", "%23", "/", "%2F", "&", "%26", "=", "%3D",
+		"[", "%5B", "]", "%5D", "^", "%5E", "`", "%60", "{", "%7B", "|", "%7C", "}", "%7D", `"`, "%22", `\`, "%5C").Replace(address)
 	return URI{Text: "mailto:" + text, Address: address}
 }
 
@@ -36,6 +37,15 @@ func (u URI) Host() string {
 		return ""
 	}
 	return host
+}
+
+// ParseURI reads one address for reports. One of another scheme than mailto is no error: its Address is "". The error is an *Error.
+func ParseURI(text string) (URI, error) {
+	u, problem := parseURI(strings.Trim(text, wsp))
+	if problem != "" {
+		return URI{}, &Error{Err: errSyntax, Detail: problem}
+	}
+	return u, nil
 }
 
 // uris reads the value of rua or ruf. A URI that is wrong is passed over; the others count.

@@ -110,6 +110,7 @@ func (a *API) describe(mux *http.ServeMux) error {
 	a.planRoutes(h)
 	a.domainRoutes(h)
 	a.serviceRoutes(h)
+	a.dmarcRoutes(h)
 	a.serverRoutes(h)
 	a.keyRoutes(h)
 	a.recordRoutes(h)

@@ -114,6 +114,7 @@ func bodyFor(operation string) string {
 		"plan-fleet": `{"fleet":{}}`, "apply": `{"fleet":{},"generation":1}`, "rotate": `{}`, "hold": `{"reason":"x"}`, "freeze": `{"reason":"x"}`,
 		"waive": `{"server":"ns","until":"2099-01-01T00:00:00Z","reason":"x"}`, "revoke": `{"reason":"x"}`, "approve": `{"step":"activate"}`,
 		"decommission": `{"reason":"x"}`, "plan-service": `{"service":"x"}`, "change-service": `{"service":"x"}`, "join-token-add": `{"server":"mx1"}`, "user-add": `{"name":"eve","role":"viewer"}`, "access-token-add": `{}`,
+		"plan-dmarc": `{"value":"v=DMARC1; p=none"}`, "set-dmarc": `{"value":"v=DMARC1; p=none"}`,
 		"mute": `{"domain":"example.org","id":"X","reason":"x","until":"2099-01-01T00:00:00Z"}`, "unmute": `{"domain":"example.org","id":"X"}`,
 		"note-ticket": `{"note":"x"}`, "adopt-record": `{"name":"x","reason":"x"}`, "disown-record": `{"name":"x","reason":"x"}`,
 	}[operation]

@@ -48,8 +48,8 @@ floor 2 nouns: what an organisation has and what happened to it
 
 journal:
 	Intent, outcome, events. Everything that acts writes here first, so it knows nobody.
-inventory: services
-	Domains, servers, pools, services, assignments. services, because a service's id is checked when it is named.
+inventory: dmarc services
+	Domains, servers, pools, services, assignments. services, because a service's id is checked when it is named; dmarc, because a policy that receivers would ignore is refused where it is written, and where its reports go decides which records are wanted.
 
 floor 2 nouns that lean on the first two
 

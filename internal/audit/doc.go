@@ -31,6 +31,7 @@
 //
 //	value.go       a value as people write it down: plain, in quotes, as a line of a zone file
 //	lintdkim.go    LintDKIM: the verdict, the order of the rules, the record as it should be
+//	dmarcnext.go   NextDMARC, the next step of a policy and the evidence for it; dmarctell.go, what each tag means
 //	lintdmarc.go   LintDMARC; lintspf.go, LintSPF; spfsyntax.go, the terms of an SPF record
 //	repair.go      damage of the text as a whole: quotes, escapes, strange characters, PEM lines, missing semicolons
 //	tags.go        the tags, read without asking whether they are allowed; tagrules.go, the rules about each

@@ -110,23 +110,6 @@ func (c *checker) selector(taken map[string]ServiceRecord, r ServiceRecord, path
 	}
 }
 
-// dmarc checks no more than what makes a receiver look at the record at all (RFC 9989 §4.7): package dmarc is not for
-// this floor, and the API looks closer.
-func (c *checker) dmarc(d *FleetDomain, path string) {
-	if d.DMARC == "" {
-		return
-	}
-	rest, ok := strings.CutPrefix(d.DMARC, "v=DMARC1")
-	switch rest = strings.TrimLeft(rest, " \t"); {
-	case !ok:
-		c.wrong(path+".dmarc", "", "the DMARC policy must begin with v=DMARC1")
-	case rest != "" && rest[0] != ';':
-		c.wrong(path+".dmarc", "", "a semicolon is wanted after v=DMARC1")
-	case len(d.DMARC) > maxTXT || !printable(d.DMARC):
-		c.wrong(path+".dmarc", "", "the DMARC policy is not one line of at most %d characters", maxTXT)
-	}
-}
-
 func (c *checker) publisher(d *FleetDomain, path string, publishers map[string]Publisher) {
 	if d.Publisher == "" {
 		if d.Mode == Managed {
@@ -151,7 +134,7 @@ func (c *checker) publisher(d *FleetDomain, path string, publishers map[string]P
 		needed = append(needed, "_dmarc."+d.Name)
 	}
 	for _, name := range needed {
-		if name != p.Zone && !strings.HasSuffix(name, "."+p.Zone) {
+		if !p.Writes(name) {
 			c.wrong(path+".publisher", "", "the publisher %s writes to %s; %s is not in that zone", p.Name, p.Zone, name)
 		}
 	}

@@ -348,7 +348,7 @@ func (p *fleetParser) readDomains(n ast.Node) {
 			"mode":      word("mode", func(s string) { out.Mode = Mode(s) }),
 			"publisher": word("publisher", func(s string) { out.Publisher = s }),
 			"no_key":    word("no_key", func(s string) { out.NoKey = NoKey(s) }),
-			"dmarc":     word("dmarc", func(s string) { out.DMARC = s }),
+			"dmarc":     func(v ast.Node) { p.readDMARC(v, path+".dmarc", &out.DMARC) },
 			"subdomains": func(v ast.Node) {
 				p.mark(path+".subdomains", v)
 				out.Subdomains = p.boolean(v, "subdomains")

@@ -143,3 +143,6 @@ func (s setting) needed(example, says string) setting {
 	s.required, s.example, s.says = true, example, says
 	return s
 }
+
+// Writes reports whether a name can be in what the publisher writes to.
+func (p Publisher) Writes(name string) bool { return p.Zone == "" || inside(name, p.Zone) }

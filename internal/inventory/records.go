@@ -7,6 +7,7 @@ const (
 	PurposeForeign   Purpose = "foreign"   // a TXT key that a service gave
 	PurposeDelegated Purpose = "delegated" // a CNAME to a service, which has the key behind it
 	PurposeDMARC     Purpose = "dmarc"     // the policy at _dmarc
+	PurposeReport    Purpose = "report"    // where a destination says that it takes DMARC reports about a domain
 	PurposeSlot      Purpose = "slot"      // a CNAME from a slot to where its keys lie
 )
 
@@ -18,6 +19,7 @@ type WantedRecord struct {
 	Value        string  `json:"value"` // complete TXT value, or target without trailing dot
 	Purpose      Purpose `json:"purpose"`
 	AssignmentID string  `json:"assignment_id,omitempty"` // "" for _dmarc
+	Publisher    string  `json:"publisher,omitempty"`     // who writes it; "" = the domain's
 }
 
 // WantedRecords returns the records that a domain's services and its DMARC policy ask for, in the order of the

@@ -15,9 +15,9 @@ func TestWantedRecordsOfTheGuide(t *testing.T) {
 			{Selector: "sendgrid", Type: "TXT", Value: "v=DKIM1; k=rsa; p=SENDGRID_PUBLIC_KEY"}}},
 	}
 	want := []WantedRecord{
-		{"google._domainkey.example.com", "TXT", "v=DKIM1; k=rsa; p=GOOGLE_PUBLIC_KEY", PurposeForeign, "a_google"},
-		{"sendgrid._domainkey.example.com", "TXT", "v=DKIM1; k=rsa; p=SENDGRID_PUBLIC_KEY", PurposeForeign, "a_sendgrid"},
-		{"_dmarc.example.com", "TXT", "v=DMARC1; p=none; rua=mailto:dmarc@example.com; ruf=mailto:dmarc@example.com", PurposeDMARC, ""},
+		{"google._domainkey.example.com", "TXT", "v=DKIM1; k=rsa; p=GOOGLE_PUBLIC_KEY", PurposeForeign, "a_google", ""},
+		{"sendgrid._domainkey.example.com", "TXT", "v=DKIM1; k=rsa; p=SENDGRID_PUBLIC_KEY", PurposeForeign, "a_sendgrid", ""},
+		{"_dmarc.example.com", "TXT", "v=DMARC1; p=none; rua=mailto:dmarc@example.com; ruf=mailto:dmarc@example.com", PurposeDMARC, "", ""},
 	}
 	if got := WantedRecords(d, as); !slices.Equal(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -34,8 +34,8 @@ func TestWantedRecordsPassesOver(t *testing.T) {
 			{"s1", "CNAME", "s1.domainkey.u1.wl1.sendgrid.net"}, {"s2", "CNAME", "s2.domainkey.u1.wl1.sendgrid.net"}}},
 	}
 	want := []WantedRecord{
-		{"s1._domainkey.example.com", "CNAME", "s1.domainkey.u1.wl1.sendgrid.net", PurposeDelegated, "delegated"},
-		{"s2._domainkey.example.com", "CNAME", "s2.domainkey.u1.wl1.sendgrid.net", PurposeDelegated, "delegated"},
+		{"s1._domainkey.example.com", "CNAME", "s1.domainkey.u1.wl1.sendgrid.net", PurposeDelegated, "delegated", ""},
+		{"s2._domainkey.example.com", "CNAME", "s2.domainkey.u1.wl1.sendgrid.net", PurposeDelegated, "delegated", ""},
 	}
 	if got := WantedRecords(d, as); !slices.Equal(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)

@@ -18,6 +18,8 @@ func (r *Record) Adoptable(seen string) error {
 			WithHint("only one value that all servers show can be taken over; delete what is too much")
 	case have != seen:
 		return fault.New(fault.Conflict, "at %s stands %q by now", r.Name, have).WithHint("look again: postseal record list %s", r.Domain)
+	case r.Purpose == ForReport && r.Publisher == "":
+		return fault.New(fault.Conflict, "%s lies in a zone that Postseal does not write", r.Name).WithHint("whoever owns the zone publishes it")
 	case r.Written == have && r.Written != "":
 		return fault.New(fault.Conflict, "what stands at %s is Postseal's already", r.Name)
 	case r.Want == "":

@@ -70,6 +70,9 @@ func (s *Situation) findingsOf(r *Record, k *Key) (open, resolved []Finding) {
 		changed.Severity = "error"
 	}
 	sort(s.changed(r, k), changed)
+	if r.Purpose == ForReport {
+		sort(r.Gone.IsZero() && s.Watched(r) && r.Last.Expected == r.Want && r.Last.Contradicted(), reportMissing(r))
+	}
 	return open, resolved
 }
 
@@ -82,7 +85,7 @@ func (s *Situation) taken(r *Record, k *Key) bool {
 	if k != nil {
 		return k.givenUpName() && r.Last.At.Before(k.Removed.Add(takenWatched)) && r.Last.Foreign() != ""
 	}
-	if !r.Gone.IsZero() || r.Want == "" || r.Written == r.Want || r.Pending || r.Last.Expected != r.Want {
+	if s.Watched(r) || !r.Gone.IsZero() || r.Want == "" || r.Written == r.Want || r.Pending || r.Last.Expected != r.Want {
 		return false
 	}
 	return strings.HasPrefix(r.Condition, takenLead) || !s.someShow(r) && r.Last.Foreign(r.Want, r.Written) != ""
@@ -110,7 +113,7 @@ func (s *Situation) someShow(r *Record) bool {
 
 // changed reports whether a record that had stood everywhere as we wrote it does not any more.
 func (s *Situation) changed(r *Record, k *Key) bool {
-	if k != nil && k.State == Removed || !r.Gone.IsZero() {
+	if k != nil && k.State == Removed || !r.Gone.IsZero() || s.Watched(r) {
 		return false
 	}
 	return r.Written != "" && r.Written == r.Want && !r.FirstAgreed.IsZero() && r.Last.Expected == r.Want && r.Last.Contradicted()

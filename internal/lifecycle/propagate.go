@@ -68,5 +68,5 @@ func (b *builder) repairable(r *Record) bool {
 	if r.FirstAgreed.IsZero() {
 		every = max(every, lateAfter)
 	}
-	return b.s.Repair && r.Written != "" && r.Written == r.Want && !r.Pending && b.wrong(r) && !r.misled() && !b.s.Now.Before(r.WrittenAt.Add(every))
+	return b.s.repairs(r) && r.Written != "" && r.Written == r.Want && !r.Pending && b.wrong(r) && !r.misled() && !b.s.Now.Before(r.WrittenAt.Add(every))
 }

@@ -78,7 +78,7 @@ func (r *run) carryKeyRecord(ctx context.Context, step Step, k *Key) error {
 // changed returns the value that an effect must find: what was written or, where the zone's policy lets records that others
 // changed be written again, what some server shows instead. Where only some show it, the rest lag behind.
 func (r *run) changed(rec *Record) string {
-	if r.s.Repair && rec.Last.Expected == rec.Want && !rec.misled() {
+	if r.s.repairs(rec) && rec.Last.Expected == rec.Want && !rec.misled() {
 		for _, server := range rec.Last.Servers {
 			if server.Verdict == evidence.Differs && len(server.Values) <= 1 && (server.CNAME == "" || rec.Type == "CNAME") {
 				return strings.Join(server.Values, "")

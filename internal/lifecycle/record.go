@@ -16,6 +16,7 @@ const (
 	ForForeign   Purpose = "foreign"   // a TXT key that a service gave us
 	ForDelegated Purpose = "delegated" // a CNAME to a service
 	ForDMARC     Purpose = "dmarc"     // _dmarc
+	ForReport    Purpose = "report"    // where a destination says that it takes DMARC reports about the domain
 	ForSlot      Purpose = "slot"      // a CNAME from a slot to where its keys lie
 )
 

@@ -102,6 +102,13 @@ func (r *run) see(ctx context.Context, rec *Record) {
 	sighting.At = r.now()
 	rec.See(sighting, r.s.waived)
 	switch {
+	case rec.Purpose == ForReport:
+		if want := rec.takesReports(rec.Want); want != rec.Want { // what stands does as well, so it is what should
+			rec.wish(want)
+			sighting = r.c.Looker.Look(ctx, rec.Name, rec.Type, rec.Want)
+			sighting.At = r.now()
+			rec.See(sighting, r.s.waived)
+		}
 	case rec.Purpose == ForForeign:
 		rec.seeBehind(standing(sighting), sighting.At)
 	case rec.Purpose == ForDelegated && r.c.Behind != nil && !sighting.Empty():
@@ -124,6 +131,11 @@ func (r *run) lookDue(rec *Record, k *Key) bool {
 		return rec.Last.Problem != "" && age >= often // nothing of ours is there yet; publishing has its own guard
 	case rec.Last.At.IsZero(), rec.Last.Expected != rec.Want:
 		return true
+	case r.s.Watched(rec):
+		if !rec.AgreedSince.IsZero() {
+			seldom = max(seldom, watchedEvery)
+		}
+		return age >= seldom
 	case r.s.Domain.Mode != inventory.Managed && !(k != nil && k.Compromised()):
 		return age >= seldom
 	case rec.AgreedSince.IsZero(), rec.Last.Problem != "", k != nil && k.State.Before(Active):

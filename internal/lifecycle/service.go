@@ -11,6 +11,7 @@ import (
 // brought up to what the inventory wants, and new ones with an empty ID.
 func WantedRecords(s Situation) []Record {
 	wanted := append(inventory.WantedRecords(s.Domain, live(s.Assignments)), slotRecords(&s)...)
+	wanted = append(wanted, inventory.ReportRecords(s.Domain, s.ReportsTo)...)
 	var records []Record
 	used := make([]bool, len(wanted))
 	for _, r := range s.Records {
@@ -19,6 +20,10 @@ func WantedRecords(s Situation) []Record {
 			if w.Name == r.Name && w.Type == r.Type && !used[i] {
 				want, r.Purpose, r.AssignmentID = w.Value, Purpose(w.Purpose), w.AssignmentID
 				r.Gone = time.Time{}
+				r.movedTo(w.Publisher)
+				if r.Purpose == ForReport {
+					want = r.takesReports(want)
+				}
 				used[i] = true
 				break
 			}
@@ -28,7 +33,7 @@ func WantedRecords(s Situation) []Record {
 	}
 	for i, w := range wanted {
 		if !used[i] {
-			records = append(records, Record{Domain: s.Domain.Name, Purpose: Purpose(w.Purpose), AssignmentID: w.AssignmentID,
+			records = append(records, Record{Domain: s.Domain.Name, Purpose: Purpose(w.Purpose), AssignmentID: w.AssignmentID, Publisher: w.Publisher,
 				Name: w.Name, Type: w.Type, TTL: s.Domain.Policy.TTL, Want: w.Value})
 		}
 	}
@@ -63,6 +68,8 @@ func (b *builder) record(r *Record) {
 	switch {
 	case r.Want == "":
 		b.unwantedRecord(r)
+	case b.s.Watched(r):
+		b.watchedRecord(r)
 	case r.Last.Agreed(b.s.waived):
 		if r.Pending {
 			b.recordStep(StepPublish, r, "the record that was asked for stands")
@@ -99,6 +106,8 @@ func (b *builder) record(r *Record) {
 // unwantedRecord plans a record that the inventory does not want any more.
 func (b *builder) unwantedRecord(r *Record) {
 	switch {
+	case r.Purpose == ForReport && r.Written == "" && !r.Pending:
+		b.recordStep(StepEnd, r, "wanted no more; what stands there is not Postseal's")
 	case b.s.gone(r, "") && (r.Written != "" || r.Last.Empty()):
 		b.recordStep(StepEnd, r, "it is wanted no more and does not stand any more")
 	case r.Written == "":

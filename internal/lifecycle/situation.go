@@ -17,6 +17,8 @@ type Situation struct {
 	Controls    inventory.Controls
 	// Through are the zones that slots lead to, by publisher.
 	Through map[string]string
+	// ReportsTo are the domains of ours that take DMARC reports about this one, by the host of the address.
+	ReportsTo map[string]inventory.Destination
 	// Repair is the zone's policy for records that others changed: write them again, or only report.
 	Repair bool
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/inventory"
+	"github.com/postseal/postseal/internal/lifecycle"
 )
 
 // SaveInventory replaces the inventory if its generation is still expect (fault.Conflict). It writes only what differs,
@@ -91,6 +92,7 @@ func (a *applying) apply(ctx context.Context, now, next inventory.State) error {
 		},
 		func() error { return a.settings(ctx, now, next) },
 		func() error { return a.newlyGone(ctx, signers.saved) },
+		func() error { return a.reporters(ctx, domains, next) },
 		func() error { return a.wake(ctx) },
 	} {
 		if err := step(); err != nil {
@@ -132,6 +134,11 @@ func (a *applying) askOthers(ctx context.Context) error {
 					return err
 				}
 			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.rewired)) { // records in zones of those who take reports
+		if _, err := a.exec(ctx, `UPDATE records SET pending = 0, revision = revision + 1 WHERE gone = 0 AND purpose = $1 AND publisher = $2`, lifecycle.ForReport, name); err != nil {
+			return err
 		}
 	}
 	return nil

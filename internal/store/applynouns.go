@@ -66,6 +66,9 @@ func (a *applying) publisher(ctx context.Context, c change[inventory.Publisher],
 }
 
 func (a *applying) dropPublisher(ctx context.Context, p inventory.Publisher) error {
+	if err := a.leaveReportRecords(ctx, p.Name); err != nil {
+		return err
+	}
 	if _, err := a.exec(ctx, `DELETE FROM publishers WHERE name = $1`, p.Name); err != nil {
 		return err
 	}

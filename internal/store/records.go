@@ -111,10 +111,10 @@ func (t *tx) updateRecord(ctx context.Context, r lifecycle.Record, column, id st
 		return err
 	}
 	_, err = t.exec(ctx, `UPDATE records SET purpose = $1, assignment_id = $2, ttl = $3, want = $4, written = $5, written_at = $6, pending = $7,
-		agreed_since = $8, first_agreed = $9, positive_ttl = $10, negative_ttl = $11, last = $12, adopted = $13, gone = $14, condition = $15, behind = $16, seen_keys = $17
-		WHERE `+column+` = $18 AND key_id = $19`,
+		agreed_since = $8, first_agreed = $9, positive_ttl = $10, negative_ttl = $11, last = $12, adopted = $13, gone = $14, condition = $15, behind = $16, seen_keys = $17, publisher = $18
+		WHERE `+column+` = $19 AND key_id = $20`,
 		r.Purpose, r.AssignmentID, r.TTL, r.Want, r.Written, r.WrittenAt, r.Pending, r.AgreedSince, r.FirstAgreed, r.PositiveTTL, r.NegativeTTL,
-		last, r.Adopted, r.Gone, r.Condition, behind, seen, id, r.KeyID)
+		last, r.Adopted, r.Gone, r.Condition, behind, seen, r.Publisher, id, r.KeyID)
 	return err
 }
 

@@ -33,6 +33,9 @@ func (t *tx) situation(ctx context.Context, domain string) (got lifecycle.Situat
 	if got.Through, err = t.throughOf(ctx, domain); err != nil {
 		return got, err
 	}
+	if got.ReportsTo, err = t.reportsTo(ctx, got.Domain); err != nil {
+		return got, err
+	}
 	if got.Keys, err = t.keysOf(ctx, domain); err != nil {
 		return got, err
 	}
@@ -67,6 +70,39 @@ func (t *tx) throughOf(ctx context.Context, domain string) (map[string]string, e
 		return nil
 	})
 	return zones, err
+}
+
+// reportsTo reads which domains of ours take DMARC reports about a domain, by host.
+func (t *tx) reportsTo(ctx context.Context, d inventory.Domain) (map[string]inventory.Destination, error) {
+	hosts := inventory.ReportHosts(d)
+	if len(hosts) == 0 {
+		return nil, nil
+	}
+	var names []any
+	for _, host := range hosts {
+		for _, name := range inventory.Above(host) {
+			names = append(names, name)
+		}
+	}
+	type owner struct {
+		domain    inventory.Domain
+		publisher inventory.Publisher
+	}
+	owners := make(map[string]owner)
+	err := t.rows(ctx, `SELECT d.name, d.mode, COALESCE(p.name, ''), COALESCE(p.zone, ''), COALESCE(p.repair, 0) FROM domains d LEFT JOIN publishers p ON p.name = d.publisher
+		WHERE d.name IN (`+marks(1, len(names))+`)`, names, func(s scanner) error {
+		var o owner
+		err := s(&o.domain.Name, &o.domain.Mode, &o.publisher.Name, &o.publisher.Zone, truth(&o.publisher.Repair))
+		owners[o.domain.Name] = o
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return inventory.Destinations(d, func(name string) (inventory.Domain, inventory.Publisher, bool) {
+		o, ok := owners[name]
+		return o.domain, o.publisher, ok
+	}), nil
 }
 
 // assignmentsOf reads a domain's assignments: those that stand, and ended ones that still have something.

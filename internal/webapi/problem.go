@@ -113,14 +113,21 @@ func (c *Client) secret() string {
 	return secret
 }
 
-// clean makes a stranger's text fit for a sentence: one line, printable, short, without the secret.
+// clean makes a stranger's text fit for a sentence: one line, printable, short, without the secret. The secret is looked for in what is
+// left after cleaning, since characters that are dropped may stand in the middle of it.
 func clean(text, secret string) string {
-	if len(text) > maxRefusal {
-		text = text[:maxRefusal]
-	}
-	if secret != "" {
+	text = printable(text[:min(len(text), maxRefusal)])
+	if secret = printable(secret); secret != "" {
 		text = strings.ReplaceAll(text, secret, "…")
 	}
+	if runes := []rune(text); len(runes) > maxMessage {
+		text = string(runes[:maxMessage]) + "…"
+	}
+	return strings.TrimSuffix(text, ".")
+}
+
+// printable drops what cannot be printed and makes every run of white space one space.
+func printable(text string) string {
 	text = strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsSpace(r):
@@ -130,9 +137,5 @@ func clean(text, secret string) string {
 		}
 		return r
 	}, text)
-	text = strings.Join(strings.Fields(text), " ")
-	if runes := []rune(text); len(runes) > maxMessage {
-		text = string(runes[:maxMessage]) + "…"
-	}
-	return strings.TrimSuffix(text, ".")
+	return strings.Join(strings.Fields(text), " ")
 }

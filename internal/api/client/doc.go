@@ -5,5 +5,6 @@
 // Times are UTC, durations are whole seconds, names of domains are lower-case A-labels without a trailing dot.
 //
 // Files: client.go (requests and errors), access.go (where the control plane is and how to trust it), then the types and
-// calls by noun: status.go, plan.go, domain.go, service.go, server.go, key.go, record.go, ticket.go, control.go, journal.go, token.go, user.go.
+// calls by noun: status.go, plan.go, domain.go, service.go, dmarc.go, server.go, key.go, record.go, ticket.go, control.go, journal.go,
+// token.go, user.go.
 package client

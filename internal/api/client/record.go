@@ -10,7 +10,7 @@ import (
 type Record struct {
 	ID        string    `json:"id"`
 	Domain    string    `json:"domain"`
-	Purpose   string    `json:"purpose" doc:"key, foreign, delegated or dmarc"`
+	Purpose   string    `json:"purpose" doc:"key, foreign, delegated, dmarc, report or slot"`
 	KeyID     string    `json:"key_id,omitempty"`
 	Name      string    `json:"name"`
 	Type      string    `json:"type"`
