@@ -38,6 +38,7 @@ func FuzzReplies(f *testing.F, v Hosted) {
 	for _, status := range []int{200, 201, 204, 302, 400, 401, 403, 404, 409, 422, 429, 500} {
 		for _, body := range []string{
 			"", "{}", "[]", "null", `"text"`, "[[[[[[[[[[]]]]]]]]]]", `{"error":{"code":"not_found","message":"no ` + v.Secret + `"}}`, `{"errors":[{"code":10000,"message":"no"}],"success":true}`,
+			`{"error":{"code":"not_found","message":"no ` + v.Secret[:3] + "\xff\x00" + v.Secret[3:] + `"}}`, "no " + v.Secret[:3] + "\xff\x00" + v.Secret[3:],
 			`{"error":"no","errors":["a\u0000b"]}`, `[{"subname":"x","type":"TXT","ttl":1,"records":["\"open"]}]`, `{"zones":[{"id":1,"name":"example.org"}],"rrsets":[{"name":"x","type":"TXT","records":[{"value":"\"\\9\""}]}]}`,
 			`{"domain_records":[{"id":1,"name":"x","type":"CNAME","data":"@"}],"links":{"pages":{"next":"x"}}}`, `{"id":"a","message":` + `"` + strings.Repeat("x", 9000) + `"}`, "<html>\x1b[31m",
 		} {

@@ -6,6 +6,7 @@ import (
 	osexec "os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"sync"
 	"testing"
 	"time"
@@ -27,7 +28,10 @@ func install(t *testing.T, name, text string) (programs.Dir, string) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
+	syscall.ForkLock.RLock() // a program that another test forks meanwhile would hold the file open for writing, and it would be busy
+	err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		t.Fatal(err)
 	}
 	return programs.In(dir), dir
