@@ -1,22 +1,20 @@
 package dmarc
 
 import (
-	"bufio"
-	"encoding/xml"
-	"errors"
+	"bytes"
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
 // The limits of a report that is read. Large receivers stay far below them.
 const (
 	// MaxReportBytes is the most XML that is read; larger reports have been seen only as attacks by decompression.
-	MaxReportBytes = 64 << 20
-	// MaxRows is the most rows of one report.
+	MaxReportBytes = 512 << 20
+	// MaxRows is the most rows of one report that ParseXML keeps. ReadXML has no such limit: it keeps none.
 	MaxRows = 200_000
 	// maxCount is the most messages of one row: more than any receiver has in a day, and sums of it do not overflow.
 	maxCount = 1 << 40
@@ -24,22 +22,47 @@ const (
 	maxRowResults = 200
 	// maxText is the longest text that is kept, in octets; the rest is cut off.
 	maxText = 1024
+	// maxInterned bounds the texts that are kept so that those that come again and again are there once.
+	maxInterned = 4096
+	// maxInternedText is how long such a text is at most, in octets.
+	maxInternedText = 64
 )
 
-// ParseXML reads a report of RFC 9990 or RFC 7489. Elements are matched by their local names and those it does not know
-// are passed over. Words are trimmed and put in lower case, texts are cut at one kilobyte, numbers may have a fraction.
+// ParseXML reads a report of RFC 9990 or RFC 7489, with its rows. It forgives what reporters get wrong: elements are matched by their local names, those
+// that it does not know are passed over, words are trimmed and put in lower case, texts are cut at one kilobyte, numbers may have a fraction, a schema may be
+// left open, a & may stand for itself, and octets that are no text become U+FFFD.
 //
-// Errors are *Error: ErrReport when it is no well-formed XML or no report, ErrReportTooBig when it exceeds MaxReportBytes
-// or MaxRows. Errors of src are passed on.
+// Errors are *Error: ErrReport when it is no report, or breaks off, ErrReportTooBig when it exceeds MaxReportBytes or MaxRows. Errors of src are passed on.
 func ParseXML(src io.Reader) (*Report, error) {
-	limited := &limitReader{r: src, left: MaxReportBytes}
-	in := bufio.NewReader(limited)
-	if mark, _ := in.Peek(3); string(mark) == "\ufeff" {
-		in.Discard(3)
+	var rows []Row
+	report, err := ReadXML(src, func(row *Row) error {
+		if len(rows) == MaxRows {
+			return &Error{Err: ErrReportTooBig, Detail: fmt.Sprintf("more than %d records", MaxRows)}
+		}
+		keep := *row
+		keep.Reasons, keep.DKIMResults, keep.SPFResults = clone(row.Reasons), clone(row.DKIMResults), clone(row.SPFResults)
+		rows = append(rows, keep)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	d := xml.NewDecoder(in)
-	d.CharsetReader = charset
-	p := reportParser{d: d}
+	report.Rows = rows
+	return report, nil
+}
+
+func clone[T any](s []T) []T {
+	if len(s) == 0 {
+		return nil
+	}
+	return append(make([]T, 0, len(s)), s...)
+}
+
+// ReadXML reads a report and hands out its rows one by one, so that memory does not grow with them; the report that it returns has none. A row is good during
+// the call, its texts for ever. Rows may come before what is said about the whole report. An error of each ends the reading and is returned. Otherwise it is as ParseXML.
+func ReadXML(src io.Reader, each func(*Row) error) (*Report, error) {
+	limited := &limitReader{r: src, left: MaxReportBytes}
+	p := reportParser{s: newScanner(limited), each: each, texts: make(map[string]string)}
 	err := p.read()
 	switch {
 	case limited.err != nil:
@@ -52,8 +75,7 @@ func ParseXML(src io.Reader) (*Report, error) {
 	return &p.report, nil
 }
 
-// limitReader ends the input one octet after the limit, and keeps what went wrong apart from what the XML decoder makes
-// of it.
+// limitReader ends the input one octet after the limit, and keeps what went wrong apart from the end.
 type limitReader struct {
 	r    io.Reader
 	left int64
@@ -75,215 +97,567 @@ func (l *limitReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// charset reads the encodings that reporters are seen to declare.
-func charset(label string, in io.Reader) (io.Reader, error) {
-	switch strings.ToLower(label) {
-	case "utf-8", "utf8", "us-ascii", "ascii":
-		return in, nil
-	case "iso-8859-1", "latin1", "windows-1252":
-		return &latin1{in: bufio.NewReader(in)}, nil
-	default:
-		return nil, fmt.Errorf("the encoding %q is not known", label)
+// place is where in a report the reader is.
+type place uint8
+
+const (
+	elOther place = iota // one that is not known, and all below it
+	elOutside
+	elFeedback
+	elVersion
+	elMetadata
+	elOrgName
+	elEmail
+	elContact
+	elReportID
+	elDateRange
+	elBegin
+	elEnd
+	elError
+	elGenerator
+	elPublished
+	elPubDomain
+	elPubPolicy
+	elPubSubdomains
+	elPubNonexistent
+	elPubDKIM
+	elPubSPF
+	elPubDiscovery
+	elPubFailureWhen
+	elPubTesting
+	elPubPercent
+	elRecord
+	elRow
+	elSourceIP
+	elCount
+	elEvaluated
+	elDisposition
+	elEvalDKIM
+	elEvalSPF
+	elReason
+	elReasonType
+	elReasonComment
+	elIdentifiers
+	elHeaderFrom
+	elEnvelopeFrom
+	elEnvelopeTo
+	elAuthResults
+	elDkim
+	elDkimDomain
+	elDkimSelector
+	elDkimResult
+	elDkimHuman
+	elSpf
+	elSpfDomain
+	elSpfScope
+	elSpfResult
+	elSpfHuman
+)
+
+// child says which element a name is within another one.
+func (e place) child(name []byte) place {
+	switch e {
+	case elOutside:
+		if string(name) == "feedback" {
+			return elFeedback
+		}
+	case elFeedback:
+		switch string(name) {
+		case "version":
+			return elVersion
+		case "report_metadata":
+			return elMetadata
+		case "policy_published":
+			return elPublished
+		case "record":
+			return elRecord
+		}
+	case elMetadata:
+		switch string(name) {
+		case "org_name":
+			return elOrgName
+		case "email":
+			return elEmail
+		case "extra_contact_info":
+			return elContact
+		case "report_id":
+			return elReportID
+		case "date_range":
+			return elDateRange
+		case "error":
+			return elError
+		case "generator":
+			return elGenerator
+		}
+	case elDateRange:
+		switch string(name) {
+		case "begin":
+			return elBegin
+		case "end":
+			return elEnd
+		}
+	case elPublished:
+		switch string(name) {
+		case "domain":
+			return elPubDomain
+		case "p":
+			return elPubPolicy
+		case "sp":
+			return elPubSubdomains
+		case "np":
+			return elPubNonexistent
+		case "adkim":
+			return elPubDKIM
+		case "aspf":
+			return elPubSPF
+		case "discovery_method":
+			return elPubDiscovery
+		case "fo":
+			return elPubFailureWhen
+		case "testing":
+			return elPubTesting
+		case "pct":
+			return elPubPercent
+		}
+	case elRecord:
+		switch string(name) {
+		case "row":
+			return elRow
+		case "identifiers", "identities": // the second is a mistake of some reporters
+			return elIdentifiers
+		case "auth_results":
+			return elAuthResults
+		}
+	case elRow:
+		switch string(name) {
+		case "source_ip":
+			return elSourceIP
+		case "count":
+			return elCount
+		case "policy_evaluated":
+			return elEvaluated
+		}
+	case elEvaluated:
+		switch string(name) {
+		case "disposition":
+			return elDisposition
+		case "dkim":
+			return elEvalDKIM
+		case "spf":
+			return elEvalSPF
+		case "reason":
+			return elReason
+		}
+	case elReason:
+		switch string(name) {
+		case "type":
+			return elReasonType
+		case "comment":
+			return elReasonComment
+		}
+	case elIdentifiers:
+		switch string(name) {
+		case "header_from":
+			return elHeaderFrom
+		case "envelope_from":
+			return elEnvelopeFrom
+		case "envelope_to":
+			return elEnvelopeTo
+		}
+	case elAuthResults:
+		switch string(name) {
+		case "dkim":
+			return elDkim
+		case "spf":
+			return elSpf
+		}
+	case elDkim:
+		switch string(name) {
+		case "domain":
+			return elDkimDomain
+		case "selector":
+			return elDkimSelector
+		case "result":
+			return elDkimResult
+		case "human_result":
+			return elDkimHuman
+		}
+	case elSpf:
+		switch string(name) {
+		case "domain":
+			return elSpfDomain
+		case "scope":
+			return elSpfScope
+		case "result":
+			return elSpfResult
+		case "human_result":
+			return elSpfHuman
+		}
 	}
+	return elOther
 }
 
-// latin1 turns ISO 8859-1 into UTF-8. The few characters in which windows-1252 differs become control characters, which
-// matters in comments only.
-type latin1 struct {
-	in   *bufio.Reader
-	rest []byte
-}
-
-func (l *latin1) Read(b []byte) (int, error) {
-	n := copy(b, l.rest)
-	l.rest = l.rest[n:]
-	for n < len(b) {
-		c, err := l.in.ReadByte()
-		if err != nil {
-			if n > 0 {
-				return n, nil
-			}
-			return 0, err
-		}
-		if c < utf8.RuneSelf || c >= 0xa0 {
-			enc := utf8.AppendRune(nil, rune(c))
-			m := copy(b[n:], enc)
-			n, l.rest = n+m, enc[m:]
-			continue
-		}
-		b[n] = ' ' // not allowed in XML
-		n++
-	}
-	return n, nil
+// frame is an element that is open.
+type frame struct {
+	element place
+	name    int // where its name ends in reportParser.names
 }
 
 type reportParser struct {
-	d      *xml.Decoder
+	s      *scanner
+	each   func(*Row) error
 	report Report
 	newer  bool // an element of RFC 9990 was seen
-	seen   bool // metadata or policy was seen
+	seen   bool // elMetadata or policy was seen
+
+	open   []frame
+	names  []byte
+	chars  []byte // of the leaf that is open
+	leaf   int    // how many frames are open within which chars are gathered; 0 = none
+	texts  map[string]string
+	row    Row
+	policy PublishedPolicy // that is being read
+	rows   int
+}
+
+// within is the innermost open element.
+func (p *reportParser) within() place {
+	if len(p.open) == 0 {
+		return elOutside
+	}
+	return p.open[len(p.open)-1].element
 }
 
 func (p *reportParser) read() error {
 	for {
-		token, err := p.d.Token()
+		wanted := p.leaf != 0 && p.leaf == len(p.open)
+		t, err := p.s.next(wanted)
 		if err != nil {
-			return malformed(err, "no feedback element")
+			return &Error{Err: ErrReport, Detail: err.Error()}
 		}
-		start, ok := token.(xml.StartElement)
-		if !ok {
+		switch t.kind {
+		case endOfInput:
+			if len(p.open) == 0 {
+				return &Error{Err: ErrReport, Detail: "no feedback element"}
+			}
+			return &Error{Err: ErrReport, Detail: "it breaks off"}
+		case charData, rawData:
+			if wanted {
+				p.gather(t)
+			}
 			continue
-		}
-		if start.Name.Local != "feedback" {
-			return &Error{Err: ErrReport, Detail: "the first element is not feedback"}
-		}
-		p.newer = start.Name.Space == Namespace
-		break
-	}
-	for {
-		token, err := p.d.Token()
-		if err != nil {
-			return malformed(err, "it breaks off")
-		}
-		switch e := token.(type) {
-		case xml.StartElement:
-			if err := p.part(e); err != nil {
+		case startTag:
+			if err := p.start(t); err != nil {
 				return err
 			}
-		case xml.EndElement: // of feedback: the decoder matches them
-			if !p.seen {
-				return &Error{Err: ErrReport, Detail: "neither metadata nor policy"}
+			if !t.empty {
+				continue
 			}
-			p.report.Schema = RFC7489
-			if p.newer {
-				p.report.Schema = RFC9990
+		case endTag:
+			at := p.opened(t.name)
+			if at < 0 {
+				continue // of nothing that is open
 			}
-			return nil
+			for len(p.open) > at+1 { // what was left open ends with it
+				if err := p.close(); err != nil {
+					return err
+				}
+			}
+		}
+		if err := p.close(); err != nil {
+			return err
+		}
+		if len(p.open) == 0 {
+			return p.done()
 		}
 	}
 }
 
-func malformed(err error, eof string) error {
-	detail := err.Error()
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		detail = eof
+func (p *reportParser) done() error {
+	if !p.seen {
+		return &Error{Err: ErrReport, Detail: "neither metadata nor policy"}
 	}
-	return &Error{Err: ErrReport, Detail: detail}
-}
-
-// part reads one child of feedback.
-func (p *reportParser) part(e xml.StartElement) error {
-	var err error
-	switch e.Name.Local {
-	case "version":
-		var v string
-		err = p.d.DecodeElement(&v, &e)
-		p.report.Version = text(v)
-	case "report_metadata":
-		var m xmlMetadata
-		if err = p.d.DecodeElement(&m, &e); err == nil {
-			err = p.metadata(m)
-		}
-	case "policy_published":
-		var x xmlPolicy
-		err = p.d.DecodeElement(&x, &e)
-		p.policy(x)
-	case "record":
-		var x xmlRecord
-		if err = p.d.DecodeElement(&x, &e); err == nil {
-			err = p.record(x)
-		}
-	default:
-		err = p.d.Skip()
+	p.report.Schema = RFC7489
+	if p.newer {
+		p.report.Schema = RFC9990
 	}
-	var ours *Error
-	if err != nil && !errors.As(err, &ours) {
-		return malformed(err, "it breaks off")
-	}
-	return err
-}
-
-func (p *reportParser) metadata(m xmlMetadata) error {
-	r := &p.report
-	p.seen = true
-	p.newer = p.newer || m.Generator != ""
-	r.OrgName, r.Email, r.Contact, r.ID, r.Generator = text(m.OrgName), text(m.Email), text(m.Contact), text(m.ID), text(m.Generator)
-	for _, e := range m.Errors[:min(len(m.Errors), maxRowResults)] {
-		r.Errors = append(r.Errors, text(e))
-	}
-	var err error
-	if r.Begin, err = instant("begin", m.Begin); err != nil {
-		return err
-	}
-	r.End, err = instant("end", m.End)
-	return err
-}
-
-func (p *reportParser) policy(x xmlPolicy) {
-	if p.report.Policy.Domain != "" {
-		return // some reporters repeat it: the first one counts
-	}
-	p.seen = true
-	p.newer = p.newer || x.Nonexistent != "" || x.Testing != "" || x.Discovery != ""
-	p.report.Policy = PublishedPolicy{
-		Domain: name(x.Domain), Policy: Policy(word(x.Policy)), Subdomains: Policy(word(x.Subdomains)), Nonexistent: Policy(word(x.Nonexistent)),
-		DKIM: Mode(word(x.DKIM)), SPF: Mode(word(x.SPF)), FailureWhen: word(x.FailureWhen), Testing: word(x.Testing),
-		Discovery: word(x.Discovery), Percent: word(x.Percent),
-	}
-}
-
-func (p *reportParser) record(x xmlRecord) error {
-	if len(p.report.Rows) == MaxRows {
-		return &Error{Err: ErrReportTooBig, Detail: fmt.Sprintf("more than %d records", MaxRows)}
-	}
-	count, err := number("count", x.Count)
-	if err == nil && count > maxCount {
-		err = &Error{Err: ErrReport, Where: "count", Detail: "more messages than there are"}
-	}
-	if err != nil {
-		return err
-	}
-	row := Row{
-		SourceIP: text(x.SourceIP), Count: count, Disposition: word(x.Disposition), DKIM: Result(word(x.DKIM)), SPF: Result(word(x.SPF)),
-		HeaderFrom: name(x.HeaderFrom), EnvelopeFrom: name(x.EnvelopeFrom), EnvelopeTo: name(x.EnvelopeTo),
-	}
-	for _, y := range x.Reasons[:min(len(x.Reasons), maxRowResults)] {
-		if y.Type+y.Comment != "" {
-			row.Reasons = append(row.Reasons, Reason{word(y.Type), text(y.Comment)})
-		}
-	}
-	for _, y := range x.Auth.DKIM[:min(len(x.Auth.DKIM), maxRowResults)] {
-		row.DKIMResults = append(row.DKIMResults, DKIMResult{name(y.Domain), name(y.Selector), word(y.Result), text(y.Human)})
-	}
-	for _, y := range x.Auth.SPF[:min(len(x.Auth.SPF), maxRowResults)] {
-		row.SPFResults = append(row.SPFResults, SPFResult{name(y.Domain), word(y.Scope), word(y.Result), text(y.Human)})
-	}
-	p.report.Rows = append(p.report.Rows, row)
 	return nil
 }
 
-// text trims and bounds a text, without cutting a character in two. The copy lets go of the document.
-func text(s string) string {
-	s = strings.TrimSpace(s)
-	if len(s) > maxText {
-		s = strings.ToValidUTF8(s[:maxText], "")
+// gather appends to the text of a leaf, without what stands before it.
+func (p *reportParser) gather(t token) {
+	const limit = maxText + 8 // what is cut off must be seen to be there
+	from := len(p.chars)
+	p.chars = p.s.appendText(p.chars, t, limit)
+	if from == 0 {
+		p.chars = trimLeft(p.chars)
+		for len(p.chars) == 0 && len(t.text) > limit { // space without elEnd
+			t.text = t.text[limit:]
+			p.chars = trimLeft(p.s.appendText(p.chars, t, limit))
+		}
 	}
-	return strings.Clone(s)
 }
 
+func trimLeft(b []byte) []byte {
+	rest := bytes.TrimLeftFunc(b, unicode.IsSpace)
+	if len(rest) == len(b) {
+		return b
+	}
+	return append(b[:0], rest...)
+}
+
+// opened is the innermost open element with a name; -1: there is none.
+func (p *reportParser) opened(name []byte) int {
+	for i := len(p.open) - 1; i >= 0; i-- {
+		begin := 0
+		if i > 0 {
+			begin = p.open[i-1].name
+		}
+		if string(p.names[begin:p.open[i].name]) == string(name) {
+			return i
+		}
+	}
+	return -1
+}
+
+func (p *reportParser) start(t token) error {
+	parent := p.within()
+	if parent == elOutside && string(t.name) != "feedback" {
+		return &Error{Err: ErrReport, Detail: "the first element is not feedback"}
+	}
+	// A schema that is left open does not hide the report (seen in 2018).
+	for parent == elOther && len(p.open) > 1 && p.schemaOnly() && elFeedback.child(t.name) != elOther {
+		p.pop()
+		parent = p.within()
+	}
+	if len(p.open) == maxDepth {
+		return &Error{Err: ErrReport, Detail: errDepth().Error()}
+	}
+	is := parent.child(t.name)
+	p.names = append(p.names, t.name...)
+	p.open = append(p.open, frame{is, len(p.names)})
+	switch is {
+	case elFeedback:
+		p.newer = t.space
+	case elMetadata:
+		p.seen = true
+		p.report = Report{Version: p.report.Version, Policy: p.report.Policy, Errors: p.report.Errors, Begin: time.Unix(0, 0).UTC(), End: time.Unix(0, 0).UTC()}
+	case elPublished:
+		p.seen = true
+		p.policy = PublishedPolicy{}
+	case elRecord:
+		p.row = Row{Reasons: p.row.Reasons[:0], DKIMResults: p.row.DKIMResults[:0], SPFResults: p.row.SPFResults[:0]}
+	case elReason:
+		p.row.Reasons = grow(p.row.Reasons)
+	case elDkim:
+		p.row.DKIMResults = grow(p.row.DKIMResults)
+	case elSpf:
+		p.row.SPFResults = grow(p.row.SPFResults)
+	case elOther, elOutside, elDateRange, elRow, elEvaluated, elIdentifiers, elAuthResults:
+	default:
+		p.leaf, p.chars = len(p.open), p.chars[:0]
+	}
+	return nil
+}
+
+// grow adds one, but for those beyond the limit: they take the place of each other and are dropped at the end.
+func grow[T any](s []T) []T {
+	var zero T
+	if len(s) > maxRowResults {
+		s[maxRowResults] = zero
+		return s
+	}
+	return append(s, zero)
+}
+
+// schemaOnly reports whether what is open below feedback is a schema's elements.
+func (p *reportParser) schemaOnly() bool {
+	return string(p.names[p.open[0].name:p.open[1].name]) == "schema"
+}
+
+func (p *reportParser) pop() frame {
+	f := p.open[len(p.open)-1]
+	p.open = p.open[:len(p.open)-1]
+	begin := 0
+	if len(p.open) > 0 {
+		begin = p.open[len(p.open)-1].name
+	}
+	p.names = p.names[:begin]
+	return f
+}
+
+// close ends the innermost element.
+func (p *reportParser) close() error {
+	if p.leaf == len(p.open) {
+		p.leaf = 0
+		return p.set(p.pop().element)
+	}
+	switch p.pop().element {
+	case elPublished:
+		if p.report.Policy.Domain == "" { // some reporters repeat it: the first one counts
+			p.report.Policy = p.policy
+			p.newer = p.newer || p.policy.Nonexistent != "" || p.policy.Testing != "" || p.policy.Discovery != ""
+		}
+	case elMetadata:
+		p.newer = p.newer || p.report.Generator != ""
+	case elRecord:
+		return p.endRow()
+	}
+	return nil
+}
+
+func (p *reportParser) endRow() error {
+	row := &p.row
+	reasons := row.Reasons[:0]
+	for _, r := range row.Reasons[:min(len(row.Reasons), maxRowResults)] {
+		if r.Type+r.Comment != "" {
+			reasons = append(reasons, r)
+		}
+	}
+	row.Reasons = reasons
+	row.DKIMResults = row.DKIMResults[:min(len(row.DKIMResults), maxRowResults)]
+	row.SPFResults = row.SPFResults[:min(len(row.SPFResults), maxRowResults)]
+	p.rows++
+	return p.each(row)
+}
+
+// set takes the text of a leaf over.
+func (p *reportParser) set(e place) (err error) {
+	r, row, pub := &p.report, &p.row, &p.policy
+	switch e {
+	case elVersion:
+		r.Version = p.text()
+	case elOrgName:
+		r.OrgName = p.text()
+	case elEmail:
+		r.Email = p.text()
+	case elContact:
+		r.Contact = p.text()
+	case elReportID:
+		r.ID = p.text()
+	case elBegin:
+		r.Begin, err = instant("begin", bounded(p.chars))
+	case elEnd:
+		r.End, err = instant("end", bounded(p.chars))
+	case elError:
+		if len(r.Errors) < maxRowResults {
+			r.Errors = append(r.Errors, p.text())
+		}
+	case elGenerator:
+		r.Generator = p.text()
+	case elPubDomain:
+		pub.Domain = p.name()
+	case elPubPolicy:
+		pub.Policy = Policy(p.word())
+	case elPubSubdomains:
+		pub.Subdomains = Policy(p.word())
+	case elPubNonexistent:
+		pub.Nonexistent = Policy(p.word())
+	case elPubDKIM:
+		pub.DKIM = Mode(p.word())
+	case elPubSPF:
+		pub.SPF = Mode(p.word())
+	case elPubDiscovery:
+		pub.Discovery = p.word()
+	case elPubFailureWhen:
+		pub.FailureWhen = p.word()
+	case elPubTesting:
+		pub.Testing = p.word()
+	case elPubPercent:
+		pub.Percent = p.word()
+	case elSourceIP:
+		row.SourceIP = p.text()
+	case elCount:
+		if row.Count, err = number("count", bounded(p.chars)); err == nil && row.Count > maxCount {
+			err = &Error{Err: ErrReport, Where: "count", Detail: "more messages than there are"}
+		}
+	case elDisposition:
+		row.Disposition = p.word()
+	case elEvalDKIM:
+		row.DKIM = Result(p.word())
+	case elEvalSPF:
+		row.SPF = Result(p.word())
+	case elReasonType:
+		row.Reasons[len(row.Reasons)-1].Type = p.word()
+	case elReasonComment:
+		row.Reasons[len(row.Reasons)-1].Comment = p.text()
+	case elHeaderFrom:
+		row.HeaderFrom = p.name()
+	case elEnvelopeFrom:
+		row.EnvelopeFrom = p.name()
+	case elEnvelopeTo:
+		row.EnvelopeTo = p.name()
+	case elDkimDomain:
+		row.DKIMResults[len(row.DKIMResults)-1].Domain = p.name()
+	case elDkimSelector:
+		row.DKIMResults[len(row.DKIMResults)-1].Selector = p.name()
+	case elDkimResult:
+		row.DKIMResults[len(row.DKIMResults)-1].Result = p.word()
+	case elDkimHuman:
+		row.DKIMResults[len(row.DKIMResults)-1].Human = p.text()
+	case elSpfDomain:
+		row.SPFResults[len(row.SPFResults)-1].Domain = p.name()
+	case elSpfScope:
+		row.SPFResults[len(row.SPFResults)-1].Scope = p.word()
+	case elSpfResult:
+		row.SPFResults[len(row.SPFResults)-1].Result = p.word()
+	case elSpfHuman:
+		row.SPFResults[len(row.SPFResults)-1].Human = p.text()
+	}
+	return err
+}
+
+// text is the text that was gathered, trimmed and bounded.
+func (p *reportParser) text() string { return p.intern(bounded(p.chars)) }
+
 // word is text of a vocabulary: some reporters write Pass.
-func word(s string) string { return strings.ToLower(text(s)) }
+func (p *reportParser) word() string { return p.intern(lower(bounded(p.chars))) }
 
 // name is a domain or selector.
-func name(s string) string { return strings.TrimSuffix(word(s), ".") }
+func (p *reportParser) name() string {
+	return p.intern(bytes.TrimSuffix(lower(bounded(p.chars)), []byte(".")))
+}
+
+// intern makes a string; one that comes again and again is made once.
+func (p *reportParser) intern(b []byte) string {
+	if s, known := p.texts[string(b)]; known {
+		return s
+	}
+	s := string(b)
+	if len(s) <= maxInternedText && len(p.texts) < maxInterned {
+		p.texts[s] = s
+	}
+	return s
+}
+
+// bounded trims a text and cuts it, without cutting a character in two.
+func bounded(b []byte) []byte {
+	if b = bytes.TrimSpace(b); len(b) > maxText {
+		b = bytes.TrimSpace(bytes.ToValidUTF8(b[:maxText], nil))
+	}
+	return b
+}
+
+// lower puts a text in lower case, in place where it can.
+func lower(b []byte) []byte {
+	for i, c := range b {
+		if c >= utf8.RuneSelf {
+			return bytes.ToLower(b)
+		}
+		if c >= 'A' && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return b
+}
 
 // number reads a whole number; a fraction is dropped. A missing one is zero.
-func number(where, s string) (int64, error) {
-	whole, _, _ := strings.Cut(strings.TrimSpace(s), ".")
-	if whole == "" {
+func number(where string, b []byte) (int64, error) {
+	whole, _, _ := bytes.Cut(b, []byte("."))
+	if len(whole) == 0 {
 		return 0, nil
 	}
-	n, err := strconv.ParseInt(whole, 10, 64)
+	n, err := strconv.ParseInt(string(whole), 10, 64)
 	if err != nil || n < 0 {
 		return 0, &Error{Err: ErrReport, Where: where, Detail: fmt.Sprintf("%.20q is not a number", whole)}
 	}
@@ -293,10 +667,14 @@ func number(where, s string) (int64, error) {
 // maxSeconds is the year 9999, beyond which times cannot be written.
 const maxSeconds = 253402300799
 
-func instant(where, s string) (time.Time, error) {
-	n, err := number(where, s)
+// instant reads seconds since 1970, or milliseconds, as some reporters write.
+func instant(where string, b []byte) (time.Time, error) {
+	n, err := number(where, b)
 	if err != nil {
 		return time.Time{}, err
+	}
+	if n > maxSeconds {
+		n /= 1000
 	}
 	if n > maxSeconds {
 		return time.Time{}, &Error{Err: ErrReport, Where: where, Detail: "not a time"}
