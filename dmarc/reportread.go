@@ -332,7 +332,10 @@ func (p *reportParser) read() error {
 	for {
 		wanted := p.leaf != 0 && p.leaf == len(p.open)
 		t, err := p.s.next(wanted)
-		if err != nil {
+		switch {
+		case err != nil && p.s.err != nil: // a tag that goes on where the input ends
+			return &Error{Err: ErrReport, Detail: "it breaks off"}
+		case err != nil:
 			return &Error{Err: ErrReport, Detail: err.Error()}
 		}
 		switch t.kind {

@@ -59,7 +59,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newKeygen(), newSign(), newVerify(), newAudit())
+	root.AddCommand(newKeygen(), newSign(), newVerify(), newAudit(), newReport())
 	root.AddCommand(newAgent(), newServe(), newDemo(), newMan())
 	root.AddCommand(remoteCommands()...)
 	askForVerb(root)

@@ -1,0 +1,25 @@
+package report
+
+// The limits of what is read (reference: attacks A17 to A21). Each is far above what reporters send.
+const (
+	// MaxInput is the largest mail or file, in octets. Mail servers take a few tens of megabytes.
+	MaxInput = 64 << 20
+	// MaxInflated is the most that one document inflates to. Reports of 100 MiB have been seen.
+	MaxInflated = 256 << 20
+	// maxRatio is how many times larger a document may get by inflating, beyond freeInflated. XML of ten thousand equal records reaches 150.
+	maxRatio = 300
+	// freeInflated is what any document may inflate to.
+	freeInflated = 4 << 20
+	// maxWraps is how often a document is wrapped: a zip within a gzip within a forwarded mail.
+	maxWraps = 5
+	// maxDocuments is how many documents one input holds.
+	maxDocuments = 64
+	// maxParts is how many parts of one mail are looked at.
+	maxParts = 256
+	// maxJSON is the largest TLS report, in octets; it is read as a whole.
+	maxJSON = 16 << 20
+	// maxFailure is the largest failure report, in octets.
+	maxFailure = 4 << 20
+	// maxKept is the longest text of a report that is kept, in octets.
+	maxKept = 255
+)

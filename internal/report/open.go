@@ -1,0 +1,270 @@
+package report
+
+import (
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"path"
+	"regexp"
+	"strings"
+
+	"github.com/postseal/postseal/internal/fault"
+)
+
+// Document is one report, unwrapped as far as it takes, and not read yet.
+type Document struct {
+	// Name says where it was found, for people: "mail.eml, report.xml.gz".
+	Name string
+	kind kind
+	open func() io.Reader
+}
+
+// Problem is something in an input that should be a report and cannot be read.
+type Problem struct {
+	Name string
+	Err  error
+}
+
+type kind uint8
+
+const (
+	noReport kind = iota
+	xmlDocument
+	jsonDocument
+	failureDocument
+	gzipped
+	zipped
+	mailMessage
+	base64Text
+)
+
+// Open finds the reports in an input: a document itself, gzip, zip, a mail with any of these attached, a mail forwarded in a mail. What it is, its octets say; names and media types
+// are often wrong. An input without a report gives a Problem, so that nothing is dropped silently. input must stay as it is while the documents are used.
+func Open(name string, input []byte) (documents []Document, problems []Problem) {
+	o := &opener{}
+	if len(input) > MaxInput {
+		return nil, []Problem{{name, fault.New(fault.Invalid, "it has more than %d MiB", MaxInput>>20)}}
+	}
+	o.octets(name, input, 0)
+	if len(o.documents)+len(o.problems) == 0 {
+		o.problem(name, "there is no report in it")
+	}
+	return o.documents, o.problems
+}
+
+type opener struct {
+	documents []Document
+	problems  []Problem
+	parts     int
+}
+
+func (o *opener) problem(name, format string, args ...any) {
+	o.problems = append(o.problems, Problem{name, fault.New(fault.Invalid, format, args...)})
+}
+
+func (o *opener) document(d Document) {
+	if len(o.documents) == maxDocuments {
+		o.problem(d.Name, "there are more than %d documents in one input; this one was not read", maxDocuments)
+		return
+	}
+	o.documents = append(o.documents, d)
+}
+
+// octets looks at what is there as a whole.
+func (o *opener) octets(name string, data []byte, wraps int) {
+	if wraps > maxWraps {
+		o.problem(name, "it is wrapped more than %d times", maxWraps)
+		return
+	}
+	switch k := sniff(data); k {
+	case xmlDocument, jsonDocument, failureDocument:
+		o.document(Document{name, k, func() io.Reader { return bytes.NewReader(data) }})
+	case gzipped:
+		o.inflated(name, int64(len(data)), func() (io.Reader, error) { return gzip.NewReader(bytes.NewReader(data)) }, wraps)
+	case zipped:
+		o.zip(name, data, wraps)
+	case mailMessage:
+		o.mail(name, withoutFromLine(data), wraps)
+	case base64Text:
+		if plain, err := io.ReadAll(base64.NewDecoder(base64.StdEncoding, bytes.NewReader(packedText(data)))); err == nil || len(plain) > 0 {
+			o.octets(name, plain, wraps+1)
+		}
+	default:
+		o.problem(name, "it is no report, no archive and no mail: it begins with %s", beginning(data))
+	}
+}
+
+// beginning shows the first octets.
+func beginning(data []byte) string {
+	const shown = 24
+	if len(data) == 0 {
+		return "nothing"
+	}
+	return fmt.Sprintf("%q", data[:min(len(data), shown)])
+}
+
+// inflated looks at what comes out of a compressed stream. What is a document is not kept: it is inflated again when it is read.
+func (o *opener) inflated(name string, size int64, open func() (io.Reader, error), wraps int) {
+	limit := min(MaxInflated, max(freeInflated, size*maxRatio))
+	again := func() io.Reader {
+		r, err := open()
+		if err != nil {
+			return failing{fault.Wrap(fault.Invalid, err, "it cannot be inflated: %v", err)}
+		}
+		return &inflating{r: r, left: limit}
+	}
+	head := make([]byte, sniffed)
+	n, err := io.ReadFull(again(), head)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		o.problems = append(o.problems, Problem{name, unwrapped(err)})
+		return
+	}
+	switch k := sniff(head[:n]); k {
+	case xmlDocument, jsonDocument:
+		o.document(Document{name, k, again})
+	default:
+		// Archives in archives and mails are small, or they are none.
+		data, err := io.ReadAll(io.LimitReader(again(), MaxInput+1))
+		switch {
+		case err != nil:
+			o.problems = append(o.problems, Problem{name, unwrapped(err)})
+		case len(data) > MaxInput:
+			o.problem(name, "it inflates to more than %d MiB that are no report", MaxInput>>20)
+		default:
+			o.octets(name, data, wraps+1)
+		}
+	}
+}
+
+func unwrapped(err error) error {
+	if fault.CodeOf(err) != "" {
+		return err
+	}
+	return fault.Wrap(fault.Invalid, err, "it cannot be inflated: %v", err)
+}
+
+// inflating ends a stream that inflates to too much.
+type inflating struct {
+	r    io.Reader
+	left int64
+}
+
+func (l *inflating) Read(b []byte) (int, error) {
+	if l.left < 0 {
+		return 0, fault.New(fault.Invalid, "it inflates to more than a report does; that is how archives attack")
+	}
+	n, err := l.r.Read(b[:min(int64(len(b)), l.left+1)])
+	if l.left -= int64(n); l.left < 0 {
+		n--
+		return n, fault.New(fault.Invalid, "it inflates to more than a report does; that is how archives attack")
+	}
+	if err != nil && err != io.EOF {
+		err = fault.Wrap(fault.Invalid, err, "it cannot be inflated: %v", err)
+	}
+	return n, err
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// zip looks at the files of an archive. Their names are shown and never used.
+func (o *opener) zip(name string, data []byte, wraps int) {
+	archive, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		o.problem(name, "the archive cannot be read: %v", err)
+		return
+	}
+	found := 0
+	for _, f := range archive.File {
+		if f.FileInfo().IsDir() || strings.HasPrefix(f.Name, "__MACOSX/") {
+			continue
+		}
+		if found++; found > maxDocuments {
+			o.problem(name, "the archive holds more than %d files; the others were not read", maxDocuments)
+			return
+		}
+		o.inflated(name+", "+kept(path.Base(f.Name)), int64(f.CompressedSize64), func() (io.Reader, error) { return f.Open() }, wraps)
+	}
+	if found == 0 {
+		o.problem(name, "the archive is empty")
+	}
+}
+
+// sniffed is how much is looked at to tell what something is, in octets. Mail may begin with long fields.
+const sniffed = 4096
+
+var (
+	fieldLine    = regexp.MustCompile(`^(From [^\n]*\n)?[!-9;-~]{1,76}:`)
+	feedbackLine = regexp.MustCompile(`(?i)(^|\n)Feedback-Type:`)
+	base64Line   = regexp.MustCompile(`^[A-Za-z0-9+/=\s]{40,}$`)
+)
+
+// sniff tells what octets are by how they begin.
+func sniff(data []byte) kind {
+	head := data[:min(len(data), sniffed)]
+	switch {
+	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
+		return gzipped
+	case bytes.HasPrefix(head, []byte("PK\x03\x04")), bytes.HasPrefix(head, []byte("PK\x05\x06")):
+		return zipped
+	case bytes.HasPrefix(head, []byte{0xfe, 0xff}), bytes.HasPrefix(head, []byte{0xff, 0xfe}):
+		return xmlDocument // UTF-16
+	}
+	text := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\ufeff")), " \t\r\n\x00")
+	switch {
+	case len(text) == 0:
+		return noReport
+	case text[0] == '<':
+		return xmlDocument
+	case text[0] == '{':
+		return jsonDocument
+	case fieldLine.Match(text) && bytes.HasPrefix(bytes.ToLower(text), []byte("feedback-type:")):
+		return failureDocument
+	case fieldLine.Match(text):
+		return mailMessage
+	case base64Line.Match(text):
+		return base64Text
+	}
+	// Some reporters have text before the document.
+	if i := bytes.Index(text, []byte("<?xml")); i >= 0 || bytes.Contains(text, []byte("<feedback")) {
+		return xmlDocument
+	}
+	return noReport
+}
+
+// withoutFromLine leaves out the line that mailboxes have before a mail.
+func withoutFromLine(data []byte) []byte {
+	data = bytes.TrimLeft(data, " \t\r\n")
+	if bytes.HasPrefix(data, []byte("From ")) {
+		_, data, _ = bytes.Cut(data, []byte("\n"))
+	}
+	return data
+}
+
+// packedText is base64 without spaces.
+func packedText(data []byte) []byte {
+	return bytes.Map(func(r rune) rune {
+		if strings.ContainsRune(" \t\r\n", r) {
+			return -1
+		}
+		return r
+	}, data)
+}
+
+// kept is a text of a stranger, bounded and without what would confuse a terminal or a table.
+func kept(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\ufffd"))
+	if s = strings.TrimSpace(s); len(s) > maxKept {
+		s = strings.ToValidUTF8(s[:maxKept], "")
+	}
+	return s
+}
