@@ -16,7 +16,7 @@ import (
 
 // newReport makes "report".
 func newReport() *cobra.Command {
-	return noun("report", "Reports of receivers: DMARC aggregate and failure reports, SMTP TLS reports", newReportParse())
+	return noun("report", "Reports of receivers: DMARC aggregate and failure reports, SMTP TLS reports", newReportImport(), newReportList(), newReportShow(), newReportSources(), newReportSummary(), newReportParse())
 }
 
 // The document of report parse (CLI.md).
