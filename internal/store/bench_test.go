@@ -43,7 +43,7 @@ func BenchmarkRound(b *testing.B) {
 // BenchmarkReport is a report of a server with two hundred keys at which only counters moved.
 func BenchmarkReport(b *testing.B) {
 	s, _ := benchStore(b, 200)
-	r := report(1)
+	r := reportOf(1)
 	for i := range 200 {
 		r.Received.Keys = append(r.Received.Keys, said(fmt.Sprintf("key_%05d", i), func(k *keyReport) { k.Has, k.Record = true, "v=DKIM1; p=AAAA" }))
 	}

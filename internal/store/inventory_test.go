@@ -383,7 +383,7 @@ func testOtherPublisher(t *testing.T, db *database) {
 		v.Domains[1].Publisher = "hand"
 	})
 	w := withKey(t, s, newKey("key_1", "as_1", "a", "srv_1"))
-	get[int64](t)(s.SaveReport(ctx, "srv_1", report(100, said("key_1", func(k *keyReport) { k.Has, k.Record = true, "v=DKIM1; p=AAAA" }))))
+	get[int64](t)(s.SaveReport(ctx, "srv_1", reportOf(100, said("key_1", func(k *keyReport) { k.Has, k.Record = true, "v=DKIM1; p=AAAA" }))))
 	service := lifecycle.Record{ID: "rec_9", Domain: testDomain, Purpose: lifecycle.ForDelegated, AssignmentID: "as_3", Name: "s1._domainkey." + testDomain, Type: "CNAME",
 		Want: "s1.domainkey.u1.wl.sendgrid.net", Pending: true}
 	must(t, s.Commit(ctx, w, lifecycle.Commit{Records: []lifecycle.Record{service}}))

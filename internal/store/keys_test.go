@@ -168,7 +168,7 @@ func testWishesAndFacts(t *testing.T, db *database) {
 	for _, server := range []string{"srv_1", "srv_2"} {
 		all.Go(func() {
 			for i := range rounds {
-				r := report(0, said("key_1", func(k *keyReport) { k.Signed, k.SignedAgeSeconds, k.Signing = uint64(i+1), 0, i%2 == 0 }))
+				r := reportOf(0, said("key_1", func(k *keyReport) { k.Signed, k.SignedAgeSeconds, k.Signing = uint64(i+1), 0, i%2 == 0 }))
 				if _, err := s.SaveReport(ctx, server, r); err != nil {
 					t.Error(err)
 				}
@@ -247,10 +247,10 @@ func testInstructionVersions(t *testing.T, db *database) {
 		k.Holders = append(k.Holders, lifecycle.Holding{ServerID: "srv_2", Want: lifecycle.WantHold})
 	}))
 	change("the public half", true, true, func() {
-		get[int64](t)(s.SaveReport(ctx, "srv_1", report(0, said("key_1", func(k *keyReport) { k.Record = "v=DKIM1; p=AAAA" }))))
+		get[int64](t)(s.SaveReport(ctx, "srv_1", reportOf(0, said("key_1", func(k *keyReport) { k.Record = "v=DKIM1; p=AAAA" }))))
 	})
 	change("a fact", false, false, func() {
-		get[int64](t)(s.SaveReport(ctx, "srv_1", report(0, said("key_1", func(k *keyReport) { k.Record, k.Has = "v=DKIM1; p=AAAA", true }))))
+		get[int64](t)(s.SaveReport(ctx, "srv_1", reportOf(0, said("key_1", func(k *keyReport) { k.Record, k.Has = "v=DKIM1; p=AAAA", true }))))
 	})
 	change("nothing", false, false, saved(func(*inventory.State) {}))
 	change("a domain's DMARC policy", false, false, saved(func(v *inventory.State) { v.Domains[1].DMARC = "v=DMARC1; p=reject" }))
@@ -309,7 +309,7 @@ func testRemovedLeaves(t *testing.T, db *database) {
 	if !present() {
 		t.Error("a key that its holder still has was forgotten")
 	}
-	get[int64](t)(s.SaveReport(ctx, "srv_1", report(100, said("key_1", func(k *keyReport) { k.Destroyed = true }))))
+	get[int64](t)(s.SaveReport(ctx, "srv_1", reportOf(100, said("key_1", func(k *keyReport) { k.Destroyed = true }))))
 	if present() {
 		t.Error("a key removed long ago is still there")
 	}

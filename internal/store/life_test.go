@@ -97,7 +97,7 @@ func (st *street) signing(stream string) []string {
 func (st *street) obey() {
 	st.t.Helper()
 	in := get[instructions](st.t)(st.s.Instructions(st.t.Context(), st.server))
-	r := report(in.Version)
+	r := reportOf(in.Version)
 	r.Canaries = map[string]fleet.CanaryVerdict{}
 	for _, a := range in.Assignments {
 		preferred := st.signing(a.Stream)

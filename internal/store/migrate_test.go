@@ -167,7 +167,7 @@ func upgraded(t *testing.T, database string) {
 		t.Error("a binding was lost")
 	}
 	// What came later works on it, and the chain goes on.
-	get[int64](t)(s.SaveReport(ctx, "srv_1", report(5, said("key_1", func(k *keyReport) { k.Signed = 13 }))))
+	get[int64](t)(s.SaveReport(ctx, "srv_1", reportOf(5, said("key_1", func(k *keyReport) { k.Signed = 13 }))))
 	must(t, s.Journal(ctx, event("after the upgrade")))
 	if err := journal.Check("", get[[]journal.Entry](t)(s.Entries(ctx, JournalFilter{Ascending: true, Limit: 10}))); err != nil {
 		t.Error(err)

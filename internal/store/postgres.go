@@ -25,15 +25,26 @@ const (
 	postgresOrphan = "60s"
 )
 
-func (s *Store) openPostgres(ctx context.Context, database string) error {
-	s.d = dialect{
+func (s *Store) openPostgres(ctx context.Context, database string) (err error) {
+	s.d = postgresDialect()
+	s.writer, err = openPostgres(ctx, database, postgresConns)
+	s.reader = s.writer
+	return err
+}
+
+func postgresDialect() dialect {
+	return dialect{
 		name: "postgres", now: "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)",
 		forUpdate: " FOR UPDATE", skipLocked: " FOR UPDATE SKIP LOCKED", notify: true,
 	}
+}
+
+// openPostgres opens a pool of so many connections, which is to be closed even after an error.
+func openPostgres(ctx context.Context, database string, conns int) (*sql.DB, error) {
 	config, err := pgx.ParseConfig(database)
 	if err != nil {
 		// The cause repeats the URL, which may hold a password.
-		return fault.New(fault.Invalid, "the database URL cannot be read").WithHint("write postgres://user@host:port/name?sslmode=verify-full")
+		return nil, fault.New(fault.Invalid, "the database URL cannot be read").WithHint("write postgres://user@host:port/name?sslmode=verify-full")
 	}
 	for name, value := range map[string]string{
 		"application_name": "postseal", "lock_timeout": postgresLock, "idle_in_transaction_session_timeout": postgresOrphan,
@@ -42,12 +53,11 @@ func (s *Store) openPostgres(ctx context.Context, database string) error {
 			config.RuntimeParams[name] = value
 		}
 	}
-	s.writer = stdlib.OpenDB(*config)
-	s.writer.SetMaxOpenConns(postgresConns)
-	s.writer.SetMaxIdleConns(postgresConns)
-	s.writer.SetConnMaxIdleTime(postgresIdle)
-	s.reader = s.writer
-	return reachable(s.writer.PingContext(ctx))
+	pool := stdlib.OpenDB(*config)
+	pool.SetMaxOpenConns(conns)
+	pool.SetMaxIdleConns(conns)
+	pool.SetConnMaxIdleTime(postgresIdle)
+	return pool, reachable(pool.PingContext(ctx))
 }
 
 // postgresUnreachable says what keeps PostgreSQL from answering, "" when it is something else.

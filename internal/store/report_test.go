@@ -43,7 +43,7 @@ func said(id string, f func(*keyReport)) keyReport {
 	return k
 }
 
-func report(applied int64, keys ...keyReport) fleet.CheckedReport {
+func reportOf(applied int64, keys ...keyReport) fleet.CheckedReport {
 	return fleet.CheckedReport{Received: agentapi.Report{Version: 1, Applied: applied, Software: "postseal test", Keys: keys}}
 }
 
@@ -62,7 +62,7 @@ func testValueLeftOut(t *testing.T, db *database) {
 		{true, "", "v=DKIM1; p=AAAA"},
 		{false, "", ""},
 	} {
-		get[int64](t)(s.SaveReport(ctx, "srv_1", report(1, said("key_1", func(k *keyReport) { k.Has, k.Record = c.has, c.record }))))
+		get[int64](t)(s.SaveReport(ctx, "srv_1", reportOf(1, said("key_1", func(k *keyReport) { k.Has, k.Record = c.has, c.record }))))
 		if h := heldNow(t, s, "key_1", "srv_1"); h.Has != c.has || h.Value != c.want || (h.Error != "") != (c.record == "v=DKIM1; p=BBBB") {
 			t.Errorf("%+v: %+v", c, h)
 		}
@@ -85,7 +85,7 @@ func testReportFacts(t *testing.T, db *database) {
 	s := db.filled(t)
 	ctx := t.Context()
 	withKey(t, s, newKey("key_1", "as_1", "a", "srv_1"))
-	r := report(1, said("key_1", func(k *keyReport) {
+	r := reportOf(1, said("key_1", func(k *keyReport) {
 		k.Has, k.Record, k.Signing, k.Signed, k.SignedAgeSeconds, k.Error = true, "v=DKIM1; p=AAAA", true, 41, 60, "bad \x00\xff text "+strings.Repeat("x", 2*maxSentence)
 	}), said("key_9", func(*keyReport) {}))
 	r.Skew, r.Received.Unsigned = -1500*time.Millisecond, map[string]uint64{"two From": 3, "8bit": 1 << 63}
@@ -135,7 +135,7 @@ func testFirstValue(t *testing.T, db *database) {
 	withKey(t, s, newKey("key_1", "as_1", "a", "srv_1", "srv_2"))
 	has := func(server, value string) {
 		t.Helper()
-		get[int64](t)(s.SaveReport(ctx, server, report(0, said("key_1", func(k *keyReport) { k.Has, k.Record = value != "", value }))))
+		get[int64](t)(s.SaveReport(ctx, server, reportOf(0, said("key_1", func(k *keyReport) { k.Has, k.Record = value != "", value }))))
 	}
 	has("srv_1", "")
 	if v := keyNow(t, s, "key_1").Value; v != "" {
@@ -162,7 +162,7 @@ func testAcked(t *testing.T, db *database) {
 	version := func() int64 { return get[map[string]int64](t)(s.InstructionVersions(ctx, []string{"srv_1"}))["srv_1"] }
 	applied := func(v int64, want lifecycle.Want) {
 		t.Helper()
-		get[int64](t)(s.SaveReport(ctx, "srv_1", report(v, said("key_1", func(*keyReport) {}))))
+		get[int64](t)(s.SaveReport(ctx, "srv_1", reportOf(v, said("key_1", func(*keyReport) {}))))
 		if acked := heldNow(t, s, "key_1", "srv_1").Acked; acked != want {
 			t.Errorf("acked %q with version %d, want %q", acked, v, want)
 		}
@@ -202,7 +202,7 @@ func testAckedAgain(t *testing.T, db *database) {
 	}
 	says := func(applied int64, signing bool) {
 		t.Helper()
-		get[int64](t)(s.SaveReport(ctx, "srv_1", report(applied, said("key_1", func(k *keyReport) { k.Has, k.Signing = true, signing }))))
+		get[int64](t)(s.SaveReport(ctx, "srv_1", reportOf(applied, said("key_1", func(k *keyReport) { k.Has, k.Signing = true, signing }))))
 	}
 	stopped := func(when string, want bool) {
 		t.Helper()
@@ -252,7 +252,7 @@ func testCanaryFacts(t *testing.T, db *database) {
 	w := withKey(t, s, k)
 	judged := func(v fleet.CanaryVerdict) lifecycle.Holding {
 		t.Helper()
-		r := report(0, said("key_1", func(*keyReport) {}))
+		r := reportOf(0, said("key_1", func(*keyReport) {}))
 		r.Canaries = map[string]fleet.CanaryVerdict{"key_1": v}
 		get[int64](t)(s.SaveReport(ctx, "srv_1", r))
 		return heldNow(t, s, "key_1", "srv_1")
@@ -291,7 +291,7 @@ func testLastSigned(t *testing.T, db *database) {
 	withKey(t, s, newKey("key_1", "as_1", "a", "srv_1"))
 	signed := func(n uint64, age int64) time.Time {
 		t.Helper()
-		get[int64](t)(s.SaveReport(ctx, "srv_1", report(0, said("key_1", func(k *keyReport) { k.Signed, k.SignedAgeSeconds = n, age }))))
+		get[int64](t)(s.SaveReport(ctx, "srv_1", reportOf(0, said("key_1", func(k *keyReport) { k.Signed, k.SignedAgeSeconds = n, age }))))
 		return heldNow(t, s, "key_1", "srv_1").LastSigned
 	}
 	if last := signed(0, -1); !last.IsZero() {
@@ -321,7 +321,7 @@ func testReportDue(t *testing.T, db *database) {
 	for _, w := range get[[]lifecycle.Work](t)(s.Claim(ctx, "w1", 10, testLease)) {
 		must(t, s.Finish(ctx, w, far))
 	}
-	r := report(0, said("key_1", func(k *keyReport) { k.Has, k.Record = true, "v=DKIM1; p=AAAA" }))
+	r := reportOf(0, said("key_1", func(k *keyReport) { k.Has, k.Record = true, "v=DKIM1; p=AAAA" }))
 	for _, tc := range []struct {
 		what   string
 		change func(k *keyReport)
@@ -355,14 +355,14 @@ func testLeftOut(t *testing.T, db *database) {
 	s := db.filled(t)
 	ctx := t.Context()
 	withKey(t, s, newKey("key_1", "as_1", "a", "srv_1"))
-	r := report(1, said("key_1", func(k *keyReport) { k.Has = true }))
+	r := reportOf(1, said("key_1", func(k *keyReport) { k.Has = true }))
 	r.Skew = time.Second
 	get[int64](t)(s.SaveReport(ctx, "srv_1", r))
 	first := heldNow(t, s, "key_1", "srv_1").Reported
 	db.later(t, s, time.Hour)
-	get[int64](t)(s.SaveReport(ctx, "srv_1", report(1)))
+	get[int64](t)(s.SaveReport(ctx, "srv_1", reportOf(1)))
 	db.later(t, s, time.Hour)
-	get[int64](t)(s.SaveReport(ctx, "srv_1", report(1)))
+	get[int64](t)(s.SaveReport(ctx, "srv_1", reportOf(1)))
 	if h := heldNow(t, s, "key_1", "srv_1"); !h.Reported.Equal(first) || h.Skew != time.Second || !h.Has {
 		t.Errorf("%+v; the last word on it was at %s", h, first)
 	}
@@ -549,7 +549,7 @@ func testDecommission(t *testing.T, db *database) {
 	if token := get[fleet.JoinToken](t)(s.JoinToken(ctx, "jt_2")); token.Revoked.IsZero() {
 		t.Error("its join token still works")
 	}
-	if _, err := s.SaveReport(ctx, "srv_1", report(1)); fault.CodeOf(err) != fault.Denied {
+	if _, err := s.SaveReport(ctx, "srv_1", reportOf(1)); fault.CodeOf(err) != fault.Denied {
 		t.Errorf("its report: %v", err)
 	}
 	server := get[inventory.Signer](t)(s.Server(ctx, "srv_1"))

@@ -124,7 +124,7 @@ func testManyKeys(t *testing.T, db *database) {
 	bigInventory(t, s, domains)
 	works := get[[]lifecycle.Work](t)(s.Claim(ctx, "w1", domains, time.Hour))
 	var ids []string
-	r := report(1)
+	r := reportOf(1)
 	for i, w := range works {
 		k := newKey(fmt.Sprintf("key_%04d", i), "", "s", "srv_1")
 		k.Domain, k.Record.Domain = w.Domain, w.Domain

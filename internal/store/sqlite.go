@@ -27,38 +27,45 @@ const (
 	sqliteReaders = 8
 )
 
-// openSQLite opens one connection that writes and a pool that cannot.
-func (s *Store) openSQLite(ctx context.Context, dir string) error {
-	s.d = dialect{name: "sqlite", now: "0"}
+func (s *Store) openSQLite(ctx context.Context, dir string) (err error) {
+	s.d = sqliteDialect()
+	s.writer, s.reader, err = openSQLite(ctx, dir, SQLiteFile)
+	return err
+}
+
+func sqliteDialect() dialect { return dialect{name: "sqlite", now: "0"} }
+
+// openSQLite opens one connection that writes and a pool that cannot. Both are to be closed even after an error.
+func openSQLite(ctx context.Context, dir, name string) (writer, reader *sql.DB, err error) {
 	if dir == "" {
-		return fault.New(fault.Invalid, "no data directory is named")
+		return nil, nil, fault.New(fault.Invalid, "no data directory is named")
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fault.Wrap(fault.Invalid, err, "the data directory %s cannot be made", dir)
+		return nil, nil, fault.Wrap(fault.Invalid, err, "the data directory %s cannot be made", dir)
 	}
-	path := filepath.Join(dir, SQLiteFile)
+	path := filepath.Join(dir, name)
 	// SQLite gives its other files the mode of this one.
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return fault.Wrap(fault.Denied, err, "the database %s may not be written", path).WithHint("run serve as the user that owns it")
+		return nil, nil, fault.Wrap(fault.Denied, err, "the database %s may not be written", path).WithHint("run serve as the user that owns it")
 	case err != nil:
-		return fault.Wrap(fault.Invalid, err, "the database %s cannot be opened", path)
+		return nil, nil, fault.Wrap(fault.Invalid, err, "the database %s cannot be opened", path)
 	}
 	if err := f.Close(); err != nil {
-		return err
+		return nil, nil, err
 	}
-	// synchronous=FULL: an intent must be on the disk before its effect (DESIGN.md §4, invariant 7).
-	if s.writer, err = sql.Open("sqlite", sqliteDSN(path, "journal_mode(WAL)", "synchronous(FULL)")); err != nil {
-		return err
+	// synchronous=FULL: an intent must be on the disk before its effect (DESIGN.md §4, invariant 7), and a report before its sender may forget it.
+	if writer, err = sql.Open("sqlite", sqliteDSN(path, "journal_mode(WAL)", "synchronous(FULL)")); err != nil {
+		return nil, nil, err
 	}
-	s.writer.SetMaxOpenConns(1)
-	if s.reader, err = sql.Open("sqlite", sqliteDSN(path, "query_only(1)")); err != nil {
-		return err
+	writer.SetMaxOpenConns(1)
+	if reader, err = sql.Open("sqlite", sqliteDSN(path, "query_only(1)")); err != nil {
+		return writer, nil, err
 	}
-	s.reader.SetMaxOpenConns(sqliteReaders)
-	s.reader.SetMaxIdleConns(sqliteReaders)
-	return reachable(s.writer.PingContext(ctx))
+	reader.SetMaxOpenConns(sqliteReaders)
+	reader.SetMaxIdleConns(sqliteReaders)
+	return writer, reader, reachable(writer.PingContext(ctx))
 }
 
 func sqliteDSN(path string, pragmas ...string) string {

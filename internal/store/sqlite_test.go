@@ -79,7 +79,7 @@ func TestOnlyPublicDataIsKept(t *testing.T) {
 	k.Canary = "canary_1"
 	withKey(t, s, k)
 	const record, message = "v=DKIM1; k=rsa; p=PUBLICHALF", "Subject: the whole signed canary"
-	r := report(1, said("key_1", func(k *keyReport) {
+	r := reportOf(1, said("key_1", func(k *keyReport) {
 		k.Has, k.Record, k.Canary, k.CanaryNonce = true, record, []byte(message), "canary_1"
 	}))
 	get[int64](t)(s.SaveReport(ctx, "srv_1", r))

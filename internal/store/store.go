@@ -116,13 +116,15 @@ func (s *Store) prepare(ctx context.Context) error {
 }
 
 // Close ends all connections. Transactions under way fail.
-func (s *Store) Close() error {
+func (s *Store) Close() error { return closeBoth(s.writer, s.reader) }
+
+func closeBoth(writer, reader *sql.DB) error {
 	var err error
-	if s.writer != nil {
-		err = s.writer.Close()
+	if writer != nil {
+		err = writer.Close()
 	}
-	if s.reader != nil && s.reader != s.writer {
-		if e := s.reader.Close(); err == nil {
+	if reader != nil && reader != writer {
+		if e := reader.Close(); err == nil {
 			err = e
 		}
 	}

@@ -60,7 +60,7 @@ func testEverybody(t *testing.T, db *database) {
 			return s.Finish(ctx, works[0], time.Unix(1, 0))
 		},
 		func(s *Store, i int) error { // agents
-			r := report(int64(i))
+			r := reportOf(int64(i))
 			for k := range 4 {
 				r.Received.Keys = append(r.Received.Keys, said(fmt.Sprintf("key_%d", 3-k), func(k *keyReport) {
 					k.Has, k.Signing, k.Record = true, i%2 == 0, fmt.Sprintf("v=DKIM1; p=%s", k.ID)
