@@ -80,8 +80,8 @@ func TestKey(t *testing.T) {
 
 func TestWhatIsNotCollected(t *testing.T) {
 	for input, want := range map[string]string{
-		strings.TrimSuffix(reportOf("1", "example.com", "192.0.2.1 1 a"), "</feedback>"): "breaks off",
-		reportOf("1", "", "192.0.2.1 -1 a"): "count",
+		strings.TrimSuffix(reportOf("1", "example.com", "192.0.2.1 1 a"), "</feedback>"):                     "breaks off",
+		reportOf("1", "", "192.0.2.1 -1 a"):                                                                  "count",
 		strings.ReplaceAll(reportOf("1", "", "192.0.2.1 1 a"), "<header_from>example.com</header_from>", ""): "which domain",
 	} {
 		documents, problems := Open("x", []byte(input))

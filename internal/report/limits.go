@@ -26,4 +26,6 @@ const (
 	maxShapes = 64 << 20
 	// maxErrors is how many errors of a reporter are kept, maxReasons and maxSPFResults how many of one record.
 	maxErrors, maxReasons, maxSPFResults = 10, 20, 20
+	// recountedAtOnce is how many reports are attributed anew at once.
+	recountedAtOnce = 50
 )

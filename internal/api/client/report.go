@@ -36,6 +36,7 @@ type ReceivedReport struct {
 type Report struct {
 	ReceivedReport
 	Input   string    `json:"input"`
+	SameAs  string    `json:"same_as,omitempty" doc:"of a duplicate: the report that was there"`
 	Counted string    `json:"counted,omitempty" doc:"the domain of the inventory that it is counted for"`
 	Email   string    `json:"email,omitempty"`
 	Schema  string    `json:"schema,omitempty" doc:"rfc7489 or rfc9990"`
@@ -45,6 +46,7 @@ type Report struct {
 	Way     string    `json:"way" doc:"smtp, imap, folder or hand"`
 	Place   string    `json:"place,omitempty"`
 	Arrived time.Time `json:"arrived"`
+	Errors  []string  `json:"errors,omitempty" doc:"what the reporter, or we, could not do with it"`
 }
 
 // Reports is a page of reports, newest first.
