@@ -25,8 +25,9 @@ const maxMarks = 1000
 // tx is one transaction. A function that gets one may run more than once and keeps nothing from a failed run.
 type tx struct {
 	*sql.Tx
-	s   *Store
-	now time.Time // the database's, the same during the whole transaction
+	s   *Store // nil in those of Reports
+	d   dialect
+	now time.Time // the database's, the same during the whole transaction; of Reports the process's
 
 	entries []journal.Entry // written at the end, so that the end of the chain is held for a moment only
 	woke    topic           // whom to wake when it is committed
@@ -52,7 +53,7 @@ func (s *Store) writeOnce(ctx context.Context, f func(*tx) error) error {
 		return err
 	}
 	defer raw.Rollback() // no effect after Commit
-	t := &tx{Tx: raw, s: s}
+	t := &tx{Tx: raw, s: s, d: s.d}
 	if t.now, err = t.time(ctx, true); err != nil {
 		return err
 	}
@@ -83,7 +84,7 @@ func (s *Store) readOnce(ctx context.Context, f func(*tx) error) error {
 		return err
 	}
 	defer raw.Rollback()
-	t := &tx{Tx: raw, s: s}
+	t := &tx{Tx: raw, s: s, d: s.d}
 	if t.now, err = t.time(ctx, false); err != nil {
 		return err
 	}

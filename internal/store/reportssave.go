@@ -1,0 +1,327 @@
+package store
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/postseal/postseal/internal/fault"
+	"github.com/postseal/postseal/internal/report"
+)
+
+// arrived is an input on its way into the database.
+type arrived struct {
+	id    int64
+	at    time.Time
+	trust report.Trust
+}
+
+// Save fills report.Archive.
+func (r *Reports) Save(ctx context.Context, a report.Arrival, hash [32]byte, facts []report.Facts) (receipt report.Receipt, err error) {
+	octets, zipped, err := pack(a.Octets)
+	if err != nil {
+		return receipt, err
+	}
+	documents, err := newDocuments(facts)
+	if err != nil {
+		return receipt, err
+	}
+	err = r.write(ctx, "store a report", func(t *tx) error {
+		receipt = report.Receipt{}
+		in := arrived{at: a.At, trust: a.Trust}
+		if in.at.IsZero() || in.at.After(t.now) {
+			in.at = t.now
+		}
+		isNew, err := t.row(ctx, `INSERT INTO report_inputs (arrived, way, place, name, sender, trust, verdict, hash, size, packed, reports, unread, foreigners, kept)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, 0, 1) ON CONFLICT (hash) DO NOTHING RETURNING id`,
+			[]any{in.at, a.Way, cutText(a.Place, maxInputText), cutText(a.Name, maxInputText), cutText(a.Sender, maxReportText), a.Trust, cutText(a.Verdict, maxInputText),
+				hash[:], len(a.Octets), len(octets)}, &in.id)
+		if err != nil {
+			return err
+		}
+		if !isNew {
+			receipt, err = t.again(ctx, a, hash)
+			return err
+		}
+		if _, err := t.exec(ctx, `INSERT INTO report_octets (input, gzip, octets) VALUES ($1, $2, $3)`, in.id, zipped, octets); err != nil {
+			return err
+		}
+		receipt.Input = inputID(in.id)
+		var counted []int64
+		for i := range documents {
+			received, id, err := t.saveDocument(ctx, in, i, &documents[i])
+			if err != nil {
+				return err
+			}
+			if received.State == report.Stored {
+				counted = append(counted, id)
+			}
+			receipt.Reports = append(receipt.Reports, received)
+		}
+		if err := t.count(ctx, counted, more); err != nil {
+			return err
+		}
+		return t.sumUp(ctx, in.id)
+	})
+	return receipt, err
+}
+
+// again answers for octets that are there already. A copy that is vouched for vouches for the first one.
+func (t *tx) again(ctx context.Context, a report.Arrival, hash [32]byte) (receipt report.Receipt, err error) {
+	receipt.Again = true
+	var input int64
+	var trust string
+	ok, err := t.row(ctx, `SELECT id, trust FROM report_inputs WHERE hash = $1`, []any{hash[:]}, &input, &trust)
+	if err != nil || !ok {
+		return receipt, errors.Join(err, errGone(ok))
+	}
+	type known struct {
+		report.ReceivedReport
+		id, sameAs int64
+	}
+	all, err := list(ctx, t, `SELECT id, same_as, document, state, type, domain, org, report_id, begins, ends, n_rows, messages, problem FROM reports WHERE input = $1 ORDER BY ord`,
+		[]any{input}, func(s scanner, k *known) error {
+			return s(&k.id, &k.sameAs, &k.Document, &k.State, &k.Type, &k.Domain, &k.Org, &k.ReportID, at(&k.Begin), at(&k.End), &k.Rows, &k.Messages, &k.Problem)
+		})
+	if err != nil {
+		return receipt, err
+	}
+	for _, k := range all {
+		switch k.State {
+		case report.Stored:
+			k.ID = reportID(k.id)
+		case report.Duplicate:
+			k.ID, k.id = reportID(k.sameAs), k.sameAs
+		}
+		receipt.Reports = append(receipt.Reports, k.ReceivedReport)
+		if k.ID != "" && a.Trust.Vouched() {
+			if err := t.vouch(ctx, k.id, a.Trust); err != nil {
+				return receipt, err
+			}
+		}
+	}
+	if a.Trust.Vouched() && !report.Trust(trust).Vouched() {
+		_, err = t.exec(ctx, `UPDATE report_inputs SET trust = $2, verdict = $3 WHERE id = $1`, input, a.Trust, cutText(a.Verdict, maxInputText))
+	}
+	return receipt, err
+}
+
+// errGone is for what was there a moment ago and is deleted by somebody else: the caller may try again.
+func errGone(ok bool) error {
+	if ok {
+		return nil
+	}
+	return fault.New(fault.Unavailable, "the same report is being deleted").WithHint("try again")
+}
+
+// vouch lets a stored report be counted with those that are vouched for.
+func (t *tx) vouch(ctx context.Context, id int64, trust report.Trust) error {
+	var had string
+	ok, err := t.row(ctx, `SELECT trust FROM reports WHERE id = $1`+t.d.forUpdate, []any{id}, &had)
+	if err != nil || !ok || report.Trust(had).Vouched() {
+		return err
+	}
+	spans, err := t.spans(ctx, []int64{id})
+	if err != nil {
+		return err
+	}
+	if err := t.count(ctx, []int64{id}, less); err != nil {
+		return err
+	}
+	if _, err := t.exec(ctx, `UPDATE report_cells SET vouched = 1 WHERE report = $1`, id); err != nil {
+		return err
+	}
+	if _, err := t.exec(ctx, `UPDATE reports SET trust = $2 WHERE id = $1`, id, trust); err != nil {
+		return err
+	}
+	if err := t.count(ctx, []int64{id}, more); err != nil {
+		return err
+	}
+	return t.sweep(ctx, spans)
+}
+
+// saveDocument stores one document of an input, without counting it.
+func (t *tx) saveDocument(ctx context.Context, in arrived, ord int, d *document) (received report.ReceivedReport, id int64, err error) {
+	received = d.received
+	var ours int64
+	if d.received.State == report.Stored {
+		names, err := t.terms(ctx, nameTerms(), []term{d.ours})
+		if err != nil {
+			return received, 0, err
+		}
+		ours = names[d.ours.hash]
+		isNew, err := t.row(ctx, insertReport+` ON CONFLICT (ident) DO NOTHING RETURNING id`, d.values(in, ord, ours, report.Stored, 0), &id)
+		if err != nil {
+			return received, 0, err
+		}
+		if isNew {
+			received.ID = reportID(id)
+			return received, id, t.saveContent(ctx, id, in, d)
+		}
+		var first int64
+		ok, err := t.row(ctx, `SELECT id FROM reports WHERE ident = $1`, []any{d.facts.Key[:]}, &first)
+		if err == nil {
+			err = errGone(ok)
+		}
+		if err == nil && in.trust.Vouched() {
+			err = t.vouch(ctx, first, in.trust)
+		}
+		if err != nil {
+			return received, 0, err
+		}
+		received.State, received.ID = report.Duplicate, reportID(first)
+		_, err = t.row(ctx, insertReport+` RETURNING id`, d.values(in, ord, ours, report.Duplicate, first), &id)
+		return received, id, err
+	}
+	_, err = t.row(ctx, insertReport+` RETURNING id`, d.values(in, ord, 0, d.received.State, 0), &id)
+	return received, id, err
+}
+
+const insertReport = `INSERT INTO reports (input, ord, arrived, document, state, same_as, problem, type, domain, ours, org, email, report_id, begins, ends, format,
+	policy, errors, facts, ident, trust, n_rows, messages, kept)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)`
+
+// values are those of insertReport.
+func (d *document) values(in arrived, ord int, ours int64, state report.State, sameAs int64) []any {
+	var ident any
+	if state == report.Stored {
+		ident = d.facts.Key[:]
+	}
+	r := &d.received
+	return []any{in.id, ord, in.at, r.Document, state, sameAs, r.Problem, r.Type, r.Domain, ours, r.Org, d.email, r.ReportID, r.Begin, r.End, d.schema,
+		d.policy, d.errors, d.json, ident, in.trust, r.Rows, r.Messages, state == report.Stored && r.Rows > 0}
+}
+
+// saveContent stores the rows and cells of a new report.
+func (t *tx) saveContent(ctx context.Context, id int64, in arrived, d *document) error {
+	if err := t.saveRows(ctx, id, d); err != nil {
+		return err
+	}
+	return t.saveCells(ctx, id, in.trust, d.ours, d.org, d.cells)
+}
+
+func (t *tx) saveRows(ctx context.Context, id int64, d *document) error {
+	if len(d.facts.Rows) == 0 {
+		return nil
+	}
+	all := make([]term, len(d.shapes))
+	copy(all, d.shapes)
+	known, err := t.terms(ctx, shapeTerms(), all)
+	if err != nil {
+		return err
+	}
+	ids := make([]int64, len(d.shapes))
+	for i, s := range d.shapes {
+		ids[i] = known[s.hash]
+	}
+	for i, part := range packRows(d.facts.Rows, ids) {
+		if _, err := t.exec(ctx, `INSERT INTO report_rows (report, part, packed) VALUES ($1, $2, $3)`, id, i, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sumUp notes what an input holds.
+func (t *tx) sumUp(ctx context.Context, input int64) error {
+	_, err := t.exec(ctx, `UPDATE report_inputs SET reports = (SELECT COUNT(*) FROM reports WHERE input = $1),
+		unread = (SELECT COUNT(*) FROM reports WHERE input = $1 AND state = '`+string(report.Unread)+`'),
+		foreigners = (SELECT COUNT(*) FROM reports WHERE input = $1 AND state = '`+string(report.Foreign)+`') WHERE id = $1`, input)
+	return err
+}
+
+// Octets fills report.Archive.
+func (r *Reports) Octets(ctx context.Context, input string) (a report.Arrival, err error) {
+	id, err := idOf(input, inputPrefix)
+	if err != nil {
+		return a, err
+	}
+	var packed []byte
+	var zipped bool
+	err = r.read(ctx, "read a report's input", func(t *tx) error {
+		ok, err := t.row(ctx, `SELECT i.way, i.place, i.name, i.arrived, i.sender, i.trust, i.verdict, o.gzip, o.octets
+			FROM report_inputs i JOIN report_octets o ON o.input = i.id WHERE i.id = $1`, []any{id},
+			&a.Way, &a.Place, &a.Name, at(&a.At), &a.Sender, &a.Trust, &a.Verdict, truth(&zipped), &packed)
+		if err == nil && !ok {
+			return fault.New(fault.NotFound, "there is no input %s, or its octets are kept no more", input)
+		}
+		return err
+	})
+	if err != nil {
+		return report.Arrival{}, err
+	}
+	if a.Octets = packed; zipped {
+		a.Octets, err = unpack(packed)
+	}
+	return a, err
+}
+
+// CountFrom fills report.Archive.
+func (r *Reports) CountFrom(ctx context.Context, sender string, since time.Time) (v report.Volume, err error) {
+	err = r.read(ctx, "count what a sender sent", func(t *tx) error {
+		_, err := t.row(ctx, `SELECT COUNT(*), CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM report_inputs WHERE sender = $1 AND arrived >= $2`,
+			[]any{cutText(sender, maxReportText), since}, &v.Inputs, &v.Octets)
+		return err
+	})
+	return v, err
+}
+
+// pack compresses octets when that makes them smaller by a tenth at least; most reports arrive compressed.
+func pack(octets []byte) ([]byte, bool, error) {
+	var b bytes.Buffer
+	w, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
+	if err != nil {
+		return nil, false, err
+	}
+	// What does not shrink in its beginning does not shrink: it is not worth the time.
+	const tried = 64 << 10
+	if _, err := w.Write(octets[:min(len(octets), tried)]); err == nil {
+		err = w.Flush()
+	}
+	if err == nil && b.Len() <= min(len(octets), tried)*9/10 {
+		_, err = w.Write(octets[min(len(octets), tried):])
+		if err == nil {
+			err = w.Close()
+		}
+		return b.Bytes(), true, err
+	}
+	return append([]byte{}, octets...), false, err
+}
+
+// unpack inflates what pack compressed, which was not larger than an input may be.
+func unpack(packed []byte) ([]byte, error) {
+	z, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, fmt.Errorf("inflate an input: %w", err)
+	}
+	out, err := io.ReadAll(io.LimitReader(z, report.MaxInput))
+	if err != nil {
+		return nil, fmt.Errorf("inflate an input: %w", err)
+	}
+	return out, nil
+}
+
+// Ids are numbers in the order in which things were stored, with a word before them so that nobody mixes them up.
+const (
+	inputPrefix  = "in_"
+	reportPrefix = "rep_"
+)
+
+func inputID(id int64) string  { return inputPrefix + strconv.FormatInt(id, 10) }
+func reportID(id int64) string { return reportPrefix + strconv.FormatInt(id, 10) }
+
+// idOf reads an id.
+func idOf(s, prefix string) (int64, error) {
+	digits, ok := strings.CutPrefix(s, prefix)
+	id, err := strconv.ParseInt(digits, 10, 64)
+	if !ok || err != nil || id <= 0 {
+		return 0, fault.New(fault.NotFound, "there is no %q; ids look like %s123", cutText(s, maxReportText), prefix)
+	}
+	return id, nil
+}
