@@ -50,8 +50,11 @@ func causeOf(result, human string) Cause {
 			}
 		}
 	}
-	if result == "temperror" {
-		return NoAnswer // RFC 8601 §2.7.1: the key could not be fetched
+	switch result { // RFC 8601 §2.7.1
+	case "temperror":
+		return NoAnswer // the key could not be fetched
+	case "permerror":
+		return NoKey // there is none, or it cannot be used
 	}
 	return NotSaid
 }

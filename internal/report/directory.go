@@ -204,6 +204,12 @@ func (d *Directory) Domain(name string) string {
 	return ""
 }
 
+// Include says which service a host of a domain's SPF record is for; without a name when that is not known.
+func (d *Directory) Include(domain, host string) Include {
+	who, _ := d.recognised.byDomain(foldName(host), foldName(domain))
+	return Include{Host: host, Service: who}
+}
+
 // top is the highest domain of the inventory that a name belongs to.
 func (d *Directory) top(name string) (top string) {
 	for ; name != ""; _, name, _ = strings.Cut(name, ".") {
