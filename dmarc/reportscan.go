@@ -163,6 +163,60 @@ func (s *scanner) next(text bool) (token, error) {
 	}
 }
 
+// plain reads what nearly all of a report consists of, when it is in the buffer as a whole: a tag without prefix and attributes, or the end of the element named innermost; before it only text, which is
+// passed over, or, when it is wanted, put into chars as it is. It returns startTag with the name, endTag, or endOfInput for all that next has to look at; nothing was consumed then, but unwanted text.
+func (s *scanner) plain(wanted bool, innermost []byte, chars, name *[]byte) tokenKind {
+	rest := s.buf[s.pos:s.end]
+	at := bytes.IndexByte(rest, '<')
+	if at < 0 || s.cdata {
+		return endOfInput
+	}
+	if wanted {
+		for _, c := range rest[:at] {
+			if c == '&' || c == '\r' || c >= utf8.RuneSelf {
+				return endOfInput
+			}
+		}
+	} else {
+		s.pos += at
+		rest, at = rest[at:], 0
+	}
+	tag := rest[at+1:]
+	if len(tag) > len(innermost)+1 && tag[0] == '/' {
+		if tag[len(innermost)+1] != '>' || string(tag[1:len(innermost)+1]) != string(innermost) || len(innermost) == 0 || wanted && at > maxText {
+			return endOfInput
+		}
+		if wanted {
+			*chars = append(*chars, rest[:at]...)
+		}
+		s.pos += at + len(innermost) + 3
+		return endTag
+	}
+	if wanted { // an element within a text is rare
+		return endOfInput
+	}
+	for i, c := range tag {
+		if inName[c] {
+			continue
+		}
+		if c != '>' || i == 0 {
+			break
+		}
+		*name = tag[:i]
+		s.pos += i + 2
+		return startTag
+	}
+	return endOfInput
+}
+
+// inName are the characters of the names that plain reads.
+var inName = func() (set [256]bool) {
+	for _, c := range []byte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") {
+		set[c] = true
+	}
+	return set
+}()
+
 // wholeRunes leaves out a character that goes on in what comes next.
 func wholeRunes(text []byte, last bool) []byte {
 	if last || len(text) == 0 || text[len(text)-1] < utf8.RuneSelf {
