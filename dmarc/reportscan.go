@@ -14,6 +14,8 @@ import (
 const (
 	// maxTag is the longest tag, comment's opening or declaration that is read in one piece, in octets.
 	maxTag = 64 << 10
+	// smallBuffer is enough for most reports, in octets; it grows to maxTag. maxTag is a multiple by a power of four.
+	smallBuffer = 4 << 10
 	// maxDepth is how deep elements are nested; a report needs seven.
 	maxDepth = 64
 )
@@ -44,6 +46,7 @@ type scanner struct {
 	r        io.Reader
 	buf      []byte
 	pos, end int
+	full     bool  // what was read last filled buf
 	err      error // of r; io.EOF at the end
 	cdata    bool  // within a CDATA section
 	encoding encoding
@@ -69,12 +72,17 @@ func (s *scanner) fill() bool {
 		s.end -= s.pos
 		s.pos = 0
 	}
+	if s.full && len(s.buf) < maxTag { // more is coming than a small report has
+		s.buf = append(make([]byte, 0, 4*len(s.buf)), s.buf[:s.end]...)
+		s.buf = s.buf[:cap(s.buf)]
+	}
 	if s.end == len(s.buf) {
 		return false // a token that long is none
 	}
 	for range 100 { // empty reads (io.ErrNoProgress)
 		n, err := s.r.Read(s.buf[s.end:])
 		s.end += n
+		s.full = s.end == len(s.buf)
 		if err != nil {
 			s.err = err
 		}
@@ -549,7 +557,7 @@ func (u *utf16Reader) decode() {
 
 // newScanner looks at the first octets for the encoding.
 func newScanner(r io.Reader) *scanner {
-	s := &scanner{r: r, buf: make([]byte, maxTag)}
+	s := &scanner{r: r, buf: make([]byte, smallBuffer)}
 	for s.end < 3 && s.fill() {
 	}
 	head := s.buf[:s.end]
