@@ -29,6 +29,15 @@ type Ledger interface {
 	ReportsToRead(ctx context.Context, ours, after string, limit int) ([]WithRows, error)
 	// ReplaceCells sets the domain of the inventory that a stored report is counted for and its cells; roll-ups follow.
 	ReplaceCells(ctx context.Context, id, ours string, cells []Cell) error
+	// Counting says up to where reports were counted anew, and for which generation of the inventory.
+	Counting(ctx context.Context) (Counting, error)
+	SetCounting(ctx context.Context, c Counting) error
+}
+
+// Counting is up to where stored reports were attributed anew.
+type Counting struct {
+	Generation int64
+	After      string // the last report that was; "" = all were
 }
 
 // Answers are the questions that people ask.
@@ -47,6 +56,8 @@ type Answers interface {
 	Counts(ctx context.Context, p Period, by Grouping) ([]Count, error)
 	// Tallies returns the cells of domains, summed over reports and days: the ground of diagnosis. At most MaxTallies, those with most messages first.
 	Tallies(ctx context.Context, p Period) ([]Tally, error)
+	// CountReports says how many aggregate reports of a time are counted.
+	CountReports(ctx context.Context, p Period) (int, error)
 	// LastPassed returns, by selector, the latest end of a vouched report in which a signature of this domain passed in mail from one of these signers' own addresses.
 	// Selectors that nobody reported since the given time are missing.
 	LastPassed(ctx context.Context, domain string, selectors, own []string, since time.Time) (map[string]time.Time, error)
@@ -213,6 +224,15 @@ type Tally struct {
 	Vouched bool
 	Last    time.Time // day
 	Reports int
+}
+
+// Group is a tally as Diagnose takes it.
+func (t *Tally) Group() Group {
+	c := &t.Cell
+	return Group{
+		HeaderFrom: c.HeaderFrom, SigningDomain: c.SigningDomain, Selector: c.Selector, Result: c.Result, Cause: c.Cause, Signer: c.Signer, How: c.How, KeyID: c.KeyID, Source: c.Source,
+		DKIM: c.DKIM, SPF: c.SPF, Disposition: c.Disposition, Reason: c.Reason, Org: t.Org, Vouched: t.Vouched, Messages: c.Messages, Reports: int64(t.Reports), First: c.Day, Last: t.Last,
+	}
 }
 
 // Cutoffs are the times of arrival before which things are deleted; zero = never. Each is at or before the one above it, because what remains of a report needs no more

@@ -14,7 +14,7 @@ import (
 // apiStorage is the store in the API's words: edges do not import each other, so each has names of its own for what is
 // only asked for and listed.
 type apiStorage struct {
-	*store.Store
+	heard
 	// prepare takes an inventory's settings over before its domains are worked on; restore takes the stored ones back.
 	prepare func(inventory.State)
 	restore func()

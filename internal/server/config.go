@@ -46,7 +46,11 @@ type Config struct {
 	Policies audit.PolicyFetcher
 	// WeakKeys are known weak keys that audits look for; nil = none are known.
 	WeakKeys audit.WeakKeys
-	Logger   *slog.Logger
+	// Retention is how long reports are kept; zero = DefaultRetention.
+	Retention Retention
+	// DiagnoseAfter is how long after a report what it means is found out; 0 = the default.
+	DiagnoseAfter time.Duration
+	Logger        *slog.Logger
 }
 
 const (
@@ -74,6 +78,12 @@ func (c *Config) complete() error {
 	}
 	if c.SealingKey == "" {
 		c.SealingKey = filepath.Join(c.Data, "ca.sealing-key")
+	}
+	if c.Retention == (Retention{}) {
+		c.Retention = DefaultRetention()
+	}
+	if c.DiagnoseAfter <= 0 {
+		c.DiagnoseAfter = diagnoseAfter
 	}
 	if c.Poll <= 0 {
 		c.Poll = defaultPoll

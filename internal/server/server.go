@@ -46,6 +46,7 @@ type Server struct {
 	publisher *publisher.Publisher
 	loop      *lifecycle.Reconciler
 	auditing  *auditing
+	reporting *reporting
 	names     atomic.Pointer[nameserver.Server]
 	http      *http.Server
 	listener  net.Listener
@@ -96,6 +97,11 @@ func (s *Server) build(ctx context.Context) error {
 		return err
 	}
 	s.auditing = &auditing{Server: s, catalogue: catalogue, asked: make(chan struct{}, 1)}
+	reports, err := store.OpenReports(ctx, store.Options{Database: database, Logger: c.Logger})
+	if err != nil {
+		return err
+	}
+	s.reporting = newReporting(s, reports, catalogue)
 	s.publisher = publisher.New(publisher.Deps{Zones: s.dns, Kinds: kinds(served{s.store, func(zone string) { s.zonesChanged(zone) }}, programs.In(c.Programs), c.Logger)})
 	if err := s.reconfigure(ctx); err != nil {
 		return err
@@ -108,10 +114,10 @@ func (s *Server) build(ctx context.Context) error {
 	worker, _ := os.Hostname()
 	observer := evidence.New(s.dns, time.Now)
 	s.loop = lifecycle.NewReconciler(lifecycle.Config{
-		Storage: s.store, Looker: observer, Behind: observer, Services: serviceRules{catalogue}, Publisher: publishing{s.publisher}, Worker: worker,
+		Storage: s.heard(), Looker: observer, Behind: observer, Services: serviceRules{catalogue}, Publisher: publishing{s.publisher}, Worker: worker,
 		Logger: c.Logger, Poll: c.Poll, Wake: s.store.Due(context.Background()),
 	})
-	handler, err := api.New(api.Options{Storage: s.apiStorage(), Access: s.access, Joining: s.fleet, Agents: s.fleet, Looker: observer, Log: c.Logger, Changed: s.wake})
+	handler, err := api.New(api.Options{Storage: s.apiStorage(), Access: s.access, Joining: s.fleet, Agents: s.fleet, Looker: observer, Reports: s.reporting, Log: c.Logger, Changed: s.wake})
 	if err != nil {
 		return err
 	}
@@ -190,6 +196,7 @@ func (s *Server) Run(ctx context.Context) error {
 	group.Go(func() error { return s.loop.Run(running) })
 	group.Go(func() error { return s.watch(running) })
 	group.Go(func() error { return s.auditing.Run(running) })
+	group.Go(func() error { return s.reporting.Run(running) })
 	group.Go(func() error { return s.keepTickets(running) })
 	group.Go(func() error { return s.announce(running) })
 	group.Go(func() error {
@@ -243,6 +250,11 @@ func (s *Server) release() {
 	}
 	if s.listener != nil {
 		_ = s.listener.Close()
+	}
+	if s.reporting != nil {
+		if err := s.reporting.Close(); err != nil {
+			s.config.Logger.Error("closing the database of reports", "err", err)
+		}
 	}
 	if s.store != nil {
 		if err := s.store.Close(); err != nil {

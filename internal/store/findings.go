@@ -18,6 +18,7 @@ type source string
 const (
 	fromLife   source = "life"   // looks at our records
 	fromAudit  source = "audit"  // audits of the domain
+	fromReport source = "report" // what receivers report
 	fromPrimes source = "primes" // the comparison of all moduli
 )
 
@@ -145,6 +146,13 @@ func (t *tx) saveLifeFindings(ctx context.Context, domain string, open, resolved
 	}
 	return t.saveFindings(ctx, domain, fromLife, found, func(id, subject string) bool {
 		return slices.ContainsFunc(resolved, func(f lifecycle.Finding) bool { return f.ID == id && f.Subject == subject })
+	})
+}
+
+// SaveReportFindings does so for what the reports of a domain mean, all of it.
+func (s *Store) SaveReportFindings(ctx context.Context, domain string, found []audit.Finding) error {
+	return s.write(ctx, "keep what reports mean", func(t *tx) error {
+		return t.saveFindings(ctx, domain, fromReport, found, func(string, string) bool { return true })
 	})
 }
 

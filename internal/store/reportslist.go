@@ -189,11 +189,11 @@ func (r *Reports) Report(ctx context.Context, id string) (d report.Detail, err e
 }
 
 // groupColumns are what groupInto reads, of report_groups g and report_senders s.
-const groupColumns = `g.header_from, g.signing_domain, g.selector, g.result, g.key_id, g.dkim, g.spf, g.disposition, g.reason,
+const groupColumns = `g.header_from, g.signing_domain, g.selector, g.result, g.cause, g.key_id, g.dkim, g.spf, g.disposition, g.reason,
 	s.signer_kind, s.signer_id, s.signer_name, s.how, s.source_kind, s.source_id, s.source_name`
 
 func groupInto(c *report.Cell) []any {
-	return []any{&c.HeaderFrom, &c.SigningDomain, &c.Selector, &c.Result, &c.KeyID, truth(&c.DKIM), truth(&c.SPF), &c.Disposition, &c.Reason,
+	return []any{&c.HeaderFrom, &c.SigningDomain, &c.Selector, &c.Result, &c.Cause, &c.KeyID, truth(&c.DKIM), truth(&c.SPF), &c.Disposition, &c.Reason,
 		&c.Signer.Kind, &c.Signer.ID, &c.Signer.Name, &c.How, &c.Source.Kind, &c.Source.ID, &c.Source.Name}
 }
 
@@ -206,6 +206,13 @@ func (r *Reports) Inputs(ctx context.Context, f report.InputFilter) (out []repor
 			return nil, err
 		}
 		w.add("id < %s", id)
+	}
+	if f.ID != "" {
+		id, err := idOf(f.ID, inputPrefix)
+		if err != nil {
+			return nil, err
+		}
+		w.add("id = %s", id)
 	}
 	if f.Problems {
 		w.add("unread + foreigners > 0")

@@ -108,6 +108,7 @@ CREATE TABLE report_groups ( -- what the messages of a cell have in common
   signing_domain TEXT   NOT NULL,
   selector       TEXT   NOT NULL,
   result         TEXT   NOT NULL,
+  cause          TEXT   NOT NULL, -- report.Cause
   key_id         TEXT   NOT NULL,
   dkim           BIGINT NOT NULL,
   spf            BIGINT NOT NULL,
@@ -153,3 +154,10 @@ CREATE TABLE report_daily (
   reject     BIGINT NOT NULL,
   PRIMARY KEY (ours, day, sender, vouched)
 ) WITHOUT ROWID;
+
+-- Up to where reports were counted anew for a generation of the inventory.
+CREATE TABLE report_counting (
+  id         BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),
+  generation BIGINT NOT NULL,
+  after      TEXT   NOT NULL -- id of a report; '' = all were
+);
