@@ -152,6 +152,7 @@ const (
 	elSpfScope
 	elSpfResult
 	elSpfHuman
+	places // how many there are
 )
 
 // child says which element a name is within another one.
@@ -315,6 +316,7 @@ type reportParser struct {
 	chars  []byte // of the leaf that is open
 	leaf   int    // how many frames are open within which chars are gathered; 0 = none
 	texts  map[string]string
+	last   [places]string // what each element said last
 	row    Row
 	policy PublishedPolicy // that is being read
 	rows   int
@@ -331,6 +333,22 @@ func (p *reportParser) within() place {
 func (p *reportParser) read() error {
 	for {
 		wanted := p.leaf != 0 && p.leaf == len(p.open)
+		var name []byte
+		switch p.s.plain(wanted, p.innermost(), &p.chars, &name) {
+		case endTag:
+			if err := p.close(); err != nil {
+				return err
+			}
+			if len(p.open) == 0 {
+				return p.done()
+			}
+			continue
+		case startTag:
+			if err := p.start(name, false); err != nil {
+				return err
+			}
+			continue
+		}
 		t, err := p.s.next(wanted)
 		switch {
 		case err != nil && p.s.err != nil: // a tag that goes on where the input ends
@@ -350,7 +368,7 @@ func (p *reportParser) read() error {
 			}
 			continue
 		case startTag:
-			if err := p.start(t); err != nil {
+			if err := p.start(t.name, t.space); err != nil {
 				return err
 			}
 			if !t.empty {
@@ -373,6 +391,18 @@ func (p *reportParser) read() error {
 		if len(p.open) == 0 {
 			return p.done()
 		}
+	}
+}
+
+// innermost is the name of the innermost open element; nil when none is.
+func (p *reportParser) innermost() []byte {
+	switch n := len(p.open); n {
+	case 0:
+		return nil
+	case 1:
+		return p.names[:p.open[0].name]
+	default:
+		return p.names[p.open[n-2].name:p.open[n-1].name]
 	}
 }
 
@@ -423,25 +453,25 @@ func (p *reportParser) opened(name []byte) int {
 	return -1
 }
 
-func (p *reportParser) start(t token) error {
+func (p *reportParser) start(name []byte, space bool) error {
 	parent := p.within()
-	if parent == elOutside && string(t.name) != "feedback" {
+	if parent == elOutside && string(name) != "feedback" {
 		return &Error{Err: ErrReport, Detail: "the first element is not feedback"}
 	}
 	// A schema that is left open does not hide the report (seen in 2018).
-	for parent == elOther && len(p.open) > 1 && p.schemaOnly() && elFeedback.child(t.name) != elOther {
+	for parent == elOther && len(p.open) > 1 && p.schemaOnly() && elFeedback.child(name) != elOther {
 		p.pop()
 		parent = p.within()
 	}
 	if len(p.open) == maxDepth {
 		return &Error{Err: ErrReport, Detail: errDepth().Error()}
 	}
-	is := parent.child(t.name)
-	p.names = append(p.names, t.name...)
+	is := parent.child(name)
+	p.names = append(p.names, name...)
 	p.open = append(p.open, frame{is, len(p.names)})
 	switch is {
 	case elFeedback:
-		p.newer = t.space
+		p.newer = space
 	case elMetadata:
 		p.seen = true
 		p.report = Report{Version: p.report.Version, Policy: p.report.Policy, Errors: p.report.Errors, Begin: time.Unix(0, 0).UTC(), End: time.Unix(0, 0).UTC()}
@@ -529,107 +559,111 @@ func (p *reportParser) set(e place) (err error) {
 	r, row, pub := &p.report, &p.row, &p.policy
 	switch e {
 	case elVersion:
-		r.Version = p.text()
+		r.Version = p.text(e)
 	case elOrgName:
-		r.OrgName = p.text()
+		r.OrgName = p.text(e)
 	case elEmail:
-		r.Email = p.text()
+		r.Email = p.text(e)
 	case elContact:
-		r.Contact = p.text()
+		r.Contact = p.text(e)
 	case elReportID:
-		r.ID = p.text()
+		r.ID = p.text(e)
 	case elBegin:
 		r.Begin, err = instant("begin", bounded(p.chars))
 	case elEnd:
 		r.End, err = instant("end", bounded(p.chars))
 	case elError:
 		if len(r.Errors) < maxRowResults {
-			r.Errors = append(r.Errors, p.text())
+			r.Errors = append(r.Errors, p.text(e))
 		}
 	case elGenerator:
-		r.Generator = p.text()
+		r.Generator = p.text(e)
 	case elPubDomain:
-		pub.Domain = p.name()
+		pub.Domain = p.name(e)
 	case elPubPolicy:
-		pub.Policy = Policy(p.word())
+		pub.Policy = Policy(p.word(e))
 	case elPubSubdomains:
-		pub.Subdomains = Policy(p.word())
+		pub.Subdomains = Policy(p.word(e))
 	case elPubNonexistent:
-		pub.Nonexistent = Policy(p.word())
+		pub.Nonexistent = Policy(p.word(e))
 	case elPubDKIM:
-		pub.DKIM = Mode(p.word())
+		pub.DKIM = Mode(p.word(e))
 	case elPubSPF:
-		pub.SPF = Mode(p.word())
+		pub.SPF = Mode(p.word(e))
 	case elPubDiscovery:
-		pub.Discovery = p.word()
+		pub.Discovery = p.word(e)
 	case elPubFailureWhen:
-		pub.FailureWhen = p.word()
+		pub.FailureWhen = p.word(e)
 	case elPubTesting:
-		pub.Testing = p.word()
+		pub.Testing = p.word(e)
 	case elPubPercent:
-		pub.Percent = p.word()
+		pub.Percent = p.word(e)
 	case elSourceIP:
-		row.SourceIP = p.text()
+		row.SourceIP = p.text(e)
 	case elCount:
 		if row.Count, err = number("count", bounded(p.chars)); err == nil && row.Count > maxCount {
 			err = &Error{Err: ErrReport, Where: "count", Detail: "more messages than there are"}
 		}
 	case elDisposition:
-		row.Disposition = p.word()
+		row.Disposition = p.word(e)
 	case elEvalDKIM:
-		row.DKIM = Result(p.word())
+		row.DKIM = Result(p.word(e))
 	case elEvalSPF:
-		row.SPF = Result(p.word())
+		row.SPF = Result(p.word(e))
 	case elReasonType:
-		row.Reasons[len(row.Reasons)-1].Type = p.word()
+		row.Reasons[len(row.Reasons)-1].Type = p.word(e)
 	case elReasonComment:
-		row.Reasons[len(row.Reasons)-1].Comment = p.text()
+		row.Reasons[len(row.Reasons)-1].Comment = p.text(e)
 	case elHeaderFrom:
-		row.HeaderFrom = p.name()
+		row.HeaderFrom = p.name(e)
 	case elEnvelopeFrom:
-		row.EnvelopeFrom = p.name()
+		row.EnvelopeFrom = p.name(e)
 	case elEnvelopeTo:
-		row.EnvelopeTo = p.name()
+		row.EnvelopeTo = p.name(e)
 	case elDkimDomain:
-		row.DKIMResults[len(row.DKIMResults)-1].Domain = p.name()
+		row.DKIMResults[len(row.DKIMResults)-1].Domain = p.name(e)
 	case elDkimSelector:
-		row.DKIMResults[len(row.DKIMResults)-1].Selector = p.name()
+		row.DKIMResults[len(row.DKIMResults)-1].Selector = p.name(e)
 	case elDkimResult:
-		row.DKIMResults[len(row.DKIMResults)-1].Result = p.word()
+		row.DKIMResults[len(row.DKIMResults)-1].Result = p.word(e)
 	case elDkimHuman:
-		row.DKIMResults[len(row.DKIMResults)-1].Human = p.text()
+		row.DKIMResults[len(row.DKIMResults)-1].Human = p.text(e)
 	case elSpfDomain:
-		row.SPFResults[len(row.SPFResults)-1].Domain = p.name()
+		row.SPFResults[len(row.SPFResults)-1].Domain = p.name(e)
 	case elSpfScope:
-		row.SPFResults[len(row.SPFResults)-1].Scope = p.word()
+		row.SPFResults[len(row.SPFResults)-1].Scope = p.word(e)
 	case elSpfResult:
-		row.SPFResults[len(row.SPFResults)-1].Result = p.word()
+		row.SPFResults[len(row.SPFResults)-1].Result = p.word(e)
 	case elSpfHuman:
-		row.SPFResults[len(row.SPFResults)-1].Human = p.text()
+		row.SPFResults[len(row.SPFResults)-1].Human = p.text(e)
 	}
 	return err
 }
 
-// text is the text that was gathered, trimmed and bounded.
-func (p *reportParser) text() string { return p.intern(bounded(p.chars)) }
+// text is the text that was gathered for an element, trimmed and bounded.
+func (p *reportParser) text(e place) string { return p.intern(e, bounded(p.chars)) }
 
 // word is text of a vocabulary: some reporters write Pass.
-func (p *reportParser) word() string { return p.intern(lower(bounded(p.chars))) }
+func (p *reportParser) word(e place) string { return p.intern(e, lower(bounded(p.chars))) }
 
 // name is a domain or selector.
-func (p *reportParser) name() string {
-	return p.intern(bytes.TrimSuffix(lower(bounded(p.chars)), []byte(".")))
+func (p *reportParser) name(e place) string {
+	return p.intern(e, bytes.TrimSuffix(lower(bounded(p.chars)), []byte(".")))
 }
 
-// intern makes a string; one that comes again and again is made once.
-func (p *reportParser) intern(b []byte) string {
-	if s, known := p.texts[string(b)]; known {
-		return s
+// intern makes a string; one that comes again and again is made once. Mostly an element says what it said in the row before.
+func (p *reportParser) intern(e place, b []byte) string {
+	if p.last[e] == string(b) {
+		return p.last[e]
 	}
-	s := string(b)
-	if len(s) <= maxInternedText && len(p.texts) < maxInterned {
-		p.texts[s] = s
+	s, known := p.texts[string(b)]
+	if !known {
+		s = string(b)
+		if len(s) <= maxInternedText && len(p.texts) < maxInterned {
+			p.texts[s] = s
+		}
 	}
+	p.last[e] = s
 	return s
 }
 
@@ -660,11 +694,28 @@ func number(where string, b []byte) (int64, error) {
 	if len(whole) == 0 {
 		return 0, nil
 	}
+	if n, ok := digits(whole); ok {
+		return n, nil
+	}
 	n, err := strconv.ParseInt(string(whole), 10, 64)
 	if err != nil || n < 0 {
 		return 0, &Error{Err: ErrReport, Where: where, Detail: fmt.Sprintf("%.20q is not a number", whole)}
 	}
 	return n, nil
+}
+
+// digits reads a number of digits only that is not large; ok is false for all others.
+func digits(b []byte) (n int64, ok bool) {
+	if len(b) > 18 {
+		return 0, false
+	}
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n, true
 }
 
 // maxSeconds is the year 9999, beyond which times cannot be written.

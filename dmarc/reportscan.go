@@ -14,6 +14,8 @@ import (
 const (
 	// maxTag is the longest tag, comment's opening or declaration that is read in one piece, in octets.
 	maxTag = 64 << 10
+	// smallBuffer is enough for most reports, in octets; it grows to maxTag. maxTag is a multiple by a power of four.
+	smallBuffer = 4 << 10
 	// maxDepth is how deep elements are nested; a report needs seven.
 	maxDepth = 64
 )
@@ -44,6 +46,7 @@ type scanner struct {
 	r        io.Reader
 	buf      []byte
 	pos, end int
+	full     bool  // what was read last filled buf
 	err      error // of r; io.EOF at the end
 	cdata    bool  // within a CDATA section
 	encoding encoding
@@ -69,12 +72,17 @@ func (s *scanner) fill() bool {
 		s.end -= s.pos
 		s.pos = 0
 	}
+	if s.full && len(s.buf) < maxTag { // more is coming than a small report has
+		s.buf = append(make([]byte, 0, 4*len(s.buf)), s.buf[:s.end]...)
+		s.buf = s.buf[:cap(s.buf)]
+	}
 	if s.end == len(s.buf) {
 		return false // a token that long is none
 	}
 	for range 100 { // empty reads (io.ErrNoProgress)
 		n, err := s.r.Read(s.buf[s.end:])
 		s.end += n
+		s.full = s.end == len(s.buf)
 		if err != nil {
 			s.err = err
 		}
@@ -162,6 +170,60 @@ func (s *scanner) next(text bool) (token, error) {
 		}
 	}
 }
+
+// plain reads what nearly all of a report consists of, when it is in the buffer as a whole: a tag without prefix and attributes, or the end of the element named innermost; before it only text, which is
+// passed over, or, when it is wanted, put into chars as it is. It returns startTag with the name, endTag, or endOfInput for all that next has to look at; nothing was consumed then, but unwanted text.
+func (s *scanner) plain(wanted bool, innermost []byte, chars, name *[]byte) tokenKind {
+	rest := s.buf[s.pos:s.end]
+	at := bytes.IndexByte(rest, '<')
+	if at < 0 || s.cdata {
+		return endOfInput
+	}
+	if wanted {
+		for _, c := range rest[:at] {
+			if c == '&' || c == '\r' || c >= utf8.RuneSelf {
+				return endOfInput
+			}
+		}
+	} else {
+		s.pos += at
+		rest, at = rest[at:], 0
+	}
+	tag := rest[at+1:]
+	if len(tag) > len(innermost)+1 && tag[0] == '/' {
+		if tag[len(innermost)+1] != '>' || string(tag[1:len(innermost)+1]) != string(innermost) || len(innermost) == 0 || wanted && at > maxText {
+			return endOfInput
+		}
+		if wanted {
+			*chars = append(*chars, rest[:at]...)
+		}
+		s.pos += at + len(innermost) + 3
+		return endTag
+	}
+	if wanted { // an element within a text is rare
+		return endOfInput
+	}
+	for i, c := range tag {
+		if inName[c] {
+			continue
+		}
+		if c != '>' || i == 0 {
+			break
+		}
+		*name = tag[:i]
+		s.pos += i + 2
+		return startTag
+	}
+	return endOfInput
+}
+
+// inName are the characters of the names that plain reads.
+var inName = func() (set [256]bool) {
+	for _, c := range []byte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") {
+		set[c] = true
+	}
+	return set
+}()
 
 // wholeRunes leaves out a character that goes on in what comes next.
 func wholeRunes(text []byte, last bool) []byte {
@@ -495,7 +557,7 @@ func (u *utf16Reader) decode() {
 
 // newScanner looks at the first octets for the encoding.
 func newScanner(r io.Reader) *scanner {
-	s := &scanner{r: r, buf: make([]byte, maxTag)}
+	s := &scanner{r: r, buf: make([]byte, smallBuffer)}
 	for s.end < 3 && s.fill() {
 	}
 	head := s.buf[:s.end]

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -172,9 +173,14 @@ func span(d time.Duration) string {
 
 // printJSON prints what --json promises of a command that works on this machine: one document on one line.
 func printJSON(out io.Writer, v any) error {
-	enc := json.NewEncoder(out)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, err := out.Write(calmJSON(b.Bytes()))
+	return err
 }
 
 // dash shows that there is nothing.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/postseal/postseal/internal/access"
 	"github.com/postseal/postseal/internal/api/client"
+	"github.com/postseal/postseal/internal/report"
 )
 
 const (
@@ -36,7 +37,9 @@ type Options struct {
 	Agents  Agents  // the agents' transport
 	// Looker looks at DNS for people who check a ticket; nil = that is not possible.
 	Looker Looker
-	Log    *slog.Logger
+	// Reports are what receivers report; nil = none are taken.
+	Reports Reports
+	Log     *slog.Logger
 	// Changed is called after an act that may have made work due or instructions new; nil = nobody wants to know.
 	Changed func()
 	// Version of the software, for people.
@@ -50,6 +53,7 @@ type API struct {
 	joining Joining
 	agents  Agents
 	looker  Looker
+	reports Reports
 	log     *slog.Logger
 	changed func()
 	version string
@@ -61,7 +65,7 @@ type API struct {
 // New assembles the API.
 func New(o Options) (*API, error) {
 	a := &API{
-		storage: o.Storage, access: o.Access, joining: o.Joining, agents: o.Agents, looker: o.Looker, log: o.Log, changed: o.Changed, version: o.Version,
+		storage: o.Storage, access: o.Access, joining: o.Joining, agents: o.Agents, looker: o.Looker, reports: o.Reports, log: o.Log, changed: o.Changed, version: o.Version,
 		joins: make(chan struct{}, maxJoins),
 	}
 	if a.log == nil {
@@ -119,6 +123,7 @@ func (a *API) describe(mux *http.ServeMux) error {
 	a.journalRoutes(h)
 	a.findingRoutes(h)
 	a.auditRoutes(h)
+	a.reportRoutes(h)
 	a.tokenRoutes(h)
 	a.userRoutes(h)
 	delete(h.OpenAPI().Components.Schemas.Map(), "ErrorModel") // never sent, see ownErrors
@@ -162,7 +167,7 @@ func register[I, O any](a *API, h huma.API, o op, handle func(ctx context.Contex
 	switch operation.MaxBodyBytes {
 	case 0:
 		operation.MaxBodyBytes = maxBody
-	case maxFleetBody:
+	case maxFleetBody, report.MaxInput:
 		operation.BodyReadTimeout = fleetTime
 	}
 	huma.Register(h, operation, func(ctx context.Context, in *I) (*answer[O], error) {

@@ -9,7 +9,7 @@ import (
 
 // retired: the record stands until the last signature made with the key has had time to be checked (invariant 2).
 func (l *line) retired(k *Key) {
-	until := lastUse(k).Add(l.p.Retention)
+	until, later := l.keptUntil(k)
 	over := !k.Stopped.IsZero() && !l.s.Now.Before(until)
 	if !over && k.Record.Want == k.Value && l.wrong(&k.Record) {
 		l.missing(k)
@@ -19,7 +19,11 @@ func (l *line) retired(k *Key) {
 		return
 	}
 	if !over {
-		l.wait(k, "kept for mail that is still under way", until, StepRevoke)
+		text := "kept for mail that is still under way"
+		if later != "" {
+			text = "kept longer: " + later
+		}
+		l.wait(k, text, until, StepRevoke)
 		return
 	}
 	if text := l.unsafe(k); text != "" {

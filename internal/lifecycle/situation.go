@@ -21,6 +21,8 @@ type Situation struct {
 	ReportsTo map[string]inventory.Destination
 	// Repair is the zone's policy for records that others changed: write them again, or only report.
 	Repair bool
+	// Passed says when receivers last reported a selector of a retired key to pass in mail from an address of ours.
+	Passed map[string]time.Time
 }
 
 // StepKind names a step. The words appear in the journal, in approvals and in the API.

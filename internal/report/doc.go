@@ -9,4 +9,9 @@
 //	parse.go    Parse: what a document says
 //	tls.go      TLS reports
 //	failure.go  failure reports
+//	collect.go  Collect: a document as facts, in the form in which they are stored (facts.go)
+//	roll.go, directory.go, recognise.go  who is who
+//	attribute.go, cause.go  whose a row is, and what may have gone wrong with it
+//	cells.go, days.go  what is counted of a report, by day
+//	take.go     Taker: the whole of this for an arrival (arrival.go), into the archive (storage.go)
 package report

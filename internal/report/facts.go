@@ -71,6 +71,7 @@ type Cell struct {
 	SigningDomain string
 	Selector      string
 	Result        string // its result: pass, fail, temperror, …; "" = not signed
+	Cause         Cause  // why it did not pass, where the reporter says so
 	Signer        Who    // whose key that is, or who sent it as far as can be told
 	How           Confidence
 	KeyID         string // of the managed key; "" = none of ours

@@ -22,4 +22,10 @@ const (
 	maxFailure = 4 << 20
 	// maxKept is the longest text of a report that is kept, in octets.
 	maxKept = 255
+	// maxShapes is how much the records of one report may differ beside source and count, in octets. A report of a hundred thousand records stays below a few hundred thousand.
+	maxShapes = 64 << 20
+	// maxErrors is how many errors of a reporter are kept, maxReasons and maxSPFResults how many of one record.
+	maxErrors, maxReasons, maxSPFResults = 10, 20, 20
+	// recountedAtOnce is how many reports are attributed anew at once.
+	recountedAtOnce = 50
 )

@@ -14,7 +14,7 @@ import (
 	"github.com/postseal/postseal/internal/fault"
 )
 
-// Document is one report, unwrapped as far as it takes, and not read yet.
+// Document is one report, unwrapped as far as it takes, and not read yet. It can be read again and again, but not by several at the same time.
 type Document struct {
 	// Name says where it was found, for people: "mail.eml, report.xml.gz".
 	Name string
@@ -106,7 +106,7 @@ func beginning(data []byte) string {
 	return fmt.Sprintf("%q", data[:min(len(data), shown)])
 }
 
-// inflated looks at what comes out of a compressed stream. What is a document is not kept: it is inflated again when it is read.
+// inflated looks at what comes out of a compressed stream. What is a document is not kept: it is inflated as it is read, and from the beginning when it is read again.
 func (o *opener) inflated(name string, size int64, open func() (io.Reader, error), wraps int) {
 	limit := min(MaxInflated, max(freeInflated, size*maxRatio))
 	again := func() io.Reader {
@@ -116,15 +116,23 @@ func (o *opener) inflated(name string, size int64, open func() (io.Reader, error
 		}
 		return &inflating{r: r, left: limit}
 	}
+	begun := again()
 	head := make([]byte, sniffed)
-	n, err := io.ReadFull(again(), head)
+	n, err := io.ReadFull(begun, head)
 	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 		o.problems = append(o.problems, Problem{name, unwrapped(err)})
 		return
 	}
 	switch k := sniff(head[:n]); k {
 	case xmlDocument, jsonDocument:
-		o.document(Document{name, k, again})
+		o.document(Document{name, k, func() io.Reader {
+			if begun == nil {
+				return again()
+			}
+			r := io.MultiReader(bytes.NewReader(head[:n]), begun)
+			begun = nil
+			return r
+		}})
 	default:
 		// Archives in archives and mails are small, or they are none.
 		data, err := io.ReadAll(io.LimitReader(again(), MaxInput+1))

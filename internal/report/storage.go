@@ -118,6 +118,7 @@ type StoredRow struct {
 
 // InputFilter chooses inputs.
 type InputFilter struct {
+	ID       string // only this one; "" = all
 	Problems bool   // only those with something unreadable or foreign
 	Kept     bool   // only those whose octets are kept
 	After    string // id: those that follow it in the list

@@ -116,6 +116,11 @@ func (s Service) validateSetup() error {
 	for _, p := range s.MX {
 		errs = append(errs, p.checkTarget())
 	}
+	for _, domain := range s.Domains {
+		if errs = append(errs, Pattern(domain).checkTarget()); !Pattern(domain).literal() {
+			errs = append(errs, fmt.Errorf("domain %q: a plain name is wanted", domain))
+		}
+	}
 	for _, token := range s.Tokens {
 		if len(token) < minToken || !strings.HasSuffix(token, "=") {
 			errs = append(errs, fmt.Errorf("token %q is too general: it would be seen everywhere", token))

@@ -88,7 +88,9 @@ type Service struct {
 	Inputs []Input   `yaml:"inputs"` // better words for what is asked for; Ask says what that is
 	Also   []Also    `yaml:"also"`   // records that it wants beside its keys
 	MX     []Pattern `yaml:"mx"`     // hosts of MX records of its customers; always from memory
-	Tokens []string  `yaml:"tokens"` // how TXT records begin that prove a domain to it
+	// Domains are its own that it signs with, or takes bounces at, where a customer's domain is not set up: reports name them. Always from memory.
+	Domains []string `yaml:"domains"`
+	Tokens  []string `yaml:"tokens"` // how TXT records begin that prove a domain to it
 
 	SPF        []string   `yaml:"spf"` // hosts to include; may hold "*" for an account's part
 	ReturnPath ReturnPath `yaml:"return_path"`
@@ -139,7 +141,7 @@ type Also struct {
 // EvidenceOf returns the mark of one field, named as in catalogue.yaml ("spf", "rotation", "return_path", …).
 func (s Service) EvidenceOf(field string) Evidence {
 	switch {
-	case slices.Contains([]string{"console", "inputs", "mx"}, field), slices.Contains(s.FromMemory, field):
+	case slices.Contains([]string{"console", "inputs", "mx", "domains"}, field), slices.Contains(s.FromMemory, field):
 		return Memory
 	case slices.Contains(s.Published, field):
 		return Confirmed

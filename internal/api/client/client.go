@@ -38,12 +38,20 @@ type Done struct {
 // call makes one request; in and out may be nil. Errors carry the fault code that the server gave, or
 // fault.Unavailable when it could not be reached.
 func (c *Client) call(ctx context.Context, method, path string, query url.Values, in, out any) error {
+	if in == nil {
+		return c.send(ctx, method, path, query, "", nil, out)
+	}
+	raw, err := json.Marshal(in)
+	if err != nil {
+		return fmt.Errorf("encode the request: %w", err)
+	}
+	return c.send(ctx, method, path, query, "application/json", raw, out)
+}
+
+// send makes one request with a body as it is; kind is its media type, "" = there is none.
+func (c *Client) send(ctx context.Context, method, path string, query url.Values, kind string, raw []byte, out any) error {
 	var body io.Reader
-	if in != nil {
-		raw, err := json.Marshal(in)
-		if err != nil {
-			return fmt.Errorf("encode the request: %w", err)
-		}
+	if kind != "" {
 		body = bytes.NewReader(raw)
 	}
 	u := c.base.JoinPath(path)
@@ -54,8 +62,8 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 	}
 	request.Header.Set("Authorization", "Bearer "+c.token)
 	request.Header.Set("Accept", "application/json")
-	if in != nil {
-		request.Header.Set("Content-Type", "application/json")
+	if kind != "" {
+		request.Header.Set("Content-Type", kind)
 	}
 	answer, err := c.http.Do(request)
 	if err != nil {
@@ -63,17 +71,17 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 			WithHint("%s", unreachable(err))
 	}
 	defer answer.Body.Close()
-	raw, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	said, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
 	if err != nil {
 		return fault.Wrap(fault.Unavailable, err, "the answer of %s was cut off", c.base)
 	}
 	if answer.StatusCode >= http.StatusMultipleChoices {
-		return readError(answer, raw)
+		return readError(answer, said)
 	}
 	if out == nil {
 		return nil
 	}
-	if err := json.Unmarshal(raw, out); err != nil {
+	if err := json.Unmarshal(said, out); err != nil {
 		return fault.Wrap(fault.Unavailable, err, "the answer of %s is not what this version understands", c.base).
 			WithHint("is it the control plane's address, and do both have the same release?")
 	}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postseal/postseal/internal/api/client"
+)
+
+func newReportSources() *cobra.Command {
+	var q client.SourcesQuery
+	var in between
+	head := []string{"address", "name", "signer", "kind", "how", "address_of", "messages", "dkim", "spf", "dmarc", "reporters", "first", "last", "new", "signatures"}
+	cmd := sheet(&cobra.Command{
+		Use:   "sources DOMAIN",
+		Short: "Where mail in the name of a domain came from: own servers, services, and others",
+		Example: `  postseal report sources example.com --since 30d
+  postseal report sources example.com --names --csv`,
+		Args: cobra.ExactArgs(1),
+	},
+		func(ctx context.Context, c *client.Client, args []string) (out client.ReportSources, err error) {
+			if q.Since, q.Until, err = in.times(time.Now()); err != nil {
+				return out, err
+			}
+			return c.ReportSources(ctx, args[0], q)
+		},
+		func(out io.Writer, all client.ReportSources) error {
+			t := table{head: []string{"ADDRESS", "WHO", "HOW", "MESSAGES", "DMARC", "DKIM", "SPF", "REPORTERS", "FIRST", "LAST", "SIGNATURES"}}
+			for _, s := range all.Sources {
+				m := good
+				switch {
+				case s.DMARC == 0:
+					m = bad
+				case s.DMARC < s.Messages:
+					m = waiting
+				}
+				who := firstOf(s.Signer, s.Name, "-")
+				if s.New {
+					who += " (new)"
+				}
+				t.add(m, s.Address, who, s.How, count(s.Messages), share(s.DMARC, s.Messages), share(s.DKIM, s.Messages), share(s.SPF, s.Messages), strconv.Itoa(s.Reporters), day(s.First), day(s.Last),
+					dash(strings.Join(s.Signatures, " ")))
+			}
+			if err := t.print(out, "No report says anything of that time."); err != nil || !all.More {
+				return err
+			}
+			_, err := fmt.Fprintln(out, "\nThere are more, smaller ones: --limit")
+			return err
+		},
+		head, func(all client.ReportSources) (rows [][]string) {
+			for _, s := range all.Sources {
+				rows = append(rows, []string{s.Address, s.Name, s.Signer, s.SignerKind, s.How, s.From, count(s.Messages), count(s.DKIM), count(s.SPF), count(s.DMARC), strconv.Itoa(s.Reporters), day(s.First), day(s.Last),
+					strconv.FormatBool(s.New), strings.Join(s.Signatures, " ")})
+			}
+			return rows
+		})
+	in.add(cmd, "30d")
+	cmd.Flags().BoolVar(&q.Names, "names", false, "ask DNS what the addresses of unknown ones are called")
+	cmd.Flags().IntVar(&q.Limit, "limit", 100, "at most so many, the largest first")
+	return cmd
+}
+
+func newReportSummary() *cobra.Command {
+	var in between
+	head := []string{"signer", "kind", "how", "selector", "signing_domain", "messages", "dkim_passed", "reporters", "first", "last"}
+	cmd := sheet(&cobra.Command{
+		Use:   "summary DOMAIN",
+		Short: "How a domain's mail fared: which server, key and selector fails, why, and what to do",
+		Long: `How a domain's mail fared at those that report: by signer and selector, with what is found in it, whether large receivers' rules for bulk senders are met, and whether the
+policy can be raised. Reports that nobody vouches for are counted apart.`,
+		Example: `  postseal report summary example.com --since 30d`,
+		Args:    cobra.ExactArgs(1),
+	},
+		func(ctx context.Context, c *client.Client, args []string) (out client.ReportSummary, err error) {
+			since, until, err := in.times(time.Now())
+			if err != nil {
+				return out, err
+			}
+			return c.ReportSummary(ctx, args[0], since, until)
+		},
+		printSummary,
+		head, func(all client.ReportSummary) (rows [][]string) {
+			for _, s := range all.Signers {
+				for _, x := range s.Selectors {
+					rows = append(rows, []string{s.Signer, s.SignerKind, s.How, x.Selector, x.Domain, count(x.Messages), count(x.Passed), strconv.Itoa(x.Reporters), day(x.First), day(x.Last)})
+				}
+			}
+			return rows
+		})
+	in.add(cmd, "30d")
+	return cmd
+}
+
+func printSummary(out io.Writer, s client.ReportSummary) error {
+	unvouched := ""
+	if s.Unvouched > 0 {
+		unvouched = count(s.Unvouched) + " messages, of reports that nobody vouches for; not counted below"
+	}
+	facts(out, "domain", s.Domain, "time", day(s.Since)+" to "+day(s.Until), "reports", fmt.Sprintf("%d of %s", s.Reports, reporters(s.Reporters)),
+		"messages", count(s.Messages), "pass DMARC", share(s.DMARC, s.Messages), "pass DKIM", share(s.DKIM, s.Messages), "pass SPF", share(s.SPF, s.Messages), "apart", unvouched)
+	if s.Reports == 0 {
+		fmt.Fprintln(out, "\nNo report says anything of that time.")
+		return nil
+	}
+	fmt.Fprintln(out)
+	t := table{head: []string{"SIGNER", "HOW", "SELECTOR", "MESSAGES", "DKIM", "REPORTERS", "FIRST", "LAST"}, group: true}
+	for _, x := range s.Signers {
+		who := firstOf(x.Signer, "unknown")
+		if len(x.Selectors) == 0 {
+			t.add(calm, who, x.How, "-", count(x.Messages), share(x.DKIM, x.Messages), "-", "-", "-")
+		}
+		for _, sel := range x.Selectors {
+			m := good
+			switch {
+			case sel.Passed == 0:
+				m = bad
+			case sel.Passed < sel.Messages:
+				m = waiting
+			}
+			name := "not signed"
+			if sel.Domain != "" {
+				name = sel.Selector + "@" + sel.Domain
+			}
+			t.add(m, who, x.How, name, count(sel.Messages), share(sel.Passed, sel.Messages), strconv.Itoa(sel.Reporters), day(sel.First), day(sel.Last))
+		}
+	}
+	if err := t.print(out, "No message."); err != nil {
+		return err
+	}
+	for _, f := range s.Findings {
+		fmt.Fprintf(out, "\n%s %s  %s\n  %s.\n", f.Severity, f.ID, clean(f.Subject), clean(f.Message))
+		if f.Fix != "" {
+			fmt.Fprintf(out, "  → %s\n", clean(f.Fix))
+		}
+	}
+	if len(s.Compliance) > 0 {
+		fmt.Fprintln(out)
+		rules := table{head: []string{"RECEIVER", "RULE", "MET", "WHY"}, group: true}
+		for _, c := range s.Compliance {
+			rules.add(map[string]mood{"yes": good, "no": bad}[c.Met], c.Receiver, c.Rule, c.Met, c.Why)
+		}
+		if err := rules.print(out, ""); err != nil {
+			return err
+		}
+	}
+	if s.Advice.Text != "" {
+		fmt.Fprintf(out, "\npolicy: %s\n", clean(s.Advice.Text))
+		for _, e := range s.Advice.Evidence {
+			fmt.Fprintf(out, "  %s\n", clean(e))
+		}
+	}
+	return nil
+}
+
+func reporters(names []string) string {
+	if len(names) > 3 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:3], ", "), len(names)-3)
+	}
+	return strings.Join(names, ", ")
+}
+
+func count(n int64) string { return strconv.FormatInt(n, 10) }
+
+// share is how many of a number, "-" of none: never rounded up to all.
+func share(part, whole int64) string {
+	switch {
+	case whole == 0:
+		return "-"
+	case part == whole:
+		return "100 %"
+	}
+	return fmt.Sprintf("%.1f %%", min(99.9, 100*float64(part)/float64(whole)))
+}

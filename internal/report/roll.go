@@ -1,0 +1,44 @@
+package report
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/postseal/postseal/internal/inventory"
+	"github.com/postseal/postseal/internal/services"
+)
+
+// Roll is what the control plane knows of who sends, from which a Directory is made: plain data, in any order.
+type Roll struct {
+	Domains     []inventory.Domain
+	Signers     []inventory.Signer     // decommissioned ones too: reports are about the past
+	Assignments []inventory.Assignment // ended ones too
+	Keys        []KnownKey
+	Networks    []Network
+	Sighted     []SightedSelector
+	Catalogue   *services.Catalogue // nil = services are known by the inventory only
+}
+
+// KnownKey is a managed key, with the time in which its selector was its own. Removed ones belong here too: mail that was signed with them is still reported, and
+// a declared slot carries several keys, one after another.
+type KnownKey struct {
+	ID       string
+	Domain   string
+	Selector string
+	SignerID string
+	From     time.Time // the selector was bound to the key
+	Until    time.Time // its record was removed; zero = it is there
+}
+
+// Network is where servers share an address, behind a router that translates addresses (NAT) for instance.
+type Network struct {
+	Prefix  netip.Prefix
+	Servers []string // ids
+}
+
+// SightedSelector is a selector that stands in DNS and is nobody's in the inventory, with the names that its CNAME led to.
+type SightedSelector struct {
+	Domain   string
+	Selector string
+	Chain    []string
+}
