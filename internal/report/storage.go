@@ -35,6 +35,8 @@ type Ledger interface {
 type Answers interface {
 	// Reports lists documents, the newest arrival first.
 	Reports(ctx context.Context, f ReportFilter) ([]Listed, error)
+	// Details lists documents as Reports does, with all that they say; without Cells.
+	Details(ctx context.Context, f ReportFilter) ([]Detail, error)
 	// Report returns one document. fault.NotFound when there is none.
 	Report(ctx context.Context, id string) (Detail, error)
 	// Rows returns up to limit rows of a report from the given one on, in the order of the document.
@@ -45,8 +47,8 @@ type Answers interface {
 	Sources(ctx context.Context, p Period, limit int) (Sources, error)
 	// Counts returns sums from the roll-up, ordered by what they are grouped by.
 	Counts(ctx context.Context, p Period, by Grouping) ([]Count, error)
-	// Tallies returns the cells of domains, summed over reports and days: the ground of diagnosis. At most MaxTallies, those with most messages first.
-	Tallies(ctx context.Context, p Period) ([]Tally, error)
+	// Groups returns the cells of domains, summed over reports, and over days unless daily: the ground of diagnosis. At most MaxGroups, those with most messages first.
+	Groups(ctx context.Context, p Period, daily bool) ([]Group, error)
 	// LastPassed returns, by selector, the latest end of a vouched report in which a signature of this domain passed in mail from one of these signers' own addresses.
 	// Selectors that nobody reported since the given time are missing.
 	LastPassed(ctx context.Context, domain string, selectors, own []string, since time.Time) (map[string]time.Time, error)
@@ -58,8 +60,8 @@ type Upkeep interface {
 	Prune(ctx context.Context, c Cutoffs) (Pruned, error)
 }
 
-// MaxTallies is how many tallies one question gets: more do not make a diagnosis.
-const MaxTallies = 20_000
+// MaxGroups is how many groups one question gets: half a year of days of a domain with twenty signers, reported by a dozen.
+const MaxGroups = 50_000
 
 // Volume is how much came.
 type Volume struct {
@@ -204,16 +206,6 @@ type Count struct {
 
 // Passed is how many messages pass DMARC.
 func (c *Count) Passed() int64 { return c.BothPass + c.OnlyDKIM + c.OnlySPF }
-
-// Tally is a sum of cells over reports and days.
-type Tally struct {
-	Cell           // Messages is the sum, Day the first one
-	Domain  string // of the inventory
-	Org     string // who reports
-	Vouched bool
-	Last    time.Time // day
-	Reports int
-}
 
 // Cutoffs are the times of arrival before which things are deleted; zero = never. Each is at or before the one above it, because what remains of a report needs no more
 // than what is below.

@@ -125,7 +125,7 @@ func aggregate(id string, days int) report.Facts {
 	}
 	day := f.Begin
 	f.Cells = []report.Cell{
-		{Day: day, HeaderFrom: testDomain, SigningDomain: testDomain, Selector: "mx1-a", Result: "pass", Signer: mx1, How: report.Exact, KeyID: "key_1", Source: mx1, DKIM: true, SPF: true,
+		{Day: day, HeaderFrom: testDomain, SigningDomain: testDomain, Selector: "mx1-a", Result: "pass", Cause: "some", Signer: mx1, How: report.Exact, KeyID: "key_1", Source: mx1, DKIM: true, SPF: true,
 			Disposition: "none", Messages: 10},
 		{Day: day, HeaderFrom: testDomain, SigningDomain: testDomain, Selector: "mx2-a", Result: "fail", Signer: mx2, How: report.Exact, KeyID: "key_2", Source: mx2, SPF: true,
 			Disposition: "none", Reason: "mailing_list", Messages: 3},
@@ -498,6 +498,11 @@ func testReplaceCells(t *testing.T, db *database) {
 	if v, _ := r.total(t); v != 45+15+17 {
 		t.Errorf("%d messages", v)
 	}
+	must(t, r.ReplaceCells(ctx, ids[1], "example.net", cells))
+	must(t, r.ReplaceCells(ctx, ids[1], testDomain, cells)) // only the domain is another
+	if v, _ := r.total(t, testDomain); v != 45+17 {
+		t.Errorf("%d messages", v)
+	}
 	must(t, r.ReplaceCells(ctx, ids[1], "example.net", nil))
 	if v, _ := r.total(t); v != 45+15 {
 		t.Errorf("%d messages", v)
@@ -558,6 +563,10 @@ func testReportLists(t *testing.T, db *database) {
 	}
 	if d := get[report.Detail](t)(r.Report(ctx, all[1].ID)); d.TLS == nil || d.TLS.Policies[0].Failures[0].Result != "certificate-expired" || d.Failure != nil || d.RowsKept {
 		t.Errorf("%+v", d)
+	}
+	failures := get[[]report.Detail](t)(r.Details(ctx, report.ReportFilter{Type: report.Failure, Limit: 10}))
+	if len(failures) != 1 || failures[0].Failure.SourceIP != "192.0.2.7" || failures[0].ReportID != "5" {
+		t.Errorf("%+v", failures)
 	}
 	if d := get[report.Detail](t)(r.Report(ctx, all[0].ID)); d.Failure == nil || d.Failure.Failed[0] != "bodyhash" || d.TLS != nil {
 		t.Errorf("%+v", d)
@@ -668,16 +677,25 @@ func testCounts(t *testing.T, db *database) {
 			t.Errorf("%s: %s", what, diff)
 		}
 	}
-	tallies := get[[]report.Tally](t)(r.Tallies(ctx, report.Period{Domains: []string{testDomain}}))
-	if len(tallies) != 6 {
-		t.Fatalf("%d tallies", len(tallies))
+	groups := get[[]report.Group](t)(r.Groups(ctx, report.Period{Domains: []string{testDomain}}, false))
+	if len(groups) != 6 {
+		t.Fatalf("%d groups", len(groups))
 	}
-	want := report.Tally{Cell: aggregate("1", 3).Cells[0], Domain: testDomain, Org: "google.example", Vouched: true, Last: midnight(3), Reports: 2}
-	want.Messages = 20
-	if diff := cmp.Diff(want, tallies[0]); diff != "" {
+	want := report.Group{Domain: testDomain, HeaderFrom: testDomain, SigningDomain: testDomain, Selector: "mx1-a", Result: "pass", Cause: "some", Signer: mx1, How: report.Exact, KeyID: "key_1", Source: mx1,
+		DKIM: true, SPF: true, Disposition: "none", Org: "google.example", Vouched: true, Messages: 20, Reports: 2, First: midnight(3), Last: midnight(3)}
+	if diff := cmp.Diff(want, groups[0]); diff != "" {
 		t.Error(diff)
 	}
-	if all := get[[]report.Tally](t)(r.Tallies(ctx, report.Period{Since: midnight(2)})); len(all) != 3 || all[0].Org != "yahoo.example" || all[0].Domain != "example.net" {
+	if all := get[[]report.Group](t)(r.Groups(ctx, report.Period{Since: midnight(2)}, false)); len(all) != 3 || all[0].Org != "yahoo.example" || all[0].Domain != "example.net" {
+		t.Errorf("%+v", all)
+	}
+	// Over days together, and apart.
+	r.save(t, "e", aggregate("5", 1))
+	period := report.Period{Domains: []string{testDomain}}
+	if all := get[[]report.Group](t)(r.Groups(ctx, period, false)); len(all) != 6 || all[0].Messages != 30 || all[0].First != midnight(3) || all[0].Last != midnight(1) || all[0].Reports != 3 {
+		t.Errorf("%+v", all)
+	}
+	if all := get[[]report.Group](t)(r.Groups(ctx, period, true)); len(all) != 9 || all[0].Messages != 20 || all[1].Messages != 10 || all[0].First != midnight(3) || all[0].Last != midnight(3) {
 		t.Errorf("%+v", all)
 	}
 }
@@ -853,7 +871,7 @@ func testReportLimits(t *testing.T, db *database) {
 	var sum int64
 	nameless := 0
 	for _, c := range d.Cells {
-		if sum += c.Messages; c.Selector == "" {
+		if sum += c.Messages; c.Selector == report.Folded {
 			nameless++
 		}
 	}

@@ -32,7 +32,7 @@ func senderTerms() dictionary {
 	return dictionary{"report_senders", []string{"signer_kind", "signer_id", "signer_name", "how", "source_kind", "source_id", "source_name"}}
 }
 func groupTerms() dictionary {
-	return dictionary{"report_groups", []string{"sender", "header_from", "signing_domain", "selector", "result", "key_id", "dkim", "spf", "disposition", "reason"}}
+	return dictionary{"report_groups", []string{"sender", "header_from", "signing_domain", "selector", "result", "cause", "key_id", "dkim", "spf", "disposition", "reason"}}
 }
 
 type hash16 [16]byte

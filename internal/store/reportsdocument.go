@@ -142,7 +142,7 @@ func newCells(cells []report.Cell) []cell {
 		slices.SortStableFunc(cells, func(a, b report.Cell) int { return cmp.Compare(b.Messages, a.Messages) })
 		for i := maxReportCells; i < len(cells); i++ {
 			c := &cells[i]
-			c.HeaderFrom, c.SigningDomain, c.Selector, c.KeyID, c.Reason = "", "", "", "", ""
+			c.HeaderFrom, c.SigningDomain, c.Selector, c.KeyID, c.Reason, c.Cause = report.Folded, report.Folded, report.Folded, "", "", ""
 		}
 	}
 	type at struct {
@@ -176,7 +176,7 @@ func newCell(c *report.Cell) cell {
 		return "0"
 	}
 	sender := []string{cut(c.Signer.Kind), cut(c.Signer.ID), cut(c.Signer.Name), cut(string(c.How)), cut(c.Source.Kind), cut(c.Source.ID), cut(c.Source.Name)}
-	group := []string{cut(c.HeaderFrom), cut(c.SigningDomain), cut(c.Selector), cut(c.Result), cut(c.KeyID), bit(c.DKIM), bit(c.SPF), cut(c.Disposition), cut(c.Reason)}
+	group := []string{cut(c.HeaderFrom), cut(c.SigningDomain), cut(c.Selector), cut(c.Result), cut(string(c.Cause)), cut(c.KeyID), bit(c.DKIM), bit(c.SPF), cut(c.Disposition), cut(c.Reason)}
 	out := cell{day: dayOf(c.Day), messages: min(max(c.Messages, 0), maxReportMessages)}
 	out.sender.hash = hashOf(sender...)
 	for _, s := range sender {
@@ -184,6 +184,6 @@ func newCell(c *report.Cell) cell {
 	}
 	out.group.hash = hashOf(append(group, sender...)...)
 	// The first value, the sender's id, is known when that is stored.
-	out.group.values = []any{int64(0), group[0], group[1], group[2], group[3], group[4], c.DKIM, c.SPF, group[7], group[8]}
+	out.group.values = []any{int64(0), group[0], group[1], group[2], group[3], group[4], group[5], c.DKIM, c.SPF, group[8], group[9]}
 	return out
 }

@@ -108,6 +108,7 @@ CREATE TABLE report_groups ( -- what the messages of a cell have in common
   signing_domain TEXT   NOT NULL,
   selector       TEXT   NOT NULL,
   result         TEXT   NOT NULL,
+  cause          TEXT   NOT NULL, -- report.Cause
   key_id         TEXT   NOT NULL,
   dkim           BIGINT NOT NULL,
   spf            BIGINT NOT NULL,
