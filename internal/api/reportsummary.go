@@ -36,7 +36,7 @@ func (a *API) reportSummary(ctx context.Context, who access.Principal, in *summa
 	if err != nil {
 		return client.ReportSummary{}, err
 	}
-	tallies, err := a.reports.Tallies(ctx, p)
+	groups, err := a.reports.Groups(ctx, p, false)
 	if err != nil {
 		return client.ReportSummary{}, err
 	}
@@ -62,7 +62,7 @@ func (a *API) reportSummary(ctx context.Context, who access.Principal, in *summa
 		addFigures(&out.Figures, f)
 		out.Days = append(out.Days, client.DayFigures{Day: c.Day, Figures: f})
 	}
-	out.Signers, out.Reporters = signersOut(tallies)
+	out.Signers, out.Reporters = signersOut(groups)
 	return out, nil
 }
 
@@ -74,8 +74,8 @@ func diagnosisOut(domain string, d report.Diagnosis) client.Finding {
 	return client.Finding{ID: d.ID, Severity: string(d.Severity), Domain: domain, Subject: d.Subject, Message: strings.TrimSuffix(d.Message, "."), Fix: strings.TrimSuffix(d.Fix, "."), Since: d.Since}
 }
 
-// signersOut sums vouched tallies up by signer and selector, those with most messages first, and names the reporters.
-func signersOut(tallies []report.Tally) (signers []client.SignerFigures, reporters []string) {
+// signersOut sums vouched groups up by signer and selector, those with most messages first, and names the reporters.
+func signersOut(groups []report.Group) (signers []client.SignerFigures, reporters []string) {
 	type signerKey struct {
 		who report.Who
 		how report.Confidence
@@ -86,7 +86,7 @@ func signersOut(tallies []report.Tally) (signers []client.SignerFigures, reporte
 	}
 	bySigner, bySelector := map[signerKey]*client.SignerFigures{}, map[selectorKey]*client.SelectorFigures{}
 	orgs, heard := map[string]int64{}, map[selectorKey]map[string]bool{}
-	for _, t := range tallies {
+	for _, t := range groups {
 		if !t.Vouched {
 			continue
 		}
@@ -111,15 +111,15 @@ func signersOut(tallies []report.Tally) (signers []client.SignerFigures, reporte
 		sk := selectorKey{k, t.SigningDomain, t.Selector}
 		y := bySelector[sk]
 		if y == nil {
-			y = &client.SelectorFigures{Domain: t.SigningDomain, Selector: t.Selector, First: t.Day, Last: t.Last}
+			y = &client.SelectorFigures{Domain: t.SigningDomain, Selector: t.Selector, First: t.First, Last: t.Last}
 			bySelector[sk], heard[sk] = y, map[string]bool{}
 		}
 		y.Messages += t.Messages
 		if t.Result == "pass" {
 			y.Passed += t.Messages
 		}
-		if t.Day.Before(y.First) {
-			y.First = t.Day
+		if t.First.Before(y.First) {
+			y.First = t.First
 		}
 		if t.Last.After(y.Last) {
 			y.Last = t.Last

@@ -14,6 +14,7 @@ import (
 // Group is what storage sums up from the cells of one reporter about one domain: mail that fared alike and is attributed alike. With First and Last equal, which is one group for each
 // day, the beginning and the end of a trouble are told exactly; with longer groups they are told as well as can be.
 type Group struct {
+	Domain        string // of the inventory, that it is counted for
 	HeaderFrom    string
 	SigningDomain string
 	Selector      string

@@ -44,6 +44,8 @@ type Counting struct {
 type Answers interface {
 	// Reports lists documents, the newest arrival first.
 	Reports(ctx context.Context, f ReportFilter) ([]Listed, error)
+	// Details lists documents as Reports does, with all that they say; without Cells.
+	Details(ctx context.Context, f ReportFilter) ([]Detail, error)
 	// Report returns one document. fault.NotFound when there is none.
 	Report(ctx context.Context, id string) (Detail, error)
 	// Rows returns up to limit rows of a report from the given one on, in the order of the document.
@@ -54,8 +56,8 @@ type Answers interface {
 	Sources(ctx context.Context, p Period, limit int) (Sources, error)
 	// Counts returns sums from the roll-up, ordered by what they are grouped by.
 	Counts(ctx context.Context, p Period, by Grouping) ([]Count, error)
-	// Tallies returns the cells of domains, summed over reports and days: the ground of diagnosis. At most MaxTallies, those with most messages first.
-	Tallies(ctx context.Context, p Period) ([]Tally, error)
+	// Groups returns the cells of domains, summed over reports, and over days unless daily: the ground of diagnosis. At most MaxGroups, those with most messages first.
+	Groups(ctx context.Context, p Period, daily bool) ([]Group, error)
 	// CountReports says how many aggregate reports of a time are counted.
 	CountReports(ctx context.Context, p Period) (int, error)
 	// LastPassed returns, by selector, the latest end of a vouched report in which a signature of this domain passed in mail from one of these signers' own addresses.
@@ -69,8 +71,8 @@ type Upkeep interface {
 	Prune(ctx context.Context, c Cutoffs) (Pruned, error)
 }
 
-// MaxTallies is how many tallies one question gets: more do not make a diagnosis.
-const MaxTallies = 20_000
+// MaxGroups is how many groups one question gets: half a year of days of a domain with twenty signers, reported by a dozen.
+const MaxGroups = 50_000
 
 // Volume is how much came.
 type Volume struct {
@@ -215,25 +217,6 @@ type Count struct {
 
 // Passed is how many messages pass DMARC.
 func (c *Count) Passed() int64 { return c.BothPass + c.OnlyDKIM + c.OnlySPF }
-
-// Tally is a sum of cells over reports and days.
-type Tally struct {
-	Cell           // Messages is the sum, Day the first one
-	Domain  string // of the inventory
-	Org     string // who reports
-	Vouched bool
-	Last    time.Time // day
-	Reports int
-}
-
-// Group is a tally as Diagnose takes it.
-func (t *Tally) Group() Group {
-	c := &t.Cell
-	return Group{
-		HeaderFrom: c.HeaderFrom, SigningDomain: c.SigningDomain, Selector: c.Selector, Result: c.Result, Cause: c.Cause, Signer: c.Signer, How: c.How, KeyID: c.KeyID, Source: c.Source,
-		DKIM: c.DKIM, SPF: c.SPF, Disposition: c.Disposition, Reason: c.Reason, Org: t.Org, Vouched: t.Vouched, Messages: c.Messages, Reports: int64(t.Reports), First: c.Day, Last: t.Last,
-	}
-}
 
 // Cutoffs are the times of arrival before which things are deleted; zero = never. Each is at or before the one above it, because what remains of a report needs no more
 // than what is below.

@@ -225,13 +225,9 @@ func (r *reporting) diagnose(ctx context.Context, names []string) error {
 
 // Judge says what the reports of a time mean for a domain. heard is false when there were none.
 func (r *reporting) Judge(ctx context.Context, s lifecycle.Situation, p report.Period) (found []report.Diagnosis, heard bool, err error) {
-	tallies, err := r.Tallies(ctx, p)
-	if err != nil || len(tallies) == 0 {
+	groups, err := r.Groups(ctx, p, true)
+	if err != nil || len(groups) == 0 {
 		return nil, false, err
-	}
-	groups := make([]report.Group, 0, len(tallies))
-	for _, t := range tallies {
-		groups = append(groups, t.Group())
 	}
 	scene := sceneOf(s)
 	scene.From, scene.To = p.Since.UTC().Truncate(24*time.Hour), p.Until.UTC().Truncate(24*time.Hour)

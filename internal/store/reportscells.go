@@ -133,8 +133,40 @@ func (r *Reports) ReplaceCells(ctx context.Context, id, ours string, cells []rep
 		if !ok {
 			return fault.New(fault.NotFound, "there is no stored report %s", id)
 		}
-		return t.replaceCells(ctx, n, trust, nameTerm(cutText(ours, maxReportText)), nameTerm(org), fresh)
+		domain := nameTerm(cutText(ours, maxReportText))
+		if same, err := t.sameCells(ctx, n, domain, fresh); err != nil || same {
+			return err
+		}
+		return t.replaceCells(ctx, n, trust, domain, nameTerm(org), fresh)
 	})
+}
+
+// sameCells reports whether these cells are stored already: most changes of an inventory change nothing about most reports.
+func (t *tx) sameCells(ctx context.Context, id int64, ours term, cells []cell) (bool, error) {
+	type at struct {
+		day   int64
+		group hash16
+	}
+	want := make(map[at]int64, len(cells))
+	for _, c := range cells {
+		want[at{c.day, c.group.hash}] = c.messages
+	}
+	same := true
+	err := t.rows(ctx, `SELECT c.day, g.hash, c.messages FROM report_cells c JOIN report_groups g ON g.id = c.grp WHERE c.report = $1`, []any{id}, func(s scanner) error {
+		var k at
+		var hash []byte
+		var messages int64
+		err := s(&k.day, &hash, &messages)
+		copy(k.group[:], hash)
+		if same = same && want[k] == messages; same {
+			delete(want, k)
+		}
+		return err
+	})
+	if err != nil || !same || len(want) > 0 {
+		return false, err
+	}
+	return t.row(ctx, `SELECT r.id FROM reports r JOIN report_names n ON n.id = r.ours WHERE r.id = $1 AND n.hash = $2`, []any{id, ours.hash[:]}, new(int64))
 }
 
 // replaceCells sets what is counted of a stored report whose row is locked.

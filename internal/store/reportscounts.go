@@ -126,20 +126,24 @@ func (t *tx) senders(ctx context.Context, ids []int64) (map[int64]report.Count, 
 	return known, err
 }
 
-// Tallies fills report.Answers.
-func (r *Reports) Tallies(ctx context.Context, p report.Period) (out []report.Tally, err error) {
+// Groups fills report.Answers.
+func (r *Reports) Groups(ctx context.Context, p report.Period, daily bool) (out []report.Group, err error) {
 	err = r.read(ctx, "gather what reports say", func(t *tx) error {
 		var w where
 		if err := t.oursIn(ctx, &w, "ours", p.Domains); err != nil {
 			return err
 		}
 		w.days("day", p)
+		by := "ours, grp, org, vouched"
+		if daily {
+			by += ", day"
+		}
 		var groups, orgs, domains []int64
 		out, err = list(ctx, t, `SELECT ours, grp, org, vouched, CAST(SUM(messages) AS BIGINT), COUNT(DISTINCT report), MIN(day), MAX(day) FROM report_cells`+w.text()+
-			fmt.Sprintf(` GROUP BY ours, grp, org, vouched ORDER BY 5 DESC, 1, 2, 3, 4 LIMIT %d`, report.MaxTallies), w.args, func(s scanner, y *report.Tally) error {
+			` GROUP BY `+by+fmt.Sprintf(` ORDER BY 5 DESC, 1, 2, 3, 4, 7 LIMIT %d`, report.MaxGroups), w.args, func(s scanner, g *report.Group) error {
 			var ours, group, org, first, last int64
-			err := s(&ours, &group, &org, truth(&y.Vouched), &y.Messages, &y.Reports, &first, &last)
-			y.Day, y.Last = fromDay(first), fromDay(last)
+			err := s(&ours, &group, &org, truth(&g.Vouched), &g.Messages, &g.Reports, &first, &last)
+			g.First, g.Last = fromDay(first), fromDay(last)
 			groups, orgs, domains = append(groups, group), append(orgs, org), append(domains, ours)
 			return err
 		})
@@ -161,9 +165,10 @@ func (r *Reports) Tallies(ctx context.Context, p report.Period) (out []report.Ta
 			return err
 		}
 		for i := range out {
-			c := known[groups[i]]
-			c.Day, c.Messages = out[i].Day, out[i].Messages
-			out[i].Cell, out[i].Domain, out[i].Org = c, names[domains[i]], names[orgs[i]]
+			c, g := known[groups[i]], &out[i]
+			g.Domain, g.Org = names[domains[i]], names[orgs[i]]
+			g.HeaderFrom, g.SigningDomain, g.Selector, g.Result, g.Cause = c.HeaderFrom, c.SigningDomain, c.Selector, c.Result, c.Cause
+			g.Signer, g.How, g.KeyID, g.Source, g.DKIM, g.SPF, g.Disposition, g.Reason = c.Signer, c.How, c.KeyID, c.Source, c.DKIM, c.SPF, c.Disposition, c.Reason
 		}
 		return nil
 	})

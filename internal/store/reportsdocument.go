@@ -142,7 +142,7 @@ func newCells(cells []report.Cell) []cell {
 		slices.SortStableFunc(cells, func(a, b report.Cell) int { return cmp.Compare(b.Messages, a.Messages) })
 		for i := maxReportCells; i < len(cells); i++ {
 			c := &cells[i]
-			c.HeaderFrom, c.SigningDomain, c.Selector, c.KeyID, c.Reason, c.Cause = "", "", "", "", "", ""
+			c.HeaderFrom, c.SigningDomain, c.Selector, c.KeyID, c.Reason, c.Cause = report.Folded, report.Folded, report.Folded, "", "", ""
 		}
 	}
 	type at struct {

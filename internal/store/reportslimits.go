@@ -21,7 +21,7 @@ const (
 	maxShapeSize = 128 << 10
 	// maxReportCells is how many cells of a report are told apart. Those beyond, the smallest, lose the names of domains and selectors: a forged report must not
 	// fill the dictionary.
-	maxReportCells = 2000
+	maxReportCells = 10_000
 	// maxReportMessages is how many messages a report tells of at most; beyond, it is not believed. Sums of all reports stay far from what 64 bits hold.
 	maxReportMessages = 1 << 40
 	// maxFactsSize is the longest JSON of a failure or TLS report, in octets.

@@ -12,6 +12,8 @@ import (
 const (
 	// maxReportsPage is how many documents or inputs a list has at most.
 	maxReportsPage = 1000
+	// maxDetailsPage is how many documents are read with all that they say, which may be megabytes each.
+	maxDetailsPage = 200
 	// maxNamed is how many domains a question names; who asks about more asks about all, or in pieces.
 	maxNamed = 20_000
 )
@@ -88,12 +90,19 @@ func (t *tx) oursIn(ctx context.Context, w *where, column string, domains []stri
 	return err
 }
 
-const selectListed = `SELECT r.id, r.input, r.document, r.state, r.same_as, r.problem, r.type, r.domain, COALESCE(n.name, ''), r.org, r.report_id, r.begins, r.ends, r.trust, r.n_rows, r.messages,
-	r.arrived FROM reports r LEFT JOIN report_names n ON n.id = r.ours`
+const (
+	listedColumns = `r.id, r.input, r.document, r.state, r.same_as, r.problem, r.type, r.domain, COALESCE(n.name, ''), r.org, r.report_id, r.begins, r.ends, r.trust, r.n_rows, r.messages, r.arrived`
+	detailColumns = listedColumns + `, r.email, r.format, r.policy, r.errors, r.facts, r.kept`
+	fromReports   = ` FROM reports r LEFT JOIN report_names n ON n.id = r.ours`
+)
 
-func scanListed(s scanner, l *report.Listed) error {
+func scanListed(s scanner, l *report.Listed) error { return scanMore(s, l) }
+
+// scanMore reads listedColumns, and what comes after them.
+func scanMore(s scanner, l *report.Listed, more ...any) error {
 	var id, input, sameAs int64
-	err := s(&id, &input, &l.Document, &l.State, &sameAs, &l.Problem, &l.Type, &l.Domain, &l.Ours, &l.Org, &l.ReportID, at(&l.Begin), at(&l.End), &l.Trust, &l.Rows, &l.Messages, at(&l.Arrived))
+	err := s(append([]any{&id, &input, &l.Document, &l.State, &sameAs, &l.Problem, &l.Type, &l.Domain, &l.Ours, &l.Org, &l.ReportID, at(&l.Begin), at(&l.End), &l.Trust, &l.Rows, &l.Messages,
+		at(&l.Arrived)}, more...)...)
 	l.ID, l.Input = reportID(id), inputID(input)
 	if sameAs != 0 {
 		l.SameAs = reportID(sameAs)
@@ -101,8 +110,42 @@ func scanListed(s scanner, l *report.Listed) error {
 	return err
 }
 
+func scanDetail(s scanner, d *report.Detail) error {
+	var facts string
+	err := scanMore(s, &d.Listed, &d.Email, &d.Schema, fromJSON(&d.Policy), fromJSON(&d.Errors), &facts, truth(&d.RowsKept))
+	switch {
+	case err != nil || facts == "":
+	case d.Type == report.Failure:
+		d.Failure = new(report.FailureReport)
+		err = fromJSON(d.Failure)(facts)
+	case d.Type == report.TLS:
+		d.TLS = new(report.TLSReport)
+		err = fromJSON(d.TLS)(facts)
+	}
+	return err
+}
+
 // Reports fills report.Answers.
 func (r *Reports) Reports(ctx context.Context, f report.ReportFilter) (out []report.Listed, err error) {
+	err = r.read(ctx, "list reports", func(t *tx) error {
+		out, err = chosen(ctx, t, f, listedColumns, scanListed)
+		return err
+	})
+	return out, err
+}
+
+// Details fills report.Answers.
+func (r *Reports) Details(ctx context.Context, f report.ReportFilter) (out []report.Detail, err error) {
+	f.Limit = min(f.Limit, maxDetailsPage)
+	err = r.read(ctx, "read reports", func(t *tx) error {
+		out, err = chosen(ctx, t, f, detailColumns, scanDetail)
+		return err
+	})
+	return out, err
+}
+
+// chosen lists the documents that a filter chooses.
+func chosen[T any](ctx context.Context, t *tx, f report.ReportFilter, columns string, scan func(scanner, *T) error) ([]T, error) {
 	var w where
 	if f.After != "" {
 		id, err := idOf(f.After, reportPrefix)
@@ -133,15 +176,11 @@ func (r *Reports) Reports(ctx context.Context, f report.ReportFilter) (out []rep
 	if !f.Until.IsZero() {
 		w.add("r.begins < %s", f.Until)
 	}
-	err = r.read(ctx, "list reports", func(t *tx) error {
-		if err := t.oursIn(ctx, &w, "r.ours", f.Domains); err != nil {
-			return err
-		}
-		args := append(w.args, min(max(f.Limit, 1), maxReportsPage))
-		out, err = list(ctx, t, selectListed+w.text()+fmt.Sprintf(` ORDER BY r.id DESC LIMIT $%d`, len(args)), args, scanListed)
-		return err
-	})
-	return out, err
+	if err := t.oursIn(ctx, &w, "r.ours", f.Domains); err != nil {
+		return nil, err
+	}
+	args := append(w.args, min(max(f.Limit, 1), maxReportsPage))
+	return list(ctx, t, `SELECT `+columns+fromReports+w.text()+fmt.Sprintf(` ORDER BY r.id DESC LIMIT $%d`, len(args)), args, scan)
 }
 
 // Report fills report.Answers.
@@ -151,31 +190,14 @@ func (r *Reports) Report(ctx context.Context, id string) (d report.Detail, err e
 		return d, err
 	}
 	err = r.read(ctx, "read a report", func(t *tx) error {
-		found, err := list(ctx, t, selectListed+` WHERE r.id = $1`, []any{n}, scanListed)
+		found, err := list(ctx, t, `SELECT `+detailColumns+fromReports+` WHERE r.id = $1`, []any{n}, scanDetail)
 		if err != nil {
 			return err
 		}
 		if len(found) == 0 {
 			return fault.New(fault.NotFound, "there is no report %s", id)
 		}
-		d = report.Detail{Listed: found[0]}
-		var facts string
-		if _, err := t.row(ctx, `SELECT email, format, policy, errors, facts, kept FROM reports WHERE id = $1`, []any{n},
-			&d.Email, &d.Schema, fromJSON(&d.Policy), fromJSON(&d.Errors), &facts, truth(&d.RowsKept)); err != nil {
-			return err
-		}
-		switch {
-		case facts == "":
-		case d.Type == report.Failure:
-			d.Failure = new(report.FailureReport)
-			err = fromJSON(d.Failure)(facts)
-		case d.Type == report.TLS:
-			d.TLS = new(report.TLSReport)
-			err = fromJSON(d.TLS)(facts)
-		}
-		if err != nil {
-			return err
-		}
+		d = found[0]
 		d.Cells, err = list(ctx, t, `SELECT c.day, c.messages, `+groupColumns+` FROM report_cells c JOIN report_groups g ON g.id = c.grp JOIN report_senders s ON s.id = g.sender
 			WHERE c.report = $1 ORDER BY c.day, c.messages DESC, c.grp`, []any{n}, func(s scanner, c *report.Cell) error {
 			var day int64
