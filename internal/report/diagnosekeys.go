@@ -253,7 +253,7 @@ func (c *clinic) idleSelectors() {
 		if s.State != "active" && s.KeyID != "" || s.Since.IsZero() || c.To.Sub(s.Since) < unseen || w.selectors[name] > 0 || w.selectors[Folded] > 0 {
 			continue
 		}
-		seen := slices.ContainsFunc(c.groups, func(g Group) bool { return g.Selector == name && c.To.Sub(g.Last) < unseen })
+		seen := slices.ContainsFunc(c.groups, func(g Group) bool { return g.Vouched && g.Selector == name && c.To.Sub(g.Last) < unseen })
 		if seen {
 			continue
 		}
