@@ -197,7 +197,7 @@ func TestDiagnose(t *testing.T) {
 		{"a service's", normal + "google>? google pass D google,yahoo 5 3..30", nil, []string{"warning DKIM-L04 google._domainkey.example.com"}, "it looks like Google Workspace"},
 
 		// None from own address.
-		{"an unsigned path", normal + "mx1>mx1 - - S google,yahoo 5 3..30", nil, []string{"warning DKIM-L07 mx1"}, "280 of 3,080 messages comes from mx1 without a signature of ours at 2 reporters since 3 May: a part of its mail leaves by a way that goes past the signer"},
+		{"an unsigned path", normal + "mx1>mx1 - - S google,yahoo 5 3..30", nil, []string{"warning DKIM-L07 mx1"}, "280 of 3,080 messages come from mx1 without a signature of ours at 2 reporters since 3 May: a part of its mail leaves by a way that goes past the signer"},
 		{"an unsigned server", normal + "relay>relay - - S google,yahoo 5 3..30", nil, []string{"warning DKIM-L07 relay"}, "nothing from there is signed"},
 		{"hardly any", "mx1>mx1 mx1-a pass DS google,yahoo 5000 1..30\nmx1>mx1 - - S google,yahoo 1 3..30", nil, nil, ""},
 		{"signed by another domain alone", normal + "mx1>mx1 x@other.example pass S google,yahoo 5 3..30", nil, []string{"warning DKIM-L07 mx1"}, ""},

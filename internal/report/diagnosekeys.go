@@ -185,7 +185,7 @@ func (c *clinic) unsignedPaths() {
 			continue
 		}
 		d := Diagnosis{ID: "DKIM-L07", Severity: Warning, Subject: server.Name, Source: server, Of: t.share.messages, Since: t.since,
-			Message: fmt.Sprintf("%s comes from %s without a signature of ours%s", shareOf(t.fails.messages, t.share.messages), server.Name, c.at(t.fails, t.spell)),
+			Message: fmt.Sprintf("%s come from %s without a signature of ours%s", shareOf(t.fails.messages, t.share.messages), server.Name, c.at(t.fails, t.spell)),
 			Fix:     "find the path that goes past the signer: another smtpd, a bulk mailer, bounces, a listener that is not declared outbound; postseal agent status there says what it signs"}
 		switch {
 		case t.fails.messages == t.share.messages:
