@@ -73,9 +73,30 @@ func Diagnose(groups []Group, scene Scene) []Diagnosis {
 	c.lookups()
 	c.policy()
 	slices.SortStableFunc(c.found, func(a, b Diagnosis) int {
-		return cmp.Or(cmp.Compare(a.Severity.rank(), b.Severity.rank()), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Subject, b.Subject))
+		return cmp.Or(cmp.Compare(a.Severity.rank(), b.Severity.rank()), cmp.Compare(a.ID, b.ID), cmp.Compare(b.Messages, a.Messages), cmp.Compare(a.Subject, b.Subject))
 	})
-	return c.found
+	return worst(c.found)
+}
+
+// maxAlike is how many diagnoses with one id are told apart: strangers can make up selectors at will.
+const maxAlike = 20
+
+// worst leaves the worst ones of each id, and says how many there are beside them.
+func worst(found []Diagnosis) []Diagnosis {
+	alike := map[string]int{}
+	var kept []Diagnosis
+	for _, d := range found {
+		if alike[d.ID]++; alike[d.ID] <= maxAlike {
+			kept = append(kept, d)
+		}
+	}
+	for i := range kept {
+		if d := &kept[i]; alike[d.ID] > maxAlike {
+			d.Message += fmt.Sprintf(" (and %s)", count(int64(alike[d.ID]-maxAlike), "more like this", "more like this"))
+			alike[d.ID] = 0
+		}
+	}
+	return kept
 }
 
 func (s Severity) rank() int { return slices.Index([]Severity{Error, Warning, Info}, s) }

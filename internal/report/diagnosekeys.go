@@ -185,7 +185,7 @@ func (c *clinic) unsignedPaths() {
 			continue
 		}
 		d := Diagnosis{ID: "DKIM-L07", Severity: Warning, Subject: server.Name, Source: server, Of: t.share.messages, Since: t.since,
-			Message: fmt.Sprintf("%s comes from %s without a signature of ours%s", shareOf(t.fails.messages, t.share.messages), server.Name, c.at(t.fails, t.spell)),
+			Message: fmt.Sprintf("%s come from %s without a signature of ours%s", shareOf(t.fails.messages, t.share.messages), server.Name, c.at(t.fails, t.spell)),
 			Fix:     "find the path that goes past the signer: another smtpd, a bulk mailer, bounces, a listener that is not declared outbound; postseal agent status there says what it signs"}
 		switch {
 		case t.fails.messages == t.share.messages:
@@ -253,7 +253,7 @@ func (c *clinic) idleSelectors() {
 		if s.State != "active" && s.KeyID != "" || s.Since.IsZero() || c.To.Sub(s.Since) < unseen || w.selectors[name] > 0 || w.selectors[Folded] > 0 {
 			continue
 		}
-		seen := slices.ContainsFunc(c.groups, func(g Group) bool { return g.Selector == name && c.To.Sub(g.Last) < unseen })
+		seen := slices.ContainsFunc(c.groups, func(g Group) bool { return g.Vouched && g.Selector == name && c.To.Sub(g.Last) < unseen })
 		if seen {
 			continue
 		}

@@ -202,7 +202,7 @@ func (c *clinic) newcomers() {
 	}, func(n newcomer) string { return whoName(n.who) + n.domain })
 	for _, n := range comers {
 		w, ok := weigh(parts[n])
-		if !ok || slices.ContainsFunc(parts[n], func(g Group) bool { return g.First.Before(c.To.Add(-fresh)) }) {
+		if !ok || slices.ContainsFunc(parts[n], func(g Group) bool { return (g.Vouched || !w.vouched) && g.First.Before(c.To.Add(-fresh)) }) {
 			continue
 		}
 		name := n.who.Name
