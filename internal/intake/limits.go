@@ -10,7 +10,7 @@ import (
 const (
 	// maxInput is the largest mail or file that is taken, in octets: what package report reads.
 	maxInput = report.MaxInput
-	// maxInFlight is what all inputs that are being taken hold in memory together, in octets. An input needs half as much again while it is read.
+	// maxInFlight is what all inputs that are being taken hold in memory together, in octets. One of unknown size holds twice its size at most.
 	maxInFlight = 4 * maxInput
 	// firstRoom is what an input of unknown size begins with, in octets; most reports fit.
 	firstRoom = 64 << 10

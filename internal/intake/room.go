@@ -35,10 +35,10 @@ func (r *room) read(src io.Reader) (octets []byte, done func(), err error) {
 	buffer := make([]byte, 0, held)
 	for {
 		if len(buffer) == cap(buffer) {
-			if len(buffer) > maxInput {
-				return nil, nil, errTooLarge
+			larger := 2 * int64(cap(buffer))
+			if larger >= maxInput {
+				larger = maxInput + 1 // the last one tells that there is more
 			}
-			larger := min(2*int64(cap(buffer)), maxInput+1)
 			if !r.free.TryAcquire(larger) {
 				return nil, nil, errNoRoom
 			}

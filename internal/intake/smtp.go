@@ -23,9 +23,10 @@ type smtpServer struct {
 	cfg      SMTP
 	listener net.Listener
 	server   *smtp.Server
-	// work is the context of what is being taken; it outlives that of run by stopTime.
+	// work is the context of what is being taken; it outlives that of run by grace.
 	work   context.Context
 	finish context.CancelFunc
+	grace  time.Duration  // stopTime
 	taking sync.WaitGroup // mails, which package smtp does not wait for when they come in chunks
 
 	mu       sync.Mutex
@@ -38,7 +39,7 @@ func listenSMTP(in *Intake, cfg SMTP) (*smtpServer, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	s := &smtpServer{in: in, cfg: cfg, conns: map[*smtpConn]bool{}, perPeer: map[string]int{}}
+	s := &smtpServer{in: in, cfg: cfg, grace: stopTime, conns: map[*smtpConn]bool{}, perPeer: map[string]int{}}
 	s.server = smtp.NewServer(smtp.BackendFunc(s.session))
 	s.server.Domain = cfg.Name
 	s.server.MaxMessageBytes, s.server.MaxLineLength, s.server.MaxRecipients = maxInput, maxLine, maxRecipients
@@ -64,7 +65,7 @@ func listenSMTP(in *Intake, cfg SMTP) (*smtpServer, error) {
 
 func (s *smtpServer) progress() *progress { return s.p }
 
-// run serves until ctx ends. Mails that are being taken then get stopTime.
+// run serves until ctx ends. Mails that are being taken then get grace.
 func (s *smtpServer) run(ctx context.Context) error {
 	defer s.finish()
 	s.p.up(true)
@@ -84,7 +85,7 @@ func (s *smtpServer) run(ctx context.Context) error {
 		s.taking.Wait()
 	}()
 	s.stop(false)
-	timer := time.NewTimer(stopTime)
+	timer := time.NewTimer(s.grace)
 	defer timer.Stop()
 	select {
 	case <-idle:
