@@ -122,7 +122,11 @@ service imap-login {
 }
 service anvil {
   chroot =
+  unix_listener anvil-auth-penalty {
+    mode = 0
+  }
 }
+auth_failure_delay = 0
 %[8]s
 `, d.dir, plain, secure, d.uid, d.gid, internal, imapPassword, d.extra)
 	if !strings.Contains(d.extra, "namespace") {
@@ -135,6 +139,7 @@ service anvil {
 	var out bytes.Buffer
 	d.cmd = exec.Command("dovecot", "-F", "-c", file)
 	d.cmd.Stdout, d.cmd.Stderr = &out, &out
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := d.cmd.Start(); err != nil {
 		d.t.Fatal(err)
 	}
@@ -157,6 +162,11 @@ func (d *dovecot) stop() {
 		return
 	}
 	_ = d.cmd.Process.Signal(syscall.SIGTERM)
+	if _, err := d.cmd.Process.Wait(); err != nil {
+		d.t.Error(err)
+	}
+	// Its processes that serve somebody would stay for half a minute; they are in its group.
+	_ = syscall.Kill(-d.cmd.Process.Pid, syscall.SIGKILL)
 	_ = d.cmd.Wait()
 	d.cmd = nil
 }
