@@ -44,6 +44,11 @@ webapi:
 awssign:
 	Signs requests to the APIs of AWS; a DNS host and a mail service need it.
 
+floor 1 tools that lean on those
+
+mailauth: dkim dmarc resolver
+	Who wrote a message, as far as its author's domain vouches for it. The agent asks it of mail that comes in, intake of the mail that reports come in.
+
 floor 2 nouns: what an organisation has and what happened to it
 
 journal:
@@ -104,12 +109,12 @@ store: CAPABILITIES NOUNS agentapi
 	Fills the storage interfaces that capabilities and nouns declare; they do not know that it exists. Instructions for agents are composed where the wishes are, in one transaction.
 nameserver: publisher inventory
 	The built-in name server answers with what publisher wants to exist.
-intake: report
-	Mail and IMAP connections that reports come in by; what a report says is report's business.
+intake: dkim dmarc resolver mailauth report
+	Mail and IMAP connections that reports come in by; what a report says is report's business. dkim, dmarc, mailauth and resolver, because the mail that a report or a probe comes in is verified where it arrives.
 
 floor 5 the two programs
 
-agent: dkim dmarc resolver agentapi authres milter keystore
+agent: dkim dmarc resolver agentapi authres milter keystore mailauth
 	Its import cone stays small enough to read in a day: it runs beside every mail server and holds the keys.
 server: BELOW -keystore
 	The only place that knows everyone. It never holds a private key of a domain, therefore not keystore.
@@ -136,7 +141,7 @@ archtest:
 
 // cones limits what a package may reach through any number of imports, inside the module.
 const cones = `
-agent: dkim dmarc resolver agentapi authres milter keystore fault
+agent: dkim dmarc resolver agentapi authres milter keystore mailauth fault
 	What runs on a mail server. Reading these packages is reading everything of ours that runs there.
 api/client: fault
 	Other programs link it.
