@@ -28,6 +28,16 @@ var receivers = [...]struct{ domain, name string }{
 	{"messagelabs.com", "Symantec"}, {"cloudflare.net", "Cloudflare"}, {"secureserver.net", "GoDaddy"}, {"emailsrvr.com", "Rackspace"}, {"amazonaws.com", "Amazon"},
 }
 
+// IsLarge reports whether a name is that of a large receiver, and not a domain.
+func IsLarge(name string) bool {
+	for _, r := range receivers {
+		if r.name == name {
+			return true
+		}
+	}
+	return false
+}
+
 // receiver says whose a host is: a name that people know, else the domain below which its name stands; "" for an address.
 func receiver(host string) string {
 	for _, r := range receivers {
