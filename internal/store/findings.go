@@ -19,6 +19,8 @@ const (
 	fromLife   source = "life"   // looks at our records
 	fromAudit  source = "audit"  // audits of the domain
 	fromPrimes source = "primes" // the comparison of all moduli
+	// fromReceivers: what receivers refuse, by the logs of mail servers
+	fromReceivers source = "receivers"
 )
 
 // Findings returns a page of open findings by domain, id and subject.
