@@ -48,6 +48,7 @@ type Agent struct {
 
 	tables   *tables
 	counters *counters
+	refusals *refusals
 	outgoing sync.Pool    // of *outgoing between messages
 	slots    atomic.Int64 // messages under way
 	open     atomic.Int64 // milter sessions
@@ -107,6 +108,7 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 		return nil, err
 	}
 	a.counters = newCounters(a.now)
+	a.refusals = newRefusals()
 	a.outgoing.New = func() any { return new(outgoing) }
 	if err := os.MkdirAll(set.StateDirectory, 0o700); err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "the state directory %s cannot be made", set.StateDirectory)
@@ -157,6 +159,9 @@ func (a *Agent) restore() error {
 	} else if ok {
 		a.counters.restore(saved)
 	}
+	if err := a.refusals.read(dir); err != nil {
+		damaged = append(damaged, err)
+	}
 	if len(ids) <= openedAtStart {
 		a.openKeys(context.Background(), 0)
 	}
@@ -204,7 +209,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	loops, stop := context.WithCancel(context.Background())
 	defer stop()
 	var running sync.WaitGroup
-	for _, loop := range []func(context.Context){a.work, a.poll, a.report, a.checkRecords, a.save, a.renew, a.openLater} {
+	for _, loop := range []func(context.Context){a.work, a.poll, a.report, a.checkRecords, a.save, a.followLog, a.renew, a.openLater} {
 		running.Go(func() { loop(loops) })
 	}
 	if status != nil {

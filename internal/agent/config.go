@@ -45,6 +45,7 @@ type Config struct {
 	CheckRecord    string     `yaml:"check_record"` // before_first_use (default) or off
 	LongLines      string     `yaml:"long_lines"`   // skip (default) or sign
 	MaxMessages    int        `yaml:"max_messages"` // messages held at once; further ones are not signed
+	MTALog         MTALog     `yaml:"mta_log"`      // the MTA's log, for what receivers refuse
 	Metrics        Metrics    `yaml:"metrics"`
 	Log            Log        `yaml:"log"`
 }
@@ -212,6 +213,9 @@ func compile(cfg Config) (*settings, error) {
 		return nil, err
 	}
 	if s.verify, err = cfg.Verify.compile(); err != nil {
+		return nil, err
+	}
+	if err := cfg.MTALog.check(); err != nil {
 		return nil, err
 	}
 	for _, d := range cfg.Domains {

@@ -237,6 +237,7 @@ const (
 	conditionNoContact    = "no_contact"
 	conditionReport       = "report_refused"
 	conditionListener     = "listener"
+	conditionMTALog       = "mta_log"
 )
 
 // condition sets or, with an empty sentence, clears a condition.

@@ -16,6 +16,9 @@ const (
 	MaxWait        = 5 * time.Minute // a long poll ends by then, so that dead connections are noticed
 	MaxReasons     = 64              // distinct reasons for not signing in one report
 	MaxReasonBytes = 64              // octets of one such reason
+	MaxRefusals    = 500             // in one report: with their texts some 300 kB; the others follow
+	MaxRefusalText = 400             // octets of what a receiver said
+	MaxRefusalWord = 64              // octets of a code, a cause or a receiver's short name; a receiver may be a domain of 253
 )
 
 // ControlPlane is what an agent asks of the control plane. Every call but Join carries the agent's identity in the

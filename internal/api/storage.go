@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/internal/audit"
+	"github.com/postseal/postseal/internal/fleet"
 	"github.com/postseal/postseal/internal/inventory"
 	"github.com/postseal/postseal/internal/journal"
 	"github.com/postseal/postseal/internal/lifecycle"
@@ -161,4 +162,5 @@ type Agent struct {
 	Software        string
 	Keys            int               // holdings that are neither destroyed nor gone
 	Unsigned        map[string]uint64 // messages not signed, by reason
+	Refused         []fleet.Refused   // what receivers refused in the last fleet.RefusalQuiet, the newest first
 }

@@ -35,6 +35,8 @@ authres:
 	Authentication-Results fields, written and read: the words of RFC 8601, not where they come from.
 milter:
 	The milter protocol and nothing of what a message means. Bytes of strangers come in here, so it stays small and is fuzzed alone.
+mtalog:
+	What an MTA's log says about receivers that refuse. Text of strangers comes in here too, so it is fuzzed alone; it knows neither agent nor fleet.
 keystore:
 	Where private keys are held. Only the agent has them, so only the agent imports it.
 services:
@@ -114,7 +116,7 @@ intake: dkim dmarc resolver mailauth report
 
 floor 5 the two programs
 
-agent: dkim dmarc resolver agentapi authres milter keystore mailauth
+agent: dkim dmarc resolver agentapi authres milter mtalog keystore mailauth
 	Its import cone stays small enough to read in a day: it runs beside every mail server and holds the keys.
 server: BELOW -keystore
 	The only place that knows everyone. It never holds a private key of a domain, therefore not keystore.
@@ -141,7 +143,7 @@ archtest:
 
 // cones limits what a package may reach through any number of imports, inside the module.
 const cones = `
-agent: dkim dmarc resolver agentapi authres milter keystore mailauth fault
+agent: dkim dmarc resolver agentapi authres milter mtalog keystore mailauth fault
 	What runs on a mail server. Reading these packages is reading everything of ours that runs there.
 api/client: fault
 	Other programs link it.

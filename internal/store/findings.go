@@ -20,6 +20,8 @@ const (
 	fromAudit  source = "audit"  // audits of the domain
 	fromReport source = "report" // what receivers report
 	fromPrimes source = "primes" // the comparison of all moduli
+	// fromReceivers: what receivers refuse, by the logs of mail servers
+	fromReceivers source = "receivers"
 )
 
 // Findings returns a page of open findings by domain, id and subject.

@@ -57,6 +57,9 @@ func (s *Store) SaveReport(ctx context.Context, serverID string, r fleet.Checked
 		if err := t.saveUnsigned(ctx, serverID, r.Received.Unsigned); err != nil {
 			return err
 		}
+		if err := t.saveRefusals(ctx, serverID, r.Received.Refusals, before.reported); err != nil {
+			return err
+		}
 		_, err = t.row(ctx, `SELECT version FROM instructions WHERE server_id = $1`, []any{serverID}, &latest)
 		return err
 	})
