@@ -40,6 +40,7 @@ type Config struct {
 	Mismatch       Mismatch   `yaml:"mismatch"`     // authors that fit neither envelope nor login
 	Logins         Logins     `yaml:"logins"`       // which login may sign for which domain
 	Verify         Verify     `yaml:"verify"`       // mail that is not ours, on listeners with verify: true
+	Probe          Probe      `yaml:"probe"`        // how test messages are submitted
 	Domains        []string   `yaml:"domains"`      // the only domains that may be signed for; empty = all that are assigned
 	Resolver       []string   `yaml:"resolver"`     // recursive servers, ADDR:PORT; empty = the system's
 	CheckRecord    string     `yaml:"check_record"` // before_first_use (default) or off
@@ -162,6 +163,7 @@ type settings struct {
 	signLong    bool
 
 	verify verifySettings
+	probe  probeSettings
 
 	rules               ruleset
 	stream              streamSource
@@ -212,6 +214,9 @@ func compile(cfg Config) (*settings, error) {
 		return nil, err
 	}
 	if s.verify, err = cfg.Verify.compile(); err != nil {
+		return nil, err
+	}
+	if s.probe, err = cfg.Probe.compile(); err != nil {
 		return nil, err
 	}
 	for _, d := range cfg.Domains {

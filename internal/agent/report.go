@@ -92,6 +92,7 @@ func (a *Agent) currentReport() agentapi.Report {
 		Version: agentapi.Version, Applied: f.applied, Source: agentapi.Source{Installation: f.wanted.Installation, Epoch: f.wanted.Epoch}, UnixTime: a.now().Unix(), Software: software(), Unsigned: a.counters.reasonTotals(),
 		Keys: make([]agentapi.KeyReport, 0, len(f.keys)),
 	}
+	r.ProbesReady, r.Probes = a.settings.Load().probe.ready(), a.probes.reported(f.wanted.Probes)
 	// First who may still sign, then how much was signed: a key that is said to have stopped comes with its last number.
 	inUse := a.tables.inUse()
 	ids := slices.Sorted(maps.Keys(f.keys))

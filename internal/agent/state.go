@@ -22,6 +22,7 @@ const (
 	fileInstructions = "instructions.json" // the last instructions that were applied
 	fileFacts        = "facts.json"        // what else must survive
 	fileCounters     = "counters.json"
+	fileProbes       = "probes.json"
 	dirKeys          = "keys"
 	dirIdentity      = "identity"
 )

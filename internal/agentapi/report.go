@@ -10,6 +10,26 @@ type Report struct {
 	Keys     []KeyReport `json:"keys"`
 	// Unsigned counts messages that should have been signed and were not, by reason, since the agent's state began.
 	Unsigned map[string]uint64 `json:"unsigned"`
+	// ProbesReady says that this agent is set up to submit probes. Agents of older releases never say so.
+	ProbesReady bool `json:"probes_ready,omitzero"`
+	// Probes says what became of each order of the instructions in force that is done.
+	Probes []ProbeReport `json:"probes,omitempty"`
+}
+
+// ProbeState is what became of an order.
+type ProbeState string
+
+const (
+	ProbeSubmitted ProbeState = "submitted" // the MTA took the message
+	ProbeRefused   ProbeState = "refused"   // the MTA did not, or the agent does not do what was asked
+	ProbeNotSetUp  ProbeState = "not_set_up"
+)
+
+// ProbeReport is what became of one order.
+type ProbeReport struct {
+	ID    string     `json:"id"`
+	State ProbeState `json:"state"`
+	Reply string     `json:"reply"` // what the MTA answered, or why it was not asked
 }
 
 // KeyReport is the fact about one (key, holder).
