@@ -36,6 +36,8 @@ type Options struct {
 	Agents  Agents  // the agents' transport
 	// Looker looks at DNS for people who check a ticket; nil = that is not possible.
 	Looker Looker
+	// Probes asks for probes; nil = that is not possible.
+	Probes Probing
 	Log    *slog.Logger
 	// Changed is called after an act that may have made work due or instructions new; nil = nobody wants to know.
 	Changed func()
@@ -50,6 +52,7 @@ type API struct {
 	joining Joining
 	agents  Agents
 	looker  Looker
+	probing Probing
 	log     *slog.Logger
 	changed func()
 	version string
@@ -61,7 +64,7 @@ type API struct {
 // New assembles the API.
 func New(o Options) (*API, error) {
 	a := &API{
-		storage: o.Storage, access: o.Access, joining: o.Joining, agents: o.Agents, looker: o.Looker, log: o.Log, changed: o.Changed, version: o.Version,
+		storage: o.Storage, access: o.Access, joining: o.Joining, agents: o.Agents, looker: o.Looker, probing: o.Probes, log: o.Log, changed: o.Changed, version: o.Version,
 		joins: make(chan struct{}, maxJoins),
 	}
 	if a.log == nil {
@@ -115,6 +118,7 @@ func (a *API) describe(mux *http.ServeMux) error {
 	a.keyRoutes(h)
 	a.recordRoutes(h)
 	a.ticketRoutes(h)
+	a.probeRoutes(h)
 	a.controlRoutes(h)
 	a.journalRoutes(h)
 	a.findingRoutes(h)

@@ -137,6 +137,14 @@ func checkReport(r agentapi.Report) error {
 	case r.UnixTime <= 0 || r.UnixTime > maxAge*100:
 		return invalid("the agent's clock shows no date")
 	}
+	if len(r.Probes) > agentapi.MaxProbes {
+		return invalid("%d answers about probes are more than %d", len(r.Probes), agentapi.MaxProbes)
+	}
+	for _, p := range r.Probes {
+		if p.ID == "" || len(p.ID) > maxIDBytes || len(p.Reply) > agentapi.MaxProbeReply {
+			return invalid("an answer about a probe has no id, or is too long")
+		}
+	}
 	for reason := range r.Unsigned {
 		if len(reason) > agentapi.MaxReasonBytes || reason == "" {
 			return invalid("a reason for not signing is empty or has more than %d octets", agentapi.MaxReasonBytes)

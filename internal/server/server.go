@@ -22,6 +22,7 @@ import (
 	"github.com/postseal/postseal/internal/fleet"
 	"github.com/postseal/postseal/internal/lifecycle"
 	"github.com/postseal/postseal/internal/nameserver"
+	"github.com/postseal/postseal/internal/probe"
 	"github.com/postseal/postseal/internal/publisher"
 	"github.com/postseal/postseal/internal/publisher/programs"
 	"github.com/postseal/postseal/internal/services"
@@ -46,6 +47,7 @@ type Server struct {
 	publisher *publisher.Publisher
 	loop      *lifecycle.Reconciler
 	auditing  *auditing
+	prober    *probe.Prober
 	names     atomic.Pointer[nameserver.Server]
 	http      *http.Server
 	listener  net.Listener
@@ -105,13 +107,14 @@ func (s *Server) build(ctx context.Context) error {
 		Canaries: lifecycle.Canaries{Resolver: s.dns, NonceHeader: agentapi.CanaryNonceHeader},
 	})
 	s.access = access.New(s.store)
+	s.prober = probe.New(s.store)
 	worker, _ := os.Hostname()
 	observer := evidence.New(s.dns, time.Now)
 	s.loop = lifecycle.NewReconciler(lifecycle.Config{
 		Storage: s.store, Looker: observer, Behind: observer, Services: serviceRules{catalogue}, Publisher: publishing{s.publisher}, Worker: worker,
 		Logger: c.Logger, Poll: c.Poll, Wake: s.store.Due(context.Background()),
 	})
-	handler, err := api.New(api.Options{Storage: s.apiStorage(), Access: s.access, Joining: s.fleet, Agents: s.fleet, Looker: observer, Log: c.Logger, Changed: s.wake})
+	handler, err := api.New(api.Options{Storage: s.apiStorage(), Access: s.access, Joining: s.fleet, Agents: s.fleet, Looker: observer, Probes: s.prober, Log: c.Logger, Changed: s.wake})
 	if err != nil {
 		return err
 	}
@@ -191,6 +194,7 @@ func (s *Server) Run(ctx context.Context) error {
 	group.Go(func() error { return s.watch(running) })
 	group.Go(func() error { return s.auditing.Run(running) })
 	group.Go(func() error { return s.keepTickets(running) })
+	group.Go(func() error { return s.tendProbes(running) })
 	group.Go(func() error { return s.announce(running) })
 	group.Go(func() error {
 		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {

@@ -19,6 +19,7 @@ const (
 	fromLife   source = "life"   // looks at our records
 	fromAudit  source = "audit"  // audits of the domain
 	fromPrimes source = "primes" // the comparison of all moduli
+	fromProbe  source = "probe"  // mail that was sent to be looked at
 )
 
 // Findings returns a page of open findings by domain, id and subject.
