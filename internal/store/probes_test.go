@@ -32,7 +32,6 @@ type probing struct {
 	t  *testing.T
 	db *database
 	p  *probe.Prober
-	w  lifecycle.Work
 }
 
 func (db *database) probing(t *testing.T) probing {
@@ -51,10 +50,8 @@ func (x *probing) signs(id, selector string, rank int) {
 	k := newKey(id, "as_1", selector, "srv_1")
 	k.State, k.Signing = lifecycle.Active, get[time.Time](x.t)(x.Now(x.t.Context()))
 	k.Holders[0].Want, k.Holders[0].Rank = lifecycle.WantSign, rank
-	if x.w.Domain == "" {
-		x.w = claim(x.t, x.Store, testDomain)
-	}
-	must(x.t, x.Commit(x.t.Context(), x.w, lifecycle.Commit{Keys: []lifecycle.Key{k}}))
+	must(x.t, x.CheckNow(x.t.Context(), testDomain))
+	must(x.t, x.Commit(x.t.Context(), claim(x.t, x.Store, testDomain), lifecycle.Commit{Keys: []lifecycle.Key{k}}))
 	x.say(nil, id)
 }
 
