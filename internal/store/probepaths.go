@@ -154,6 +154,25 @@ func (t *tx) selectorOwners(ctx context.Context, domain string) (map[string]stri
 	return owners, err
 }
 
+// probed reads the selectors that good probes of a domain arrived with, by server.
+func (t *tx) probed(ctx context.Context, domain string) (map[string][]string, error) {
+	by := map[string][]string{}
+	err := t.rows(ctx, `SELECT signer_id, verdict FROM probes WHERE domain = $1 AND service = 0 AND state = $2 ORDER BY asked`, []any{domain, probe.Arrived}, func(s scanner) error {
+		var server string
+		var v probe.Verdict
+		if err := s(&server, fromJSON(&v)); err != nil {
+			return err
+		}
+		for _, selector := range v.Proven {
+			if v.Good && !slices.Contains(by[server], selector) {
+				by[server] = append(by[server], selector)
+			}
+		}
+		return nil
+	})
+	return by, err
+}
+
 // saveProbeFindings folds what probes show into the findings of a domain: what they resolve is named.
 func (t *tx) saveProbeFindings(ctx context.Context, domain string, open, resolved []probe.Finding) error {
 	if len(open)+len(resolved) == 0 {

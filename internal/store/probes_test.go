@@ -24,6 +24,7 @@ var probeCases = map[string]func(*testing.T, *database){
 	"a probe of a service":                    testProbeService,
 	"whom an agent speaks of":                 testProbeOfOthers,
 	"an agent takes so many at a time":        testProbesAtOnce,
+	"what a gate knows of probes":             testProbeGate,
 }
 
 // probing is the small fleet with a key that mx1 signs with, and an address for probes.
@@ -329,5 +330,32 @@ func testProbesAtOnce(t *testing.T, db *database) {
 	}
 	if n := len(get[[]probe.Probe](t)(x.Probes(t.Context(), ProbeFilter{Limit: 100}))); n != agentapi.MaxProbes {
 		t.Errorf("%d probes are kept", n)
+	}
+}
+
+func testProbeGate(t *testing.T, db *database) {
+	x := db.probing(t)
+	ctx := t.Context()
+	arrive := func(selector string) {
+		t.Helper()
+		must(t, x.p.Arrived(ctx, tokenOf(x.ask(probe.Request{Signer: "mx1"}).Address), x.mail(selector)))
+	}
+	arrive("mx1-a")
+	if s := get[lifecycle.Situation](t)(x.Situation(ctx, testDomain)); s.Probed != nil {
+		t.Errorf("without a gate: %v", s.Probed)
+	}
+	alterInventory(t, x.Store, func(state *inventory.State) {
+		for i := range state.Domains {
+			state.Domains[i].Policy.Gate = inventory.GateProbe
+		}
+	})
+	db.later(t, x.Store, testLease+time.Second)
+	w := claim(t, x.Store, testDomain)
+	must(t, x.Finish(ctx, w, get[time.Time](t)(x.Store.Now(ctx)).Add(time.Hour)))
+	arrive("other") // not one that should sign there
+	arrive("mx1-a")
+	claim(t, x.Store, testDomain) // it is due now
+	if s := get[lifecycle.Situation](t)(x.Situation(ctx, testDomain)); len(s.Probed) != 1 || strings.Join(s.Probed["srv_1"], " ") != "mx1-a" {
+		t.Errorf("%v", s.Probed)
 	}
 }
