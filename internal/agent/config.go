@@ -40,6 +40,7 @@ type Config struct {
 	Mismatch       Mismatch   `yaml:"mismatch"`     // authors that fit neither envelope nor login
 	Logins         Logins     `yaml:"logins"`       // which login may sign for which domain
 	Verify         Verify     `yaml:"verify"`       // mail that is not ours, on listeners with verify: true
+	Probe          Probe      `yaml:"probe"`        // how test messages are submitted
 	Domains        []string   `yaml:"domains"`      // the only domains that may be signed for; empty = all that are assigned
 	Resolver       []string   `yaml:"resolver"`     // recursive servers, ADDR:PORT; empty = the system's
 	CheckRecord    string     `yaml:"check_record"` // before_first_use (default) or off
@@ -163,6 +164,7 @@ type settings struct {
 	signLong    bool
 
 	verify verifySettings
+	probe  probeSettings
 
 	rules               ruleset
 	stream              streamSource
@@ -216,6 +218,9 @@ func compile(cfg Config) (*settings, error) {
 		return nil, err
 	}
 	if err := cfg.MTALog.check(); err != nil {
+		return nil, err
+	}
+	if s.probe, err = cfg.Probe.compile(); err != nil {
 		return nil, err
 	}
 	for _, d := range cfg.Domains {

@@ -40,6 +40,7 @@ type wishes struct {
 	Epoch         int64
 	ReportSeconds int
 	Assignments   []*assignment
+	Probes        []agentapi.ProbeOrder // never changed, only replaced
 }
 
 // assignment is one permission to sign.

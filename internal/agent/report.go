@@ -97,6 +97,7 @@ func (a *Agent) currentReport() agentapi.Report {
 		Refusals: a.refusals.pending(),
 		Keys:     make([]agentapi.KeyReport, 0, len(f.keys)),
 	}
+	r.ProbesReady, r.Probes = a.settings.Load().probe.ready(), a.probes.reported(f.wanted.Probes)
 	// First who may still sign, then how much was signed: a key that is said to have stopped comes with its last number.
 	inUse := a.tables.inUse()
 	ids := slices.Sorted(maps.Keys(f.keys))

@@ -23,6 +23,7 @@ const (
 	fileFacts        = "facts.json"        // what else must survive
 	fileCounters     = "counters.json"
 	fileMTALog       = "mta_log.json" // where the MTA's log was left, and what receivers refused
+	fileProbes       = "probes.json"
 	dirKeys          = "keys"
 	dirIdentity      = "identity"
 )

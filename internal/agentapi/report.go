@@ -13,6 +13,10 @@ type Report struct {
 	// Refusals are hours in which receivers refused mail because of its authentication, as far as they changed since a report that was taken. Each says all of its
 	// hour, so that it can be said again.
 	Refusals []Refusal `json:"refusals,omitempty"`
+	// ProbesReady says that this agent is set up to submit probes. Agents of older releases never say so.
+	ProbesReady bool `json:"probes_ready,omitzero"`
+	// Probes says what became of each order of the instructions in force that is done.
+	Probes []ProbeReport `json:"probes,omitempty"`
 }
 
 // Refusal counts the messages about one domain that one receiver refused in one hour with one code, as the MTA's log has it. Everything in it but the
@@ -28,6 +32,22 @@ type Refusal struct {
 	First     int64  `json:"first"`     // Unix time
 	Last      int64  `json:"last"`      // Unix time
 	Text      string `json:"text"`      // what the receiver said, once
+}
+
+// ProbeState is what became of an order.
+type ProbeState string
+
+const (
+	ProbeSubmitted ProbeState = "submitted" // the MTA took the message
+	ProbeRefused   ProbeState = "refused"   // the MTA did not, or the agent does not do what was asked
+	ProbeNotSetUp  ProbeState = "not_set_up"
+)
+
+// ProbeReport is what became of one order.
+type ProbeReport struct {
+	ID    string     `json:"id"`
+	State ProbeState `json:"state"`
+	Reply string     `json:"reply"` // what the MTA answered, or why it was not asked
 }
 
 // KeyReport is the fact about one (key, holder).

@@ -22,6 +22,7 @@ import (
 	"github.com/postseal/postseal/internal/inventory"
 	"github.com/postseal/postseal/internal/journal"
 	"github.com/postseal/postseal/internal/lifecycle"
+	"github.com/postseal/postseal/internal/probe"
 	"github.com/postseal/postseal/internal/store"
 	"github.com/postseal/postseal/internal/ticket"
 )
@@ -92,6 +93,10 @@ func (s storage) Domains(ctx context.Context, f api.DomainFilter) ([]inventory.D
 
 func (s storage) Records(ctx context.Context, f api.RecordFilter) ([]lifecycle.Record, error) {
 	return s.Store.Records(ctx, store.RecordFilter(f))
+}
+
+func (s storage) Probes(ctx context.Context, f api.ProbeFilter) ([]probe.Probe, error) {
+	return s.Store.Probes(ctx, store.ProbeFilter(f))
 }
 
 func (s storage) Tickets(ctx context.Context, f api.TicketFilter) ([]ticket.Ticket, error) {

@@ -75,6 +75,8 @@ audit: dkim dmarc resolver evidence inventory services
 	Observations to findings. It looks at records that are not ours, therefore resolver.
 ticket: evidence inventory journal
 	Asks people for changes of DNS. What is done, evidence says; the changes themselves come from the store, so that it needs neither lifecycle nor publisher.
+probe: dkim agentapi inventory journal
+	Proves paths by messages of its own. agentapi, because a server's probe is an order to its agent, within the contract's limits; dkim for the words of results.
 report: dkim dmarc resolver inventory services
 	Report bytes to attributed facts. No sockets: bytes come from intake or the command line.
 fleet: agentapi inventory journal
@@ -111,8 +113,8 @@ store: CAPABILITIES NOUNS agentapi
 	Fills the storage interfaces that capabilities and nouns declare; they do not know that it exists. Instructions for agents are composed where the wishes are, in one transaction.
 nameserver: publisher inventory
 	The built-in name server answers with what publisher wants to exist.
-intake: dkim dmarc resolver mailauth report
-	Mail and IMAP connections that reports come in by; what a report says is report's business. dkim, dmarc, mailauth and resolver, because the mail that a report or a probe comes in is verified where it arrives.
+intake: dkim dmarc resolver mailauth report probe
+	Mail and IMAP connections that reports come in by; what a report says is report's business, and what a probe shows that of probe. dkim, dmarc, mailauth and resolver, because the mail that a report or a probe comes in is verified where it arrives.
 
 floor 5 the two programs
 

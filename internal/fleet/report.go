@@ -140,6 +140,14 @@ func checkReport(r agentapi.Report) error {
 	if err := checkRefusals(r.Refusals, invalid); err != nil {
 		return err
 	}
+	if len(r.Probes) > agentapi.MaxProbes {
+		return invalid("%d answers about probes are more than %d", len(r.Probes), agentapi.MaxProbes)
+	}
+	for _, p := range r.Probes {
+		if p.ID == "" || len(p.ID) > maxIDBytes || len(p.Reply) > agentapi.MaxProbeReply {
+			return invalid("an answer about a probe has no id, or is too long")
+		}
+	}
 	for reason := range r.Unsigned {
 		if len(reason) > agentapi.MaxReasonBytes || reason == "" {
 			return invalid("a reason for not signing is empty or has more than %d octets", agentapi.MaxReasonBytes)

@@ -22,6 +22,7 @@ import (
 	"github.com/postseal/postseal/internal/fleet"
 	"github.com/postseal/postseal/internal/lifecycle"
 	"github.com/postseal/postseal/internal/nameserver"
+	"github.com/postseal/postseal/internal/probe"
 	"github.com/postseal/postseal/internal/publisher"
 	"github.com/postseal/postseal/internal/publisher/programs"
 	"github.com/postseal/postseal/internal/services"
@@ -47,6 +48,7 @@ type Server struct {
 	loop      *lifecycle.Reconciler
 	auditing  *auditing
 	reporting *reporting
+	prober    *probe.Prober
 	names     atomic.Pointer[nameserver.Server]
 	http      *http.Server
 	listener  net.Listener
@@ -111,13 +113,14 @@ func (s *Server) build(ctx context.Context) error {
 		Canaries: lifecycle.Canaries{Resolver: s.dns, NonceHeader: agentapi.CanaryNonceHeader},
 	})
 	s.access = access.New(s.store)
+	s.prober = probe.New(s.store)
 	worker, _ := os.Hostname()
 	observer := evidence.New(s.dns, time.Now)
 	s.loop = lifecycle.NewReconciler(lifecycle.Config{
 		Storage: s.heard(), Looker: observer, Behind: observer, Services: serviceRules{catalogue}, Publisher: publishing{s.publisher}, Worker: worker,
 		Logger: c.Logger, Poll: c.Poll, Wake: s.store.Due(context.Background()),
 	})
-	handler, err := api.New(api.Options{Storage: s.apiStorage(), Access: s.access, Joining: s.fleet, Agents: s.fleet, Looker: observer, Reports: s.reporting, Log: c.Logger, Changed: s.wake})
+	handler, err := api.New(api.Options{Storage: s.apiStorage(), Access: s.access, Joining: s.fleet, Agents: s.fleet, Looker: observer, Reports: s.reporting, Probes: s.prober, Log: c.Logger, Changed: s.wake})
 	if err != nil {
 		return err
 	}
@@ -198,6 +201,7 @@ func (s *Server) Run(ctx context.Context) error {
 	group.Go(func() error { return s.auditing.Run(running) })
 	group.Go(func() error { return s.reporting.Run(running) })
 	group.Go(func() error { return s.keepTickets(running) })
+	group.Go(func() error { return s.tendProbes(running) })
 	group.Go(func() error { return s.announce(running) })
 	group.Go(func() error {
 		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {

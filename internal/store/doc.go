@@ -19,5 +19,6 @@
 // findings.go, journal.go (the reconcile loop); inventory.go, apply.go, applynouns.go, signers.go, domains.go,
 // assignments.go (what an organisation has); controls.go, acts.go (what people say); instructions.go, compose.go, report.go,
 // agents.go, jointokens.go, identities.go (agents); users.go, accesstokens.go (people and programs); zones.go (the
-// built-in name server's zones); tickets.go (people who are asked for changes).
+// built-in name server's zones); tickets.go (people who are asked for changes); probes.go, probepaths.go
+// (mail that proves paths).
 package store

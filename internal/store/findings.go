@@ -22,6 +22,7 @@ const (
 	fromPrimes source = "primes" // the comparison of all moduli
 	// fromReceivers: what receivers refuse, by the logs of mail servers
 	fromReceivers source = "receivers"
+	fromProbe     source = "probe" // mail that was sent to be looked at
 )
 
 // Findings returns a page of open findings by domain, id and subject.
