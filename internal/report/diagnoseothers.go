@@ -13,7 +13,7 @@ import (
 func (c *clinic) strangeSelectors() {
 	type name struct{ selector, domain string }
 	strange := func(g *Group) bool {
-		return g.KeyID == "" && g.How != Exact && g.Selector != "" && g.Selector != Folded && c.ours(g.SigningDomain) && c.selectors[g.Selector] == nil
+		return g.KeyID == "" && g.How != Exact && g.Selector != "" && g.Selector != Folded && c.ours(g.SigningDomain) && !c.declared[g.Selector]
 	}
 	text := func(n name) string { return keyName(n.selector, n.domain) }
 	names, passing := by(c.groups, func(g *Group) (name, bool) {
@@ -202,7 +202,7 @@ func (c *clinic) newcomers() {
 	}, func(n newcomer) string { return whoName(n.who) + n.domain })
 	for _, n := range comers {
 		w, ok := weigh(parts[n])
-		if !ok || slices.ContainsFunc(parts[n], func(g Group) bool { return (g.Vouched || !w.vouched) && g.First.Before(c.To.Add(-fresh)) }) {
+		if !ok || slices.ContainsFunc(parts[n], func(g *Group) bool { return (g.Vouched || !w.vouched) && g.First.Before(c.To.Add(-fresh)) }) {
 			continue
 		}
 		name := n.who.Name
