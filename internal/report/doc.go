@@ -9,4 +9,17 @@
 //	parse.go    Parse: what a document says
 //	tls.go      TLS reports
 //	failure.go  failure reports
+//
+// and from facts to answers:
+//
+//	roll.go            what is known of who sends
+//	directory.go       whose domains, keys and addresses these are
+//	recognise.go       which names are a service's
+//	cause.go           why a signature did not pass, in the reporter's words
+//	attribute.go       whose a row is
+//	days.go, cells.go  the unit of roll-ups: messages of a report by day
+//	group.go, spell.go what is summed up, and since when there is trouble
+//	diagnose*.go       what it means: own keys, others, DNS and policy
+//	advice.go, bulk.go whether a policy can be raised; large receivers' rules
+//	retirement.go      until when an old key is kept
 package report
