@@ -233,11 +233,14 @@ func TestDiagnose(t *testing.T) {
 
 		// Nobody known.
 		{"by SPF alone", normal + "?>? - - S google,yahoo 5 3..30", nil, []string{"warning RPT-10 example.com"}, "280 messages without a signature of yours come from addresses that nobody in the inventory has"},
-		{"impostors", normal + "?>? - - - google,yahoo 50 1..30", nil, []string{"warning RPT-11 example.com"}, "3,000 of 9,000 messages in the name of example.com…impostors, or senders of yours that were forgotten; 3,000 of them were let through"},
+		{"impostors", normal + "?>? - - - google,yahoo 50 1..30", nil, []string{"warning RPT-11 example.com"}, "3,000 of 9,000 messages in the name of example.com are from nobody known, and neither DKIM nor SPF aligns: 3,000 without a signature that verifies, from impostors or from senders of yours that were forgotten; 3,000 of all these were let through"},
 		{"a few impostors", normal + "?>? - - - google,yahoo 1 1..30", nil, []string{"info RPT-11 example.com"}, "60 of 6,060"},
 		{"refused ones", normal + "?>? - - R google,yahoo 50 1..30", func(s *Scene) { s.Policy = "reject" }, []string{"info RPT-11 example.com"}, "impostors"},
-		{"forwarders", normal + "?>? l@list.example.org pass - google,yahoo 50 1..30", nil, []string{"info RPT-11 example.com"}, "most were passed on by forwarders or lists"},
-		{"forwarders that are known", normal + "?>? - - F google,yahoo 50 1..30", nil, []string{"info RPT-11 example.com"}, "most were passed on"},
+		{"refused ones, under quarantine", normal + "?>? - - R google,yahoo 50 1..30", func(s *Scene) { s.Policy = "quarantine" }, []string{"info RPT-11 example.com"}, "forgotten"},
+		{"signed by others", normal + "?>? l@list.example.org pass - google,yahoo 2 1..30", nil, []string{"info RPT-11 example.com"}, "aligns: 120 signed with other domains (list.example.org), by services"},
+		{"forwarders that are known", normal + "?>? - - F google,yahoo 50 1..30", nil, []string{"info RPT-11 example.com"}, "aligns: 3,000 that were passed on by forwarders or lists, as receivers say"},
+		{"of each some", normal + "?>? - - FA google,yahoo 100 1..30\n?>? l@a.example.org pass A google,yahoo 150 1..30\n?>? l@b.example.org pass A google,yahoo 250 1..30\n?>? x@c.example.org fail A google,yahoo 10 1..30", nil,
+			[]string{"warning RPT-11 example.com"}, "aligns: 800 signed with other domains (b.example.org and a.example.org)…; 200 that were passed on…; 20 without…; 820 of all these were let through"},
 		{"claimed impostors", normal + "?>? - - U evil,worse 5000 1..30", nil, []string{"info RPT-11 example.com"}, "nobody vouches"},
 
 		// New.

@@ -230,7 +230,7 @@ const queueTime = 5 * 24 * time.Hour
 func (c *clinic) deadKeys() {
 	keys, parts := by(c.groups, func(g *Group) (string, bool) {
 		s := c.keys[g.KeyID]
-		if s == nil || !g.home() || g.Result == "" {
+		if s == nil || g.How != Exact || !g.home() || g.Result == "" {
 			return "", false
 		}
 		switch s.State {

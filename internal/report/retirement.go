@@ -11,7 +11,7 @@ func LastUses(groups []Group) map[string]time.Time {
 	uses := map[string]time.Time{}
 	for i := range groups {
 		g := &groups[i]
-		if g.KeyID != "" && g.Vouched && g.Result == "pass" && g.home() && !g.passedOn() && g.Messages > 0 && g.Last.After(uses[g.KeyID]) {
+		if g.KeyID != "" && g.How == Exact && g.Vouched && g.Result == "pass" && g.home() && !g.passedOn() && g.Messages > 0 && g.Last.After(uses[g.KeyID]) {
 			uses[g.KeyID] = g.Last
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -20,9 +22,17 @@ func facts(t testing.TB, xml []byte) *Facts {
 	if len(documents) != 1 || len(problems) > 0 {
 		t.Fatalf("%d documents, %v", len(documents), problems)
 	}
+	f, err := factsOf(documents[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func factsOf(document Document) (*Facts, error) {
 	f := &Facts{Type: Aggregate}
 	known := map[string]int{}
-	parsed, err := Parse(documents[0], func(r *dmarc.Row) error {
+	parsed, err := Parse(document, func(r *dmarc.Row) error {
 		shape := *r
 		shape.SourceIP, shape.Count, shape.Reasons, shape.DKIMResults, shape.SPFResults = "", 0, slices.Clone(r.Reasons), slices.Clone(r.DKIMResults), slices.Clone(r.SPFResults)
 		text := fmt.Sprintf("%+v", shape)
@@ -32,16 +42,56 @@ func facts(t testing.TB, xml []byte) *Facts {
 			known[text] = i
 			f.Shapes = append(f.Shapes, Shape{Row: shape})
 		}
-		f.Rows = append(f.Rows, Row{i, netip.MustParseAddr(r.SourceIP), r.Count})
+		source, _ := netip.ParseAddr(r.SourceIP)
+		f.Rows = append(f.Rows, Row{i, source, r.Count})
 		f.Messages += r.Count
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || parsed.Type != Aggregate {
+		return nil, err
 	}
 	r := parsed.Aggregate
 	f.Domain, f.Ours, f.Org, f.Begin, f.End, f.Policy = r.Policy.Domain, r.Policy.Domain, r.OrgName, r.Begin, r.End, r.Policy
-	return f
+	return f, nil
+}
+
+// TestCellsOfCorpora: the reports of other projects lose no message, and each is counted or it is said why not.
+func TestCellsOfCorpora(t *testing.T) {
+	files, _ := filepath.Glob("../../../shared/testdata/dmarc/*/*")
+	if len(files) == 0 {
+		t.Skip("shared/testdata is not there")
+	}
+	d := NewDirectory(organisation(t))
+	now := time.Date(2026, 11, 27, 0, 0, 0, 0, time.UTC)
+	counted := 0
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			continue // a folder
+		}
+		documents, _ := Open(file, data)
+		for _, document := range documents {
+			f, err := factsOf(document)
+			if err != nil || f == nil {
+				continue
+			}
+			cells, problem := Cells(f, d, now)
+			switch {
+			case problem == "" && sumOf(cells) != f.Messages:
+				t.Errorf("%s: %d messages in cells, %d in rows", file, sumOf(cells), f.Messages)
+			case problem == "":
+				counted++
+			case cells != nil:
+				t.Errorf("%s: cells, and %s", file, problem)
+			default:
+				t.Logf("%s: %s", file, problem)
+			}
+		}
+	}
+	t.Logf("corpus: cells of DMARC reports: %d", counted)
+	if counted < 14 {
+		t.Errorf("only %d were counted", counted)
+	}
 }
 
 // TestReportsNameTheServer: a month of reports of four receivers as they write them; from the 3rd on a list relay breaks the bodies that mx3 signed. What comes out is the one sentence.
