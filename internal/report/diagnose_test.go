@@ -354,6 +354,12 @@ func TestDiagnoseForged(t *testing.T) {
 			return out
 		}
 		real := draw("")
+		scene := scene
+		if rapid.Bool().Draw(rt, "long") { // so that what was not seen for two months can be found, and hidden
+			scene.From, scene.Absent, scene.Policy, scene.Strict = day(-70), []string{"rogue"}, "reject", true
+			scene.Includes = []Include{{"sendgrid.net", cast["grid"]}, {"_spf.google.com", cast["google"]}}
+			real = append(real, counted(t, scene, "relay>relay relay-a pass DSA google,yahoo 1000 -70..30")...)
+		}
 		if before, after := grave(Diagnose(real, scene)), grave(Diagnose(slices.Concat(real, forged), scene)); !slices.Equal(before, after) {
 			rt.Fatalf("without: %q\nwith forged ones: %q", before, after)
 		}
