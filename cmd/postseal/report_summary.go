@@ -42,9 +42,9 @@ func newReportSources() *cobra.Command {
 				}
 				who := firstOf(s.Signer, s.Name, "-")
 				if s.Signer != "" && s.From == "" && s.SignerKind != "service" {
-				who += ", passed on" // our signature, and not our address
-			}
-			if s.New {
+					who += ", passed on" // our signature, and not our address
+				}
+				if s.New {
 					who += " (new)"
 				}
 				t.add(m, s.Address, who, s.How, count(s.Messages), share(s.DMARC, s.Messages), share(s.DKIM, s.Messages), share(s.SPF, s.Messages), strconv.Itoa(s.Reporters), day(s.First), day(s.Last),

@@ -102,3 +102,12 @@ const (
 func isToken(text string) bool {
 	return len(text) >= minToken && len(text) <= maxToken && strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
 }
+
+// Normal is an address as a Book is asked for it: in lower case, its domain in A-labels. fault.Invalid: it is none.
+func Normal(address string) (string, error) {
+	a, ok := normalAddress(address)
+	if !ok {
+		return "", fault.New(fault.Invalid, "%q is no address", address)
+	}
+	return a, nil
+}

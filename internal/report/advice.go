@@ -63,7 +63,7 @@ func Advise(groups []Group, scene Scene, found []Diagnosis) Advice {
 	a.Unvouched = sum(filter(c.groups, func(g *Group) bool { return !g.Vouched }), false).messages
 	days := map[time.Time]bool{}
 	for i := range sure {
-		g := &sure[i]
+		g := sure[i]
 		for d := g.First; !d.After(g.Last) && len(days) < maxAdviceDays; d = d.AddDate(0, 0, 1) {
 			days[d] = true
 		}
@@ -96,7 +96,7 @@ func (a *Advice) count(c *clinic, g *Group) {
 	add(&a.Strangers, !mine && !c.knows(g.Signer) && !g.aligned())
 }
 
-func senders(groups []Group) []SenderFigures {
+func senders(groups []*Group) []SenderFigures {
 	whos, parts := by(groups, func(g *Group) (Who, bool) { return g.Signer, true }, whoName)
 	out := make([]SenderFigures, 0, len(whos))
 	for _, w := range whos {

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 func scenario(t testing.TB, scene Scene, text string) (groups []Group) {
@@ -125,45 +124,5 @@ func TestBulk(t *testing.T) {
 	month := scenario(t, scene, "mx1>mx1 mx1-a pass DSA google 120000 1..30")
 	if b := Bulk(month, scene)[0]; b.Bulk || b.Most != 4000 {
 		t.Errorf("%+v", b)
-	}
-}
-
-func TestKeepUntil(t *testing.T) {
-	const retention = 30 * 24 * time.Hour
-	stopped := time.Date(2026, 5, 10, 9, 30, 0, 0, time.UTC)
-	now := day(200)
-	for _, c := range []struct {
-		name    string
-		seen    time.Time
-		until   time.Time
-		because bool
-	}{
-		{"never seen", time.Time{}, stopped.Add(retention), false},
-		{"seen before", day(5), stopped.Add(retention), false},
-		{"seen on the day of the change", day(10), stopped.Add(retention), false},
-		{"seen the day after", day(11), day(12).Add(retention), true},
-		{"seen late", day(30), day(31).Add(retention), true},
-		{"seen on the last day", day(39), day(40).Add(retention), true},
-		{"seen for ever", day(190), stopped.Add(2 * retention), true},
-		{"seen tomorrow", day(201), stopped.Add(retention), false},
-		{"seen in 2100", time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC), stopped.Add(retention), false},
-	} {
-		until, why := KeepUntil(stopped, retention, c.seen, now)
-		if !until.Equal(c.until) || (why != "") != c.because {
-			t.Errorf("%s: %s, %q; want %s", c.name, until, why, c.until)
-		}
-		if until.Before(stopped.Add(retention)) || until.After(stopped.Add(2*retention)) {
-			t.Errorf("%s: %s", c.name, until)
-		}
-	}
-}
-
-func TestLastUses(t *testing.T) {
-	scene := stage()
-	groups := scenario(t, scene, "mx1>mx1 mx1-a pass D google 1 1..12\nmx1>mx1 mx1-a fail - google 1 1..15\nmx1>mx1 mx1-a pass DU evil 1 1..20\nmx1>? mx1-a pass D google 1 1..25\nmx1>mx1 mx1-a pass DL google 1 1..26\n"+
-		"mx1>? mx1-b pass DS google 1 3..4\nmx2>? mx2-a pass D google 1 1..30\ngrid>? s1 pass D google 1 1..30")
-	got := LastUses(groups)
-	if len(got) != 2 || !got["key-mx1-a"].Equal(day(12)) || !got["key-mx1-b"].Equal(day(4)) {
-		t.Errorf("%v", got)
 	}
 }

@@ -106,10 +106,10 @@ func (b *BulkRules) share(rule string, good int64, otherwise Met) {
 }
 
 // busiest is the day with most messages. What is of several days is taken as even.
-func busiest(groups []Group) (most int64, on time.Time) {
+func busiest(groups []*Group) (most int64, on time.Time) {
 	days := map[time.Time]int64{}
 	for i := range groups {
-		g := &groups[i]
+		g := groups[i]
 		n := int64(g.Last.Sub(g.First)/(24*time.Hour)) + 1
 		for d := range min(n, maxAdviceDays) {
 			day := g.First.AddDate(0, 0, int(d))

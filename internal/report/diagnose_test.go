@@ -180,6 +180,7 @@ func TestDiagnose(t *testing.T) {
 		{"changed on its way", normal + "mx1>? mx1-a fail:body - google,yahoo 5 3..30", nil, []string{"info RPT-04 mx1"}, "280 of 280 messages that mx1 signed and others passed on do not verify: lists"},
 		{"by lists that are known", normal + "mx1>? mx1-a fail:body L google,yahoo 5 3..30\nmx1>? mx1-a pass D google,yahoo 5 3..30", nil, []string{"info RPT-01 mx1", "info RPT-04 mx1"}, ""},
 		{"another server sends it", normal + "mx1>mx2 mx1-a pass DS google,yahoo 5 3..30", nil, []string{"warning DKIM-L08 mx2 with the key of mx1"}, "280 messages from mx2 verify with the key of mx1 (mx1-a)"},
+		{"long ago", normal + "mx1>mx2 mx1-a pass DS google,yahoo 50 1..20", nil, nil, ""},
 		{"a smarthost", "mx2>mx2 mx2-a pass DS google,yahoo 50 1..30\nmx1>mx2 mx1-a pass DS google,yahoo 5 3..30", nil, []string{"info DKIM-L08 mx2 with the key of mx1"}, "smarthost"},
 		{"a member of its pool", normal + "pool>p1 pool-a pass DS google,yahoo 5 3..30", nil, nil, ""},
 		{"one of two behind an address", normal + "mx1>either mx1-a pass DS google,yahoo 5 3..30", nil, nil, ""},
@@ -205,8 +206,14 @@ func TestDiagnose(t *testing.T) {
 		{"a service's mail through our server", normal + "grid>mx1 s1 pass D google,yahoo 5 3..30", nil, nil, ""},
 
 		// A revoked key, and one that nobody uses.
-		{"a revoked key signs", normal + "mx1>mx1 mx1-old fail S google,yahoo 2 20..30", nil, []string{"error DKIM-L01 mx1-old._domainkey.example.com"}, "mx1 signs with a key that is revoked since 5 May: 44 messages"},
+		{"a revoked key signs", normal + "mx1>mx1 mx1-old fail S google,yahoo 2 20..30", nil, []string{"error DKIM-L01 mx1-old._domainkey.example.com"}, "mx1 signs with mx1-old, which is revoked since 5 May: 44 messages at 2 reporters, the last on 30 May"},
 		{"before it was revoked", normal + "mx1>mx1 mx1-old pass DS google,yahoo 50 1..4", nil, nil, ""},
+		{"a retired key signs", normal + "mx1>mx1 mx1-b pass DS google,yahoo 2 16..30", func(s *Scene) { s.Selectors[1].State, s.Selectors[1].Since = "retired", day(10) },
+			[]string{"warning RPT-13 mx1-b._domainkey.example.com"}, "mx1 signs with mx1-b, which is retired since 10 May: 60 messages"},
+		{"a retired key, out of the queue", normal + "mx1>mx1 mx1-b pass DS google,yahoo 20 1..15", func(s *Scene) { s.Selectors[1].State, s.Selectors[1].Since = "retired", day(10) }, nil, ""},
+		{"a slot's former key", normal + "mx1>mx1 mx1-b pass DS google,yahoo 2 16..30", func(s *Scene) {
+			s.Selectors[1] = SceneSelector{Selector: "mx1-b", KeyID: "another", State: "retired", Since: day(10)}
+		}, nil, ""},
 		{"and by somebody else", normal + "mx1>? mx1-old fail - google,yahoo 1 20..30", nil, []string{"info RPT-04 mx1"}, ""},
 		{"nobody uses a selector", "mx1>mx1 mx1-a pass DSA google,yahoo 5000 -70..30\nmx2>mx2 mx2-a pass DSA google,yahoo 5000 -70..30", func(s *Scene) {
 			s.From = day(-70)
@@ -226,11 +233,14 @@ func TestDiagnose(t *testing.T) {
 
 		// Nobody known.
 		{"by SPF alone", normal + "?>? - - S google,yahoo 5 3..30", nil, []string{"warning RPT-10 example.com"}, "280 messages without a signature of yours come from addresses that nobody in the inventory has"},
-		{"impostors", normal + "?>? - - - google,yahoo 50 1..30", nil, []string{"warning RPT-11 example.com"}, "3,000 of 9,000 messages in the name of example.com…impostors, or senders of yours that were forgotten; 3,000 of them were let through"},
+		{"impostors", normal + "?>? - - - google,yahoo 50 1..30", nil, []string{"warning RPT-11 example.com"}, "3,000 of 9,000 messages in the name of example.com are from nobody known, and neither DKIM nor SPF aligns: 3,000 without a signature that verifies, from impostors or from senders of yours that were forgotten; 3,000 of all these were let through"},
 		{"a few impostors", normal + "?>? - - - google,yahoo 1 1..30", nil, []string{"info RPT-11 example.com"}, "60 of 6,060"},
 		{"refused ones", normal + "?>? - - R google,yahoo 50 1..30", func(s *Scene) { s.Policy = "reject" }, []string{"info RPT-11 example.com"}, "impostors"},
-		{"forwarders", normal + "?>? l@list.example.org pass - google,yahoo 50 1..30", nil, []string{"info RPT-11 example.com"}, "most were passed on by forwarders or lists"},
-		{"forwarders that are known", normal + "?>? - - F google,yahoo 50 1..30", nil, []string{"info RPT-11 example.com"}, "most were passed on"},
+		{"refused ones, under quarantine", normal + "?>? - - R google,yahoo 50 1..30", func(s *Scene) { s.Policy = "quarantine" }, []string{"info RPT-11 example.com"}, "forgotten"},
+		{"signed by others", normal + "?>? l@list.example.org pass - google,yahoo 2 1..30", nil, []string{"info RPT-11 example.com"}, "aligns: 120 signed with other domains (list.example.org), by services"},
+		{"forwarders that are known", normal + "?>? - - F google,yahoo 50 1..30", nil, []string{"info RPT-11 example.com"}, "aligns: 3,000 that were passed on by forwarders or lists, as receivers say"},
+		{"of each some", normal + "?>? - - FA google,yahoo 100 1..30\n?>? l@a.example.org pass A google,yahoo 150 1..30\n?>? l@b.example.org pass A google,yahoo 250 1..30\n?>? x@c.example.org fail A google,yahoo 10 1..30", nil,
+			[]string{"warning RPT-11 example.com"}, "aligns: 800 signed with other domains (b.example.org and a.example.org)…; 200 that were passed on…; 20 without…; 820 of all these were let through"},
 		{"claimed impostors", normal + "?>? - - U evil,worse 5000 1..30", nil, []string{"info RPT-11 example.com"}, "nobody vouches"},
 
 		// New.
@@ -344,6 +354,12 @@ func TestDiagnoseForged(t *testing.T) {
 			return out
 		}
 		real := draw("")
+		scene := scene
+		if rapid.Bool().Draw(rt, "long") { // so that what was not seen for two months can be found, and hidden
+			scene.From, scene.Absent, scene.Policy, scene.Strict = day(-70), []string{"rogue"}, "reject", true
+			scene.Includes = []Include{{"sendgrid.net", cast["grid"]}, {"_spf.google.com", cast["google"]}}
+			real = append(real, counted(t, scene, "relay>relay relay-a pass DSA google,yahoo 1000 -70..30")...)
+		}
 		if before, after := grave(Diagnose(real, scene)), grave(Diagnose(slices.Concat(real, forged), scene)); !slices.Equal(before, after) {
 			rt.Fatalf("without: %q\nwith forged ones: %q", before, after)
 		}

@@ -55,6 +55,9 @@ func (c *clinic) lookups() {
 			still = true
 			all.messages = plus(all.messages, v.t.fails.messages)
 			all.reporters[v.name] = v.t.fails.messages
+			if v.t.fails.last.After(all.last) {
+				all.last = v.t.fails.last
+			}
 			if v.t.since.Before(since) {
 				since = v.t.since
 			}
@@ -92,7 +95,7 @@ func (c *clinic) lookups() {
 
 // strictly reports whether mail fails only because the policy wants the very same domain: a signature of the domain's family passes and is not aligned.
 func (c *clinic) strictly(g *Group) bool {
-	return c.Strict && g.Result == "pass" && !g.DKIM && c.ours(g.SigningDomain) && g.HeaderFrom != Folded && g.SigningDomain != g.HeaderFrom
+	return c.Strict && g.Result == "pass" && !g.DKIM && c.ours(g.SigningDomain) && g.HeaderFrom != "" && g.HeaderFrom != Folded && g.SigningDomain != g.HeaderFrom
 }
 
 // policy finds what reports say of the domain's own records: strict alignment that mail of ours misses (DMARC-24), a policy that stops mail of ours (DMARC-25), and an include that nobody uses (SPF-13).
@@ -135,14 +138,14 @@ func (c *clinic) includes() {
 		return
 	}
 	for i := range groups {
-		if g := &groups[i]; g.SPF && g.Source.Kind == "" && c.To.Sub(g.Last) < unused || g.Selector == Folded {
+		if g := groups[i]; g.SPF && g.Source.Kind == "" && c.To.Sub(g.Last) < unused || g.Selector == Folded {
 			return
 		}
 	}
 	for _, x := range c.Includes {
 		used := false
 		for i := range groups {
-			g := &groups[i]
+			g := groups[i]
 			used = used || c.To.Sub(g.Last) < unused && (g.Signer == x.Service || g.Source == x.Service)
 		}
 		if !used && x.Service.Name != "" {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/postseal/postseal/internal/audit"
 	"github.com/postseal/postseal/internal/fault"
+	"github.com/postseal/postseal/internal/intake"
 )
 
 // Config is what a person can set on the command line. Everything about the fleet is in the inventory.
@@ -46,6 +47,10 @@ type Config struct {
 	Policies audit.PolicyFetcher
 	// WeakKeys are known weak keys that audits look for; nil = none are known.
 	WeakKeys audit.WeakKeys
+	// Intake is how reports and probes get in; the zero value = by hand only.
+	Intake intake.Config
+	// ReportAddresses are taken besides those that the policies of the inventory name.
+	ReportAddresses []string
 	// Retention is how long reports are kept; zero = DefaultRetention.
 	Retention Retention
 	// DiagnoseAfter is how long after a report what it means is found out; 0 = the default.
@@ -75,6 +80,9 @@ func (c *Config) complete() error {
 		if name, err := os.Hostname(); err == nil {
 			c.Hosts = append(c.Hosts, name)
 		}
+	}
+	if c.Intake.SMTP.Name == "" {
+		c.Intake.SMTP.Name = c.Hosts[0]
 	}
 	if c.SealingKey == "" {
 		c.SealingKey = filepath.Join(c.Data, "ca.sealing-key")

@@ -20,11 +20,13 @@ import (
 	"github.com/postseal/postseal/internal/evidence"
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/fleet"
+	"github.com/postseal/postseal/internal/intake"
 	"github.com/postseal/postseal/internal/lifecycle"
 	"github.com/postseal/postseal/internal/nameserver"
 	"github.com/postseal/postseal/internal/probe"
 	"github.com/postseal/postseal/internal/publisher"
 	"github.com/postseal/postseal/internal/publisher/programs"
+	"github.com/postseal/postseal/internal/resolver"
 	"github.com/postseal/postseal/internal/services"
 	"github.com/postseal/postseal/internal/store"
 )
@@ -48,6 +50,9 @@ type Server struct {
 	loop      *lifecycle.Reconciler
 	auditing  *auditing
 	reporting *reporting
+	intake    *intake.Intake  // nil = reports come by hand only
+	taking    bool            // it runs, or did
+	cache     *resolver.Cache // what the intake asks DNS
 	prober    *probe.Prober
 	names     atomic.Pointer[nameserver.Server]
 	http      *http.Server
@@ -125,6 +130,9 @@ func (s *Server) build(ctx context.Context) error {
 		return err
 	}
 	s.http = &http.Server{Handler: handler, ReadHeaderTimeout: headerWithin}
+	if err := s.openIntake(); err != nil {
+		return err
+	}
 	if err := s.listen(ctx); err != nil {
 		return err
 	}
@@ -200,6 +208,10 @@ func (s *Server) Run(ctx context.Context) error {
 	group.Go(func() error { return s.watch(running) })
 	group.Go(func() error { return s.auditing.Run(running) })
 	group.Go(func() error { return s.reporting.Run(running) })
+	if s.intake != nil {
+		s.taking = true
+		group.Go(func() error { return s.intake.Run(running) })
+	}
 	group.Go(func() error { return s.keepTickets(running) })
 	group.Go(func() error { return s.tendProbes(running) })
 	group.Go(func() error { return s.announce(running) })
@@ -254,6 +266,14 @@ func (s *Server) release() {
 	}
 	if s.listener != nil {
 		_ = s.listener.Close()
+	}
+	if s.intake != nil && !s.taking { // its listener is closed by Run
+		ended, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = s.intake.Run(ended)
+	}
+	if s.cache != nil {
+		s.cache.Close()
 	}
 	if s.reporting != nil {
 		if err := s.reporting.Close(); err != nil {
