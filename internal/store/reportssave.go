@@ -274,6 +274,9 @@ func (r *Reports) CountFrom(ctx context.Context, sender string, since time.Time)
 
 // pack compresses octets when that makes them smaller by a tenth at least; most reports arrive compressed.
 func pack(octets []byte) ([]byte, bool, error) {
+	if bytes.HasPrefix(octets, []byte{0x1f, 0x8b}) || bytes.HasPrefix(octets, []byte("PK\x03\x04")) { // gzip, zip
+		return octets, false, nil
+	}
 	var b bytes.Buffer
 	w, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
 	if err != nil {
@@ -291,7 +294,7 @@ func pack(octets []byte) ([]byte, bool, error) {
 		}
 		return b.Bytes(), true, err
 	}
-	return append([]byte{}, octets...), false, err
+	return octets, false, err
 }
 
 // unpack inflates what pack compressed, which was not larger than an input may be.

@@ -154,3 +154,17 @@ CREATE TABLE report_daily (
   reject     BIGINT NOT NULL,
   PRIMARY KEY (ours, day, sender, vouched)
 ) WITHOUT ROWID;
+
+-- The same without senders, for series over a long time.
+CREATE TABLE report_totals (
+  ours       BIGINT NOT NULL,
+  day        BIGINT NOT NULL,
+  vouched    BIGINT NOT NULL,
+  messages   BIGINT NOT NULL,
+  both_pass  BIGINT NOT NULL,
+  only_dkim  BIGINT NOT NULL,
+  only_spf   BIGINT NOT NULL,
+  quarantine BIGINT NOT NULL,
+  reject     BIGINT NOT NULL,
+  PRIMARY KEY (ours, day, vouched)
+) WITHOUT ROWID;
