@@ -67,7 +67,7 @@ func TestReportsPostgres(t *testing.T) {
 	server := startPostgres(t)
 	for name, f := range reportsCases {
 		t.Run(name, func(t *testing.T) {
-			url := server.empty(t)
+			url := server.database(t)
 			clock := &fakeClock{now: reportNow}
 			f(t, &database{clock: clock, options: func() Options { return Options{Database: url, Clock: clock.Now} }})
 		})

@@ -58,9 +58,9 @@ func testRollUp(t *testing.T, db *database) {
 	ctx := t.Context()
 	const seed = 20261123
 	rnd := rand.New(rand.NewPCG(seed, 1))
-	steps := 400
+	steps := 250
 	if testing.Short() {
-		steps = 60
+		steps = 40
 	}
 	type counted struct {
 		id      string

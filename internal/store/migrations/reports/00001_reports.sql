@@ -24,6 +24,7 @@ CREATE TABLE report_inputs (
   UNIQUE (hash)
 );
 CREATE INDEX report_inputs_old ON report_inputs (kept, arrived);
+CREATE INDEX report_inputs_problems ON report_inputs (id) WHERE unread + foreigners > 0;
 CREATE INDEX report_inputs_sender ON report_inputs (sender, arrived);
 
 CREATE TABLE report_octets (
@@ -62,7 +63,9 @@ CREATE TABLE reports (
   UNIQUE (ident)
 );
 CREATE INDEX reports_input ON reports (input, ord);
-CREATE INDEX reports_domain ON reports (ours, ends);
+CREATE INDEX reports_domain ON reports (ours, type, ends);
+CREATE INDEX reports_state ON reports (state, id);
+CREATE INDEX reports_type ON reports (type, id);
 CREATE INDEX reports_old ON reports (kept, arrived);
 
 -- What many rows and cells have in common stands once. used is until when an entry is needed at least, beyond what uses it.
