@@ -50,6 +50,7 @@ var reportsCases = map[string]func(*testing.T, *database){
 	"texts of strangers":          testStrangeTexts,
 	"the roll-up is the sum":      testRollUp,
 	"at once":                     testReportsAtOnce,
+	"everything at once":          testReportsStress,
 	"killed":                      testKilledImport,
 }
 
@@ -525,7 +526,7 @@ func testReportLists(t *testing.T, db *database) {
 		f := aggregate(fmt.Sprint(i), i)
 		switch i {
 		case 1:
-			f.Ours = "example.net"
+			f.Ours, f.Domain = "example.net", "sub.example.net"
 		case 2:
 			f.Org = "yahoo.example"
 		case 3:
@@ -550,6 +551,7 @@ func testReportLists(t *testing.T, db *database) {
 		"two":          {report.ReportFilter{Domains: []string{testDomain, "example.net", "unknown.example"}, Limit: 10}, "54210"},
 		"none":         {report.ReportFilter{Domains: []string{}, Limit: 10}, ""},
 		"unknown":      {report.ReportFilter{Domains: []string{"unknown.example"}, Limit: 10}, ""},
+		"about":        {report.ReportFilter{About: "sub.example.net", Limit: 10}, "1"},
 		"who reports":  {report.ReportFilter{Org: "yahoo.example", Limit: 10}, "2"},
 		"type":         {report.ReportFilter{Type: report.TLS, Limit: 10}, "4"},
 		"state":        {report.ReportFilter{State: report.Unread, Limit: 10}, "3"},

@@ -277,6 +277,40 @@ func yearReport(domain, day, reporter int) report.Facts {
 	return f
 }
 
+// BenchmarkReportsPrune deletes small reports of a day, batch by batch, and says how long the longest batch kept others from writing.
+func BenchmarkReportsPrune(b *testing.B) {
+	onBoth(b, func(b *testing.B, r *Reports) {
+		now := reportNow
+		r.clock = func() time.Time { return now }
+		n := 0
+		var longest [3]time.Duration
+		for b.Loop() {
+			b.StopTimer()
+			for domain := range yearDomains {
+				for reporter := range yearReporters {
+					n++
+					a, hash := arrival(fmt.Sprint(n))
+					a.At = now
+					get[report.Receipt](b)(r.Save(b.Context(), a, hash, []report.Facts{yearReport(domain, n%yearDays, reporter)}))
+				}
+			}
+			now = now.Add(10 * reportDay)
+			b.StartTimer()
+			for i, c := range []report.Cutoffs{{Octets: now}, {Rows: now}, {All: now}} {
+				for p := (report.Pruned{More: true}); p.More; {
+					begin := time.Now()
+					p = get[report.Pruned](b)(r.Prune(b.Context(), c))
+					longest[i] = max(longest[i], time.Since(begin))
+				}
+			}
+		}
+		b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "reports/s")
+		for i, what := range []string{"octets", "rows", "all"} {
+			b.ReportMetric(float64(longest[i].Microseconds())/1000, what+"-ms")
+		}
+	})
+}
+
 // BenchmarkReportsYear asks what pages ask. POSTSEAL_BENCH_DAYS=365 fills the database with the whole year, which takes minutes; without it a month is enough to see that the
 // questions work. POSTSEAL_BENCH_KEEP names a folder in which the SQLite database is kept for the next time.
 func BenchmarkReportsYear(b *testing.B) {
