@@ -109,8 +109,8 @@ api: CAPABILITIES NOUNS agentapi api/client
 	The HTTP API. It asks the same questions as web and shares none of its code. The shapes on the wire stand once, in its client. It also carries the agents' contract.
 web: CAPABILITIES NOUNS
 	The console. Server-rendered from the capabilities, not from the API.
-store: CAPABILITIES NOUNS agentapi
-	Fills the storage interfaces that capabilities and nouns declare; they do not know that it exists. Instructions for agents are composed where the wishes are, in one transaction.
+store: CAPABILITIES NOUNS agentapi dmarc
+	Fills the storage interfaces that capabilities and nouns declare; they do not know that it exists. Instructions for agents are composed where the wishes are, in one transaction. dmarc, because the rows of reports are stored as they were received.
 nameserver: publisher inventory
 	The built-in name server answers with what publisher wants to exist.
 intake: dkim dmarc resolver mailauth report probe

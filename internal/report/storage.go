@@ -90,6 +90,7 @@ type WithRows struct {
 // ReportFilter chooses documents. Zero fields choose everything.
 type ReportFilter struct {
 	Domains []string // of the inventory; nil = all, and what is foreign or unreadable
+	About   string   // the domain of the policy, ours or not: what is foreign is found by it when its domain comes into the inventory
 	Org     string
 	Type    Type
 	State   State

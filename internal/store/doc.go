@@ -20,5 +20,9 @@
 // assignments.go (what an organisation has); controls.go, acts.go (what people say); instructions.go, compose.go, report.go,
 // agents.go, jointokens.go, identities.go (agents); users.go, accesstokens.go (people and programs); zones.go (the
 // built-in name server's zones); tickets.go (people who are asked for changes); probes.go, probepaths.go
-// (mail that proves paths).
+// (mail that proves paths); knownkeys.go (which keys reports may name).
+//
+// Reports that receivers send have a database of their own beside, with migrations of their own: reports.go (opening), reportslimits.go, reportsdocument.go (what is stored of a
+// document), reportsdictionary.go (texts that stand once), reportspack.go (rows in pieces), reportssave.go, reportsresave.go, reportscells.go (what is counted, and roll-ups),
+// reportsread.go, reportslist.go, reportssources.go, reportscounts.go (answers), reportscounting.go (up to where they were counted anew), reportsprune.go (what is old goes).
 package store

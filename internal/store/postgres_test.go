@@ -32,7 +32,7 @@ type postgresServer struct {
 }
 
 // startPostgres starts one and stops it when the test ends.
-func startPostgres(t *testing.T) *postgresServer {
+func startPostgres(t testing.TB) *postgresServer {
 	t.Helper()
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/pg_ctl")
 	if len(found) == 0 {
@@ -104,7 +104,7 @@ func TestPostgresGoesAway(t *testing.T) {
 }
 
 // postgresRunner runs programs as user postgres when we are root, which PostgreSQL refuses to be run by.
-func postgresRunner(t *testing.T, dir string) func(program string, args ...string) {
+func postgresRunner(t testing.TB, dir string) func(program string, args ...string) {
 	var who *syscall.Credential
 	if os.Getuid() == 0 {
 		u, err := user.Lookup("postgres")
@@ -139,25 +139,28 @@ func (s *postgresServer) url(name string) string {
 }
 
 // empty makes an empty database and returns its URL.
-func (s *postgresServer) empty(t *testing.T) string {
+func (s *postgresServer) empty(t testing.TB) string {
 	t.Helper()
 	return s.create(t, "template0")
 }
 
 // database makes a database that has the tables already, which takes a copy instead of every migration.
-func (s *postgresServer) database(t *testing.T) string {
+func (s *postgresServer) database(t testing.TB) string {
 	t.Helper()
 	s.migrated.Do(func() {
 		url := s.empty(t)
 		store, err := Open(t.Context(), Options{Database: url})
 		must(t, err)
 		must(t, store.Close())
+		reports, err := OpenReports(t.Context(), Options{Database: url})
+		must(t, err)
+		must(t, reports.Close())
 		s.template = fmt.Sprintf("t%d", s.count.Load())
 	})
 	return s.create(t, s.template)
 }
 
-func (s *postgresServer) create(t *testing.T, template string) string {
+func (s *postgresServer) create(t testing.TB, template string) string {
 	t.Helper()
 	name := fmt.Sprintf("t%d", s.count.Add(1))
 	_, err := s.admin.ExecContext(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+template)

@@ -50,6 +50,7 @@ var reportsCases = map[string]func(*testing.T, *database){
 	"texts of strangers":          testStrangeTexts,
 	"the roll-up is the sum":      testRollUp,
 	"at once":                     testReportsAtOnce,
+	"everything at once":          testReportsStress,
 	"killed":                      testKilledImport,
 }
 
@@ -67,7 +68,7 @@ func TestReportsPostgres(t *testing.T) {
 	server := startPostgres(t)
 	for name, f := range reportsCases {
 		t.Run(name, func(t *testing.T) {
-			url := server.empty(t)
+			url := server.database(t)
 			clock := &fakeClock{now: reportNow}
 			f(t, &database{clock: clock, options: func() Options { return Options{Database: url, Clock: clock.Now} }})
 		})
@@ -169,17 +170,23 @@ func (r *Reports) balanced(t testing.TB) {
 		must(t, rows.Err())
 		return all
 	}
-	sum := func(ours string) string {
+	sum := func(ours, sender string) string {
 		part := func(when string) string {
 			return "CAST(SUM(CASE WHEN " + when + " THEN c.messages ELSE 0 END) AS BIGINT)"
 		}
-		return `SELECT ` + ours + ` AS o, c.day AS d, g.sender AS s, c.vouched AS v, CAST(SUM(c.messages) AS BIGINT), ` + part("g.dkim + g.spf = 2") + `, ` + part("g.dkim > g.spf") + `, ` + part("g.dkim < g.spf") +
+		return `SELECT ` + ours + ` AS o, c.day AS d, ` + sender + ` AS s, c.vouched AS v, CAST(SUM(c.messages) AS BIGINT), ` + part("g.dkim + g.spf = 2") + `, ` + part("g.dkim > g.spf") + `, ` + part("g.dkim < g.spf") +
 			`, ` + part("g.disposition = 'quarantine'") + `, ` + part("g.disposition = 'reject'") + ` FROM report_cells c JOIN report_groups g ON g.id = c.grp JOIN reports r ON r.id = c.report AND r.ours = c.ours GROUP BY 1, 2, 3, 4`
 	}
-	want := sums(sum("c.ours") + ` UNION ALL ` + sum("0") + ` ORDER BY 1, 2, 3, 4`)
-	got := sums(`SELECT ours, day, sender, vouched, messages, both_pass, only_dkim, only_spf, quarantine, reject FROM report_daily ORDER BY 1, 2, 3, 4`)
-	if !slices.Equal(got, want) {
-		t.Fatalf("the roll-up is not the sum of the cells:\n%s", cmp.Diff(want, got))
+	for sender, table := range map[string]string{"sender": "report_daily", "0": "report_totals"} {
+		of := "0"
+		if sender != "0" {
+			of = "g.sender"
+		}
+		want := sums(sum("c.ours", of) + ` UNION ALL ` + sum("0", of) + ` ORDER BY 1, 2, 3, 4`)
+		got := sums(`SELECT ours, day, ` + sender + `, vouched, messages, both_pass, only_dkim, only_spf, quarantine, reject FROM ` + table + ` ORDER BY 1, 2, 3, 4`)
+		if !slices.Equal(got, want) {
+			t.Fatalf("%s is not the sum of the cells:\n%s", table, cmp.Diff(want, got))
+		}
 	}
 }
 
@@ -519,7 +526,7 @@ func testReportLists(t *testing.T, db *database) {
 		f := aggregate(fmt.Sprint(i), i)
 		switch i {
 		case 1:
-			f.Ours = "example.net"
+			f.Ours, f.Domain = "example.net", "sub.example.net"
 		case 2:
 			f.Org = "yahoo.example"
 		case 3:
@@ -544,6 +551,7 @@ func testReportLists(t *testing.T, db *database) {
 		"two":          {report.ReportFilter{Domains: []string{testDomain, "example.net", "unknown.example"}, Limit: 10}, "54210"},
 		"none":         {report.ReportFilter{Domains: []string{}, Limit: 10}, ""},
 		"unknown":      {report.ReportFilter{Domains: []string{"unknown.example"}, Limit: 10}, ""},
+		"about":        {report.ReportFilter{About: "sub.example.net", Limit: 10}, "1"},
 		"who reports":  {report.ReportFilter{Org: "yahoo.example", Limit: 10}, "2"},
 		"type":         {report.ReportFilter{Type: report.TLS, Limit: 10}, "4"},
 		"state":        {report.ReportFilter{State: report.Unread, Limit: 10}, "3"},
@@ -818,7 +826,7 @@ func testPrune(t *testing.T, db *database) {
 	// And at last that, with all there is. A cutoff in the future is now.
 	db.clock.advance(100 * reportDay)
 	prune(report.Cutoffs{All: db.clock.Now().Add(10 * reportDay)})
-	for _, table := range []string{"report_inputs", "report_octets", "reports", "report_rows", "report_cells", "report_daily", "report_shapes", "report_groups", "report_senders", "report_names"} {
+	for _, table := range []string{"report_inputs", "report_octets", "reports", "report_rows", "report_cells", "report_daily", "report_totals", "report_shapes", "report_groups", "report_senders", "report_names"} {
 		var n int
 		must(t, r.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM `+table).Scan(&n))
 		if n != 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/report"
@@ -49,8 +50,47 @@ const (
 	less sign = "-"
 )
 
-// count adds the cells of reports, as they are in the database, to the roll-up, or takes them out. Whoever changes cells takes them out before and adds them afterwards, in one
-// transaction; so the roll-up is always the sum of the cells. The rows of the reports are locked, or not visible to anybody else.
+// rollUp is a table of sums of cells, and what they are summed up by besides domain and day.
+type rollUp struct {
+	table string
+	by    []string // columns
+	from  []string // what they are of cells c and groups g
+}
+
+func rollUps() []rollUp {
+	return []rollUp{
+		{"report_daily", []string{"sender", "vouched"}, []string{"g.sender", "c.vouched"}},
+		{"report_totals", []string{"vouched"}, []string{"c.vouched"}},
+	}
+}
+
+// add is the statement that adds cells of reports, whose ids take the place of %s, to the sums of their domains, or to those of all domains together, or takes them out.
+func (u rollUp) add(s sign, together bool) string {
+	ours := "c.ours"
+	if together {
+		ours = "0"
+	}
+	sum := func(when string) string {
+		return fmt.Sprintf("%sSUM(CASE WHEN %s THEN c.messages ELSE 0 END)", s, when)
+	}
+	by := strings.Join(u.by, ", ")
+	positions := "1, 2, 3, 4"[:len("1, 2")+len(", 3")*len(u.by)]
+	text := `INSERT INTO ` + u.table + ` (ours, day, ` + by + `, messages, both_pass, only_dkim, only_spf, quarantine, reject)
+		SELECT ` + ours + `, c.day, ` + strings.Join(u.from, ", ") + `, ` + string(s) + `SUM(c.messages), ` + sum("g.dkim = 1 AND g.spf = 1") + `, ` + sum("g.dkim = 1 AND g.spf = 0") + `, ` +
+		sum("g.dkim = 0 AND g.spf = 1") + `, ` + sum("g.disposition = 'quarantine'") + `, ` + sum("g.disposition = 'reject'") + `
+		FROM report_cells c JOIN report_groups g ON g.id = c.grp WHERE c.report IN (%s)
+		GROUP BY ` + positions + ` ORDER BY ` + positions + ` ON CONFLICT (ours, day, ` + by + `) DO UPDATE SET `
+	for i, c := range []string{"messages", "both_pass", "only_dkim", "only_spf", "quarantine", "reject"} {
+		if i > 0 {
+			text += ", "
+		}
+		text += c + " = " + u.table + "." + c + " + excluded." + c
+	}
+	return text
+}
+
+// count adds the cells of reports, as they are in the database, to the roll-ups, or takes them out. Whoever changes cells takes them out before and adds them afterwards, in one
+// transaction; so a roll-up is always the sum of the cells. The rows of the reports are locked, or not visible to anybody else.
 func (t *tx) count(ctx context.Context, reports []int64, s sign) error {
 	for chunk := range slices.Chunk(reports, maxMarks) {
 		args := make([]any, len(chunk))
@@ -58,19 +98,11 @@ func (t *tx) count(ctx context.Context, reports []int64, s sign) error {
 			args[i] = id
 		}
 		// All domains together come last: that is where everybody waits for everybody, so that it is not for long.
-		for _, ours := range []string{"c.ours", "0"} {
-			sum := func(when string) string {
-				return fmt.Sprintf("%sSUM(CASE WHEN %s THEN c.messages ELSE 0 END)", s, when)
-			}
-			if _, err := t.exec(ctx, `INSERT INTO report_daily (ours, day, sender, vouched, messages, both_pass, only_dkim, only_spf, quarantine, reject)
-				SELECT `+ours+`, c.day, g.sender, c.vouched, `+string(s)+`SUM(c.messages), `+sum("g.dkim = 1 AND g.spf = 1")+`, `+sum("g.dkim = 1 AND g.spf = 0")+`, `+
-				sum("g.dkim = 0 AND g.spf = 1")+`, `+sum("g.disposition = 'quarantine'")+`, `+sum("g.disposition = 'reject'")+`
-				FROM report_cells c JOIN report_groups g ON g.id = c.grp WHERE c.report IN (`+marks(1, len(chunk))+`)
-				GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
-				ON CONFLICT (ours, day, sender, vouched) DO UPDATE SET messages = report_daily.messages + excluded.messages, both_pass = report_daily.both_pass + excluded.both_pass,
-				  only_dkim = report_daily.only_dkim + excluded.only_dkim, only_spf = report_daily.only_spf + excluded.only_spf,
-				  quarantine = report_daily.quarantine + excluded.quarantine, reject = report_daily.reject + excluded.reject`, args...); err != nil {
-				return err
+		for _, together := range []bool{false, true} {
+			for _, u := range rollUps() {
+				if err := t.of(ctx, args, u.add(s, together)); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -106,8 +138,10 @@ func (t *tx) sweep(ctx context.Context, spans []span) error {
 		together.first, together.last = min(together.first, p.first), max(together.last, p.last)
 	}
 	for _, p := range append(spans, together) {
-		if _, err := t.exec(ctx, `DELETE FROM report_daily WHERE ours = $1 AND day BETWEEN $2 AND $3 AND messages = 0`, p.ours, p.first, p.last); err != nil {
-			return err
+		for _, u := range rollUps() {
+			if _, err := t.exec(ctx, `DELETE FROM `+u.table+` WHERE ours = $1 AND day BETWEEN $2 AND $3 AND messages = 0`, p.ours, p.first, p.last); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

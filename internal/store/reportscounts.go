@@ -39,6 +39,10 @@ func (r *Reports) Counts(ctx context.Context, p report.Period, by report.Groupin
 			w.add("ours = 0")
 		}
 		w.days("day", p)
+		table := "report_totals"
+		if by.Sender {
+			table = "report_daily"
+		}
 		columns, groups := []string{"0", "0", "0", "vouched"}, []string{"vouched"}
 		for i, g := range []struct {
 			on   bool
@@ -53,7 +57,7 @@ func (r *Reports) Counts(ctx context.Context, p report.Period, by report.Groupin
 			columns = append(columns, "CAST(SUM("+c+") AS BIGINT)")
 		}
 		var domains, senders []int64
-		all, err := list(ctx, t, `SELECT `+strings.Join(columns, ", ")+` FROM report_daily`+w.text()+` GROUP BY `+strings.Join(groups, ", ")+` ORDER BY 1, 2, 3, 4`+
+		all, err := list(ctx, t, `SELECT `+strings.Join(columns, ", ")+` FROM `+table+w.text()+` GROUP BY `+strings.Join(groups, ", ")+` ORDER BY 1, 2, 3, 4`+
 			fmt.Sprintf(` LIMIT %d`, maxCounts+1), w.args, func(s scanner, c *report.Count) error {
 			var day, ours, sender int64
 			err := s(&day, &ours, &sender, truth(&c.Vouched), &c.Messages, &c.BothPass, &c.OnlyDKIM, &c.OnlySPF, &c.Quarantine, &c.Reject)

@@ -48,7 +48,7 @@ func testKilledImport(t *testing.T, db *database) {
 	}
 	r := db.reports(t) // a reader beside
 	ctx := t.Context()
-	const kills = 25
+	const kills = 20
 	next := 0
 	seed := time.Now().UnixNano()
 	rnd := rand.New(rand.NewPCG(uint64(seed), 1))

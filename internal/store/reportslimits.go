@@ -18,7 +18,7 @@ const (
 	// maxReportShapes is how many different rows a report has. Each costs a term of some hundred octets.
 	maxReportShapes = 200_000
 	// maxShapeSize is the longest term of a shape, in octets: a hundred signatures with everything said about each.
-	maxShapeSize = 128 << 10
+	maxShapeSize = 64 << 10
 	// maxReportCells is how many cells of a report are told apart. Those beyond, the smallest, lose the names of domains and selectors: a forged report must not
 	// fill the dictionary.
 	maxReportCells = 10_000

@@ -161,6 +161,9 @@ func chosen[T any](ctx context.Context, t *tx, f report.ReportFilter, columns st
 		}
 		w.add("r.input = %s", id)
 	}
+	if f.About != "" {
+		w.add("r.domain = %s", f.About)
+	}
 	if f.Org != "" {
 		w.add("r.org = %s", f.Org)
 	}

@@ -97,7 +97,7 @@ func (t *tx) pruneRows(ctx context.Context, c report.Cutoffs, p *report.Pruned) 
 
 // pruneInputs deletes inputs of which only the roll-ups are left.
 func (t *tx) pruneInputs(ctx context.Context, c report.Cutoffs, p *report.Pruned) error {
-	inputs, err := t.pick(ctx, fmt.Sprintf(`SELECT id, 1 FROM report_inputs WHERE kept = 0 AND arrived < $1 ORDER BY arrived LIMIT %d`, pruneInputs), pruneInputs, c.All)
+	inputs, err := t.pick(ctx, fmt.Sprintf(`SELECT id, reports FROM report_inputs WHERE kept = 0 AND arrived < $1 ORDER BY arrived LIMIT %d`, pruneInputs), pruneReports, c.All)
 	if err != nil || len(inputs) == 0 {
 		return err
 	}

@@ -274,24 +274,27 @@ func (r *Reports) CountFrom(ctx context.Context, sender string, since time.Time)
 
 // pack compresses octets when that makes them smaller by a tenth at least; most reports arrive compressed.
 func pack(octets []byte) ([]byte, bool, error) {
-	var b bytes.Buffer
-	w, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
-	if err != nil {
-		return nil, false, err
+	if bytes.HasPrefix(octets, []byte{0x1f, 0x8b}) || bytes.HasPrefix(octets, []byte("PK\x03\x04")) { // gzip, zip
+		return octets, false, nil
 	}
 	// What does not shrink in its beginning does not shrink: it is not worth the time.
 	const tried = 64 << 10
-	if _, err := w.Write(octets[:min(len(octets), tried)]); err == nil {
+	begin := octets[:min(len(octets), tried)]
+	var b bytes.Buffer
+	w, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
+	if err == nil {
+		_, err = w.Write(begin)
+	}
+	if err == nil {
 		err = w.Flush()
 	}
-	if err == nil && b.Len() <= min(len(octets), tried)*9/10 {
-		_, err = w.Write(octets[min(len(octets), tried):])
-		if err == nil {
-			err = w.Close()
-		}
-		return b.Bytes(), true, err
+	if err != nil || b.Len() > len(begin)*9/10 {
+		return append([]byte{}, octets...), false, err
 	}
-	return append([]byte{}, octets...), false, err
+	if _, err = w.Write(octets[len(begin):]); err == nil {
+		err = w.Close()
+	}
+	return b.Bytes(), true, err
 }
 
 // unpack inflates what pack compressed, which was not larger than an input may be.

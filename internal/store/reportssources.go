@@ -104,6 +104,7 @@ func (t *tx) heads(ctx context.Context, p report.Period) ([]head, error) {
 	if err := t.oursIn(ctx, &w, "ours", p.Domains); err != nil {
 		return nil, err
 	}
+	w.add("type = %s", report.Aggregate)
 	w.add("kept = 1")
 	if !p.Since.IsZero() {
 		w.add("ends >= %s", p.Since)

@@ -24,6 +24,7 @@ CREATE TABLE report_inputs (
   UNIQUE (hash)
 );
 CREATE INDEX report_inputs_old ON report_inputs (kept, arrived);
+CREATE INDEX report_inputs_problems ON report_inputs (id) WHERE unread + foreigners > 0;
 CREATE INDEX report_inputs_sender ON report_inputs (sender, arrived);
 
 CREATE TABLE report_octets (
@@ -62,7 +63,9 @@ CREATE TABLE reports (
   UNIQUE (ident)
 );
 CREATE INDEX reports_input ON reports (input, ord);
-CREATE INDEX reports_domain ON reports (ours, ends);
+CREATE INDEX reports_domain ON reports (ours, type, ends);
+CREATE INDEX reports_state ON reports (state, id);
+CREATE INDEX reports_type ON reports (type, id);
 CREATE INDEX reports_old ON reports (kept, arrived);
 
 -- What many rows and cells have in common stands once. used is until when an entry is needed at least, beyond what uses it.
@@ -155,9 +158,24 @@ CREATE TABLE report_daily (
   PRIMARY KEY (ours, day, sender, vouched)
 ) WITHOUT ROWID;
 
+-- The same without senders, for series over a long time.
+CREATE TABLE report_totals (
+  ours       BIGINT NOT NULL,
+  day        BIGINT NOT NULL,
+  vouched    BIGINT NOT NULL,
+  messages   BIGINT NOT NULL,
+  both_pass  BIGINT NOT NULL,
+  only_dkim  BIGINT NOT NULL,
+  only_spf   BIGINT NOT NULL,
+  quarantine BIGINT NOT NULL,
+  reject     BIGINT NOT NULL,
+  PRIMARY KEY (ours, day, vouched)
+) WITHOUT ROWID;
+
 -- Up to where reports were counted anew for a generation of the inventory.
 CREATE TABLE report_counting (
   id         BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),
   generation BIGINT NOT NULL,
-  after      TEXT   NOT NULL -- id of a report; '' = all were
+  after      TEXT   NOT NULL, -- id of a report; '' = all were
+  reader     BIGINT NOT NULL  -- report.ReaderVersion of the program that read what could not be read
 );
