@@ -146,10 +146,8 @@ func readFields(body []byte) textproto.MIMEHeader {
 		case line == "":
 			end()
 			return fields
-		case line[0] == ' ' || line[0] == '\t':
-			if name != "" {
-				add(" " + strings.TrimSpace(line))
-			}
+		case (line[0] == ' ' || line[0] == '\t') && name != "":
+			add(" " + strings.TrimSpace(line))
 		default:
 			end()
 			before, after, ok := strings.Cut(line, ":")
