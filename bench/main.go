@@ -67,7 +67,7 @@ const (
 )
 
 func main() {
-	if err, mine := childWork(os.Args[1:]); mine {
+	if mine, err := childWork(os.Args[1:]); mine {
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 			os.Exit(1)
@@ -116,14 +116,14 @@ func main() {
 }
 
 // childWork does the work of a process that this program started of itself; mine is false when it is none.
-func childWork(args []string) (err error, mine bool) {
+func childWork(args []string) (mine bool, err error) {
 	switch {
 	case len(args) > 1 && args[0] == measureCommand:
-		return measureHere(args[1:]), true
+		return true, measureHere(args[1:])
 	case len(args) == 3 && args[0] == readReportsCommand:
-		return readReports(args[1], args[2]), true
+		return true, readReports(args[1], args[2])
 	}
-	return nil, false
+	return false, nil
 }
 
 // tools are what the parts share: the product, and what rspamd compiles at its first start, which takes it ten seconds.

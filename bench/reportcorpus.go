@@ -136,15 +136,15 @@ func (r *corpusFound) read(ctx context.Context, dir, self string, c corpusReport
 		case by.name == readerOurs || err != nil && weFailed != nil:
 		case err != nil:
 			count.OnlyOurs++
-			detail = fmt.Sprintf("%s (%s): only ours, %d rows", name, c.Type, ours.rows)
+			detail = fmt.Sprintf("%s (%s) only ours reads", name, c.Type)
 		case weFailed != nil:
 			count.OnlyTheirs++
-			detail = fmt.Sprintf("%s (%s): only theirs, %d rows", name, c.Type, got.rows)
+			detail = fmt.Sprintf("%s (%s) only theirs reads", name, c.Type)
 		case got == ours:
 			count.Both++
 		default:
 			count.Differ++
-			detail = fmt.Sprintf("%s: ours %d rows and %d messages, theirs %d and %d", name, ours.rows, ours.messages, got.rows, got.messages)
+			detail = fmt.Sprintf("%s ours finds %d rows and %d messages in, theirs %d and %d", name, ours.rows, ours.messages, got.rows, got.messages)
 		}
 		if by.name == readerCat && detail != "" {
 			r.Details = append(r.Details, detail)
@@ -165,8 +165,8 @@ func (r *corpusFound) grids() []*grid {
 		}
 		g.row(c.Reader, fmt.Sprint(c.Right), fmt.Sprint(c.Wrong), fmt.Sprint(c.NotRead), fmt.Sprint(c.Refused), fmt.Sprint(c.Both), fmt.Sprint(c.Differ), fmt.Sprint(c.OnlyOurs), fmt.Sprint(c.OnlyTheirs))
 	}
-	for _, d := range r.Details {
-		g.notes = append(g.notes, readerCat+", "+d)
+	if len(r.Details) > 0 {
+		g.notes = append(g.notes, "where "+readerCat+" and ours differ: "+strings.Join(r.Details, "; "))
 	}
 	return []*grid{g}
 }
