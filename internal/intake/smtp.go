@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -45,7 +47,7 @@ func listenSMTP(in *Intake, cfg SMTP) (*smtpServer, error) {
 	s.server.MaxMessageBytes, s.server.MaxLineLength, s.server.MaxRecipients = maxInput, maxLine, maxRecipients
 	s.server.WriteTimeout = replyTime // smtpConn limits reading: one limit for a command and for a whole mail would be too long or too short
 	s.server.EnableSMTPUTF8 = true
-	s.server.ErrorLog = slog.NewLogLogger(in.log.Handler(), slog.LevelDebug) // trouble of clients
+	s.server.ErrorLog = smtpLog{in.log}
 	if cfg.Certificate != "" {
 		c, err := newCertificate(cfg.Certificate, cfg.Key, in.now, in.log)
 		if err != nil {
@@ -180,6 +182,19 @@ func (s *smtpServer) busy() bool {
 	defer s.mu.Unlock()
 	return 4*len(s.conns) > 3*s.cfg.Connections
 }
+
+// smtpLog has the library's words: nearly all are about trouble of clients.
+type smtpLog struct{ log *slog.Logger }
+
+func (l smtpLog) Printf(format string, v ...any) {
+	level := slog.LevelDebug
+	if strings.HasPrefix(format, "panic") {
+		level = slog.LevelError
+	}
+	l.log.Log(context.Background(), level, "SMTP: "+fmt.Sprintf(format, v...))
+}
+
+func (l smtpLog) Println(v ...any) { l.log.Debug("SMTP: " + strings.TrimSpace(fmt.Sprintln(v...))) }
 
 // connOf finds our connection below TLS.
 func connOf(c *smtp.Conn) (*smtpConn, error) {
