@@ -80,10 +80,11 @@ func (s *smtpServer) run(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	s.p.up(false)
+	_ = s.listener.Close() // by ourselves: the library closes only what it has begun to serve
 	idle := make(chan struct{})
 	go func() {
 		defer close(idle)
-		_ = s.server.Shutdown(context.Background()) // closes the listener, then waits for the connections
+		_ = s.server.Shutdown(context.Background()) // waits for the connections
 		s.taking.Wait()
 	}()
 	s.stop(false)
