@@ -275,7 +275,7 @@ func (r *rig) corpus() map[string][]byte {
 		name := strings.ReplaceAll(rel, string(filepath.Separator), "_")
 		if strings.HasSuffix(name, ".eml") {
 			data = bytes.ReplaceAll(bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")), []byte("\n"), []byte("\r\n"))
-			out[name] = append([]byte("X-Case: "+name+"\r\n"), data...)
+			out[name] = append([]byte("X-Case: "+name+"\r\n"), withoutFromLine(data)...)
 			return nil
 		}
 		out[name] = r.signed(letter("reports@example.org", name, data))

@@ -17,6 +17,8 @@ const (
 
 	// verifyTime is how long DNS is asked about one mail. Then the mail counts as not verified.
 	verifyTime = 20 * time.Second
+	// maxExplained is the largest probe, in octets, in which the cause of a broken signature is looked for: that is much work, and probes are small.
+	maxExplained = 1 << 20
 	// takeTime is how long an input may take to be stored. A client of SMTP waits ten minutes (RFC 5321 §4.5.3.2.6).
 	takeTime = 5 * time.Minute
 	// maxAddresses is how many addresses of a mail's header are looked at. Reports go to one.

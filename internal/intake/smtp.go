@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -45,7 +47,7 @@ func listenSMTP(in *Intake, cfg SMTP) (*smtpServer, error) {
 	s.server.MaxMessageBytes, s.server.MaxLineLength, s.server.MaxRecipients = maxInput, maxLine, maxRecipients
 	s.server.WriteTimeout = replyTime // smtpConn limits reading: one limit for a command and for a whole mail would be too long or too short
 	s.server.EnableSMTPUTF8 = true
-	s.server.ErrorLog = slog.NewLogLogger(in.log.Handler(), slog.LevelDebug) // trouble of clients
+	s.server.ErrorLog = smtpLog{in.log}
 	if cfg.Certificate != "" {
 		c, err := newCertificate(cfg.Certificate, cfg.Key, in.now, in.log)
 		if err != nil {
@@ -78,10 +80,11 @@ func (s *smtpServer) run(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	s.p.up(false)
+	_ = s.listener.Close() // by ourselves: the library closes only what it has begun to serve
 	idle := make(chan struct{})
 	go func() {
 		defer close(idle)
-		_ = s.server.Shutdown(context.Background()) // closes the listener, then waits for the connections
+		_ = s.server.Shutdown(context.Background()) // waits for the connections
 		s.taking.Wait()
 	}()
 	s.stop(false)
@@ -180,6 +183,19 @@ func (s *smtpServer) busy() bool {
 	defer s.mu.Unlock()
 	return 4*len(s.conns) > 3*s.cfg.Connections
 }
+
+// smtpLog has the library's words: nearly all are about trouble of clients.
+type smtpLog struct{ log *slog.Logger }
+
+func (l smtpLog) Printf(format string, v ...any) {
+	level := slog.LevelDebug
+	if strings.HasPrefix(format, "panic") {
+		level = slog.LevelError
+	}
+	l.log.Log(context.Background(), level, "SMTP: "+fmt.Sprintf(format, v...))
+}
+
+func (l smtpLog) Println(v ...any) { l.log.Debug("SMTP: " + strings.TrimSpace(fmt.Sprintln(v...))) }
 
 // connOf finds our connection below TLS.
 func connOf(c *smtp.Conn) (*smtpConn, error) {

@@ -472,3 +472,12 @@ func TestSMTPDoesNotWaitForEver(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// Run ends at once when it has hardly begun.
+func TestSMTPStopsAtOnce(t *testing.T) {
+	r := newRig(t)
+	for range 100 {
+		_, stop := r.start(smtpConfig())
+		stop()
+	}
+}

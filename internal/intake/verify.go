@@ -45,7 +45,7 @@ func (in *Intake) verify(ctx context.Context, i *input, h *header, closely bool)
 		if r.Err != nil {
 			s.Detail = oneLine(r.Err.Error())
 		}
-		if closely && (r.Reason == dkim.ReasonBodyHashMismatch || r.Reason == dkim.ReasonSignatureMismatch) {
+		if closely && len(i.mail) <= maxExplained && (r.Reason == dkim.ReasonBodyHashMismatch || r.Reason == dkim.ReasonSignatureMismatch) {
 			open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(i.mail)), nil }
 			if e, err := dkim.Explain(ctx, open, options, r); err == nil {
 				s.Cause, s.CauseText, s.Proven = string(e.Cause), oneLine(e.Text), e.Proven
