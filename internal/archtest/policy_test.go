@@ -46,6 +46,9 @@ webapi:
 awssign:
 	Signs requests to the APIs of AWS; a DNS host and a mail service need it.
 
+googleauth:
+	Access tokens for Google's APIs with the key of a service account; a DNS host and a mail service need it.
+
 floor 1 tools that lean on those
 
 mailauth: dkim dmarc resolver
@@ -83,7 +86,7 @@ fleet: agentapi inventory journal
 	The control plane's side of the agents.
 alert: journal
 	Tells people what the journal says. Who raises an alert does not import it.
-serviceclient/*: services webapi awssign
+serviceclient/*: services webapi awssign googleauth
 	One client for each outside service's API; none knows the others.
 
 floor 3 what hangs on a capability
@@ -95,7 +98,7 @@ publisher/programs:
 
 floor 3 the ways into a zone
 
-publisher/provider/*: publisher publisher/hosted publisher/programs webapi awssign
+publisher/provider/*: publisher publisher/hosted publisher/programs webapi awssign googleauth
 	One package for each way into a zone. It knows the interface that it fills and nothing of the fleet.
 
 floor 4 the shapes on the wire

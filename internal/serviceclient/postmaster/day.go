@@ -1,0 +1,111 @@
+package postmaster
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/postseal/postseal/internal/fault"
+)
+
+const (
+	// compact is how the API writes dates.
+	compact = "20060102"
+	// maxErrors is how many kinds of delivery errors a day can have; the API knows twenty.
+	maxErrors = 100
+	// maxWord is the length of a word of the API.
+	maxWord = 64
+)
+
+// Day is what Gmail saw of a domain's mail on one day. A share is between 0 and 1; nil = Google does not say, which may also be 0: the JSON of protocol buffers leaves
+// that out.
+type Day struct {
+	Domain string
+	Date   time.Time // midnight, UTC. Google does not document where its days begin, so that they may not be those of its reports
+	// DKIM and SPF are of the mail that tried them, spoofed mail left out; DMARC is of the mail that passed one of the two.
+	DKIM, SPF, DMARC *float64
+	// Spam is the share of the mail in the inbox that people called spam; only of mail that passed DKIM.
+	Spam *float64
+	// Reputation is HIGH, MEDIUM, LOW or BAD; "" = Google does not say.
+	Reputation string
+	// Errors are the shares of authenticated mail that was refused (PERMANENT_ERROR) or put off (TEMPORARY_ERROR), the largest first.
+	Errors []DeliveryError
+}
+
+// DeliveryError is one kind of refusal.
+type DeliveryError struct {
+	Class string // PERMANENT_ERROR, TEMPORARY_ERROR
+	Type  string // BAD_DMARC_POLICY, SUSPECTED_SPAM, RATE_LIMIT_EXCEEDED, …
+	Ratio float64
+}
+
+// traffic is the API's TrafficStats as far as it matters here.
+type traffic struct {
+	Name       string   `json:"name"` // domains/NAME/trafficStats/20261127
+	DKIM       *float64 `json:"dkimSuccessRatio"`
+	SPF        *float64 `json:"spfSuccessRatio"`
+	DMARC      *float64 `json:"dmarcSuccessRatio"`
+	Spam       *float64 `json:"userReportedSpamRatio"`
+	Reputation string   `json:"domainReputation"`
+	Errors     []struct {
+		Class string  `json:"errorClass"`
+		Type  string  `json:"errorType"`
+		Ratio float64 `json:"errorRatio"`
+	} `json:"deliveryErrors"`
+}
+
+// day checks what the API says.
+func (t traffic) day(domain string) (Day, error) {
+	odd := func(format string, args ...any) (Day, error) {
+		return Day{}, fault.New(fault.Unavailable, vendor+" says something of "+domain+" that cannot be: "+format, args...).WithHint("nothing of it is kept; if this goes on, Google's API has changed")
+	}
+	name, date, found := strings.Cut(strings.TrimPrefix(t.Name, "domains/"), "/trafficStats/")
+	if !found || plain(name) != domain {
+		return odd("the answer is about %.100q", t.Name)
+	}
+	at, err := time.Parse(compact, date)
+	if err != nil {
+		return odd("%.20q is no date", date)
+	}
+	d := Day{Domain: domain, Date: at, DKIM: t.DKIM, SPF: t.SPF, DMARC: t.DMARC, Spam: t.Spam}
+	for _, share := range []*float64{t.DKIM, t.SPF, t.DMARC, t.Spam} {
+		if share != nil && !isShare(*share) {
+			return odd("a share is %v", *share)
+		}
+	}
+	if t.Reputation != "REPUTATION_CATEGORY_UNSPECIFIED" {
+		d.Reputation = word(t.Reputation)
+	}
+	if len(t.Errors) > maxErrors {
+		return odd("there are %d kinds of delivery errors", len(t.Errors))
+	}
+	for _, e := range t.Errors {
+		if !isShare(e.Ratio) {
+			return odd("a share is %v", e.Ratio)
+		}
+		if e.Ratio > 0 {
+			d.Errors = append(d.Errors, DeliveryError{word(e.Class), word(e.Type), e.Ratio})
+		}
+	}
+	slices.SortFunc(d.Errors, func(a, b DeliveryError) int {
+		return cmp.Or(cmp.Compare(b.Ratio, a.Ratio), strings.Compare(a.Class, b.Class), strings.Compare(a.Type, b.Type))
+	})
+	return d, nil
+}
+
+func isShare(v float64) bool { return v >= 0 && v <= 1 }
+
+// word keeps a word of the API's lists, also one of a later time; what is none becomes "UNKNOWN".
+func word(text string) string {
+	if text != "" && (len(text) > maxWord || strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != "") {
+		return "UNKNOWN"
+	}
+	return text
+}
+
+// dateOf is midnight of a time's day, UTC.
+func dateOf(t time.Time) time.Time {
+	t = t.UTC()
+	return time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC)
+}
