@@ -129,7 +129,7 @@ func newBench(t *testing.T, wrap func(api.Storage) api.Storage) *bench {
 	if wrap != nil {
 		s = wrap(s)
 	}
-	handler, err := api.New(api.Options{Storage: s, Access: b.access, Joining: b.fleet, Agents: b.fleet, Looker: b, Changed: func() { b.changed.Add(1) }})
+	handler, err := api.New(api.Options{Storage: s, Access: b.access, Joining: b.fleet, Agents: b.fleet, Looker: b, Probes: probe.New(b.store), Changed: func() { b.changed.Add(1) }})
 	must(t, err)
 	b.server = httptest.NewUnstartedServer(handler)
 	b.server.TLS = b.ca.ServerTLS([]string{"127.0.0.1"}, time.Now)

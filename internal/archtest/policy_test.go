@@ -108,8 +108,8 @@ api/client:
 
 floor 4 edges: never import each other
 
-api: CAPABILITIES NOUNS agentapi api/client
-	The HTTP API. It asks the same questions as web and shares none of its code. The shapes on the wire stand once, in its client. It also carries the agents' contract.
+api: CAPABILITIES NOUNS agentapi api/client dmarc
+	The HTTP API. It asks the same questions as web and shares none of its code. The shapes on the wire stand once, in its client. It also carries the agents' contract. dmarc, because the rows of reports are shown as they were received.
 web: CAPABILITIES NOUNS
 	The console. Server-rendered from the capabilities, not from the API.
 store: CAPABILITIES NOUNS agentapi dmarc
@@ -128,7 +128,7 @@ server: BELOW -keystore
 
 floor 6 a whole fleet in one process
 
-demo: server agent nameserver dkim dmarc agentapi api/client inventory services publisher publisher/provider/*
+demo: server agent nameserver dkim dmarc agentapi api/client intake inventory services publisher publisher/provider/*
 	Starts the real parts against each other; nameserver and publisher for the outside service's own zone, dkim and dmarc for the receiver that checks the mail, inventory and services for its fleet.yaml.
 
 floor 6 the command

@@ -34,10 +34,10 @@ func TestOddContent(t *testing.T) {
 			checkTexts(t, reflect.ValueOf(p))
 			switch p.Type {
 			case Aggregate:
-				out = append(out, fmt.Sprintf("%s of %s about %s, %s to %s: %s", p.Aggregate.ID, p.Aggregate.OrgName, p.Aggregate.Policy.Domain, day(p.Aggregate.Begin), day(p.Aggregate.End), strings.Join(rows, " ")))
+				out = append(out, fmt.Sprintf("%s of %s about %s, %s to %s: %s", p.Aggregate.ID, p.Aggregate.OrgName, p.Aggregate.Policy.Domain, dayAt(p.Aggregate.Begin), dayAt(p.Aggregate.End), strings.Join(rows, " ")))
 			case TLS:
 				good, bad := p.TLS.Sessions()
-				out = append(out, fmt.Sprintf("%s of %s, %s to %s: %d+%d in %d", p.TLS.ID, p.TLS.OrgName, day(p.TLS.Begin), day(p.TLS.End), good, bad, len(p.TLS.Policies)))
+				out = append(out, fmt.Sprintf("%s of %s, %s to %s: %d+%d in %d", p.TLS.ID, p.TLS.OrgName, dayAt(p.TLS.Begin), dayAt(p.TLS.End), good, bad, len(p.TLS.Policies)))
 			case Failure:
 				out = append(out, fmt.Sprintf("%s of %s about %s: %q", p.Failure.SourceIP, p.Failure.Reporter, p.Failure.Domain, p.Failure.Failed))
 			}
@@ -113,7 +113,7 @@ func because(err error) string {
 	return message
 }
 
-func day(t time.Time) string {
+func dayAt(t time.Time) string {
 	if t.IsZero() {
 		return "-"
 	}
