@@ -37,8 +37,8 @@ type Reports interface {
 	Take(ctx context.Context, a report.Arrival) (report.Receipt, error)
 	// Octets returns an input as it arrived. fault.NotFound when there is none, and when its octets are kept no more.
 	Octets(ctx context.Context, input string) (report.Arrival, error)
-	// Judge says what the reports of a time mean for a domain; heard is false when there were none.
-	Judge(ctx context.Context, s lifecycle.Situation, p report.Period) (found []report.Diagnosis, heard bool, err error)
+	// Judge says what the reports of a time mean for a domain.
+	Judge(ctx context.Context, s lifecycle.Situation, p report.Period) (report.Judgement, error)
 	// Names returns what addresses are called (PTR), as far as that is found in a short time.
 	Names(ctx context.Context, addresses []netip.Addr) map[netip.Addr]string
 }

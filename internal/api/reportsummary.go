@@ -10,6 +10,7 @@ import (
 
 	"github.com/postseal/postseal/internal/access"
 	"github.com/postseal/postseal/internal/api/client"
+	"github.com/postseal/postseal/internal/audit"
 	"github.com/postseal/postseal/internal/report"
 )
 
@@ -44,12 +45,17 @@ func (a *API) reportSummary(ctx context.Context, who access.Principal, in *summa
 	if err != nil {
 		return client.ReportSummary{}, err
 	}
-	found, _, err := a.reports.Judge(ctx, s, p)
+	j, err := a.reports.Judge(ctx, s, p)
 	if err != nil {
 		return client.ReportSummary{}, err
 	}
-	out := client.ReportSummary{Domain: d.Name, Since: p.Since, Until: p.Until, Reporters: []string{}, Findings: convert(found, func(f report.Diagnosis) client.Finding { return diagnosisOut(d.Name, f) }),
-		Compliance: []client.Compliance{}, Days: []client.DayFigures{}, Advice: client.ReportAdvice{Evidence: []string{}}}
+	out := client.ReportSummary{Domain: d.Name, Since: p.Since, Until: p.Until, Reporters: []string{}, Findings: convert(j.Found, func(f report.Diagnosis) client.Finding { return diagnosisOut(d.Name, f) }),
+		Compliance: complianceOut(j.Bulk), Days: []client.DayFigures{}, NextPolicy: client.DMARCStep{}}
+	open, err := a.storage.Findings(ctx, audit.FindingFilter{Domain: d.Name, Limit: findingsForDMARC})
+	if err != nil {
+		return out, err
+	}
+	out.NextPolicy = nextPolicy(s, open, j)
 	if out.Reports, err = a.reports.CountReports(ctx, p); err != nil {
 		return out, err
 	}
@@ -64,6 +70,16 @@ func (a *API) reportSummary(ctx context.Context, who access.Principal, in *summa
 	}
 	out.Signers, out.Reporters = signersOut(groups)
 	return out, nil
+}
+
+func complianceOut(all []report.BulkRules) []client.Compliance {
+	out := []client.Compliance{}
+	for _, b := range all {
+		for _, r := range b.Rules {
+			out = append(out, client.Compliance{Receiver: b.Provider, Bulk: b.Bulk, Rule: r.Rule, Met: string(r.Met), Why: r.Says})
+		}
+	}
+	return out
 }
 
 func addFigures(sum *client.Figures, f client.Figures) {

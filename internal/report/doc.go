@@ -22,5 +22,6 @@
 //	days.go, cells.go  the unit of roll-ups: messages of a report by day
 //	group.go, spell.go what is summed up, and since when there is trouble
 //	diagnose*.go       what it means: own keys, others, DNS and policy
+//	judge.go           all of it at once
 //	advice.go, bulk.go whether a policy can be raised; large receivers' rules
 package report

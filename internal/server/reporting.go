@@ -205,15 +205,15 @@ func (r *reporting) diagnose(ctx context.Context, names []string) error {
 		if err != nil {
 			return err
 		}
-		found, heard, err := r.Judge(ctx, s, report.Period{Domains: []string{name}, Since: s.Now.Add(-diagnoseSpan), Until: s.Now})
+		j, err := r.Judge(ctx, s, report.Period{Domains: []string{name}, Since: s.Now.Add(-diagnoseSpan), Until: s.Now})
 		if err != nil {
 			return err
 		}
-		if !heard {
+		if !j.Heard {
 			continue // silence resolves nothing
 		}
-		findings := make([]audit.Finding, 0, len(found))
-		for _, d := range found {
+		findings := make([]audit.Finding, 0, len(j.Found))
+		for _, d := range j.Found {
 			findings = append(findings, audit.Finding{ID: d.ID, Severity: audit.Severity(d.Severity), Subject: d.Subject, Message: strings.TrimSuffix(d.Message, "."), Fix: strings.TrimSuffix(d.Fix, ".")})
 		}
 		if err := r.store.SaveReportFindings(ctx, name, findings); err != nil {
@@ -223,18 +223,18 @@ func (r *reporting) diagnose(ctx context.Context, names []string) error {
 	return nil
 }
 
-// Judge says what the reports of a time mean for a domain. heard is false when there were none.
-func (r *reporting) Judge(ctx context.Context, s lifecycle.Situation, p report.Period) (found []report.Diagnosis, heard bool, err error) {
+// Judge says what the reports of a time mean for a domain.
+func (r *reporting) Judge(ctx context.Context, s lifecycle.Situation, p report.Period) (report.Judgement, error) {
 	groups, err := r.Groups(ctx, p, true)
 	if err != nil || len(groups) == 0 {
-		return nil, false, err
+		return report.Judgement{}, err
 	}
 	scene := sceneOf(s)
 	scene.From, scene.To = p.Since.UTC().Truncate(24*time.Hour), p.Until.UTC().Truncate(24*time.Hour)
 	if scene.Failures, err = r.failures(ctx, p); err != nil {
-		return nil, true, err
+		return report.Judgement{}, err
 	}
-	return report.Diagnose(groups, scene), true, nil
+	return report.Judge(groups, scene), nil
 }
 
 // maxSamples is how many failure reports are looked at: each is about one message.
