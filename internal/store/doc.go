@@ -17,7 +17,7 @@
 // Files: store.go, sqlite.go, postgres.go, migrate.go (opening), tx.go, column.go, clock.go (a transaction and its time),
 // hints.go (waking those who wait); work.go, commit.go, situation.go, keys.go, bindings.go, holdings.go, records.go,
 // findings.go, journal.go (the reconcile loop); inventory.go, apply.go, applynouns.go, signers.go, domains.go,
-// assignments.go (what an organisation has); controls.go, acts.go (what people say); instructions.go, compose.go, report.go,
+// assignments.go (what an organisation has); controls.go, acts.go (what people say); instructions.go, compose.go, report.go, refusals.go,
 // agents.go, jointokens.go, identities.go (agents); users.go, accesstokens.go (people and programs); zones.go (the
 // built-in name server's zones); tickets.go (people who are asked for changes); probes.go, probepaths.go
 // (mail that proves paths); knownkeys.go (which keys reports may name).

@@ -40,58 +40,17 @@ type DeliveryError struct {
 	Ratio float64
 }
 
-// traffic is the API's TrafficStats as far as it matters here.
-type traffic struct {
-	Name       string   `json:"name"` // domains/NAME/trafficStats/20261127
-	DKIM       *float64 `json:"dkimSuccessRatio"`
-	SPF        *float64 `json:"spfSuccessRatio"`
-	DMARC      *float64 `json:"dmarcSuccessRatio"`
-	Spam       *float64 `json:"userReportedSpamRatio"`
-	Reputation string   `json:"domainReputation"`
-	Errors     []struct {
-		Class string  `json:"errorClass"`
-		Type  string  `json:"errorType"`
-		Ratio float64 `json:"errorRatio"`
-	} `json:"deliveryErrors"`
+// odd is the error about something that the API cannot mean.
+func odd(domain, format string, args ...any) error {
+	return fault.New(fault.Unavailable, vendor+" says something of "+domain+" that cannot be: "+format, args...).
+		WithHint("nothing of it is kept; if this goes on, Google's API has changed")
 }
 
-// day checks what the API says.
-func (t traffic) day(domain string) (Day, error) {
-	odd := func(format string, args ...any) (Day, error) {
-		return Day{}, fault.New(fault.Unavailable, vendor+" says something of "+domain+" that cannot be: "+format, args...).WithHint("nothing of it is kept; if this goes on, Google's API has changed")
-	}
-	name, date, found := strings.Cut(strings.TrimPrefix(t.Name, "domains/"), "/trafficStats/")
-	if !found || plain(name) != domain {
-		return odd("the answer is about %.100q", t.Name)
-	}
-	at, err := time.Parse(compact, date)
-	if err != nil {
-		return odd("%.20q is no date", date)
-	}
-	d := Day{Domain: domain, Date: at, DKIM: t.DKIM, SPF: t.SPF, DMARC: t.DMARC, Spam: t.Spam}
-	for _, share := range []*float64{t.DKIM, t.SPF, t.DMARC, t.Spam} {
-		if share != nil && !isShare(*share) {
-			return odd("a share is %v", *share)
-		}
-	}
-	if t.Reputation != "REPUTATION_CATEGORY_UNSPECIFIED" {
-		d.Reputation = word(t.Reputation)
-	}
-	if len(t.Errors) > maxErrors {
-		return odd("there are %d kinds of delivery errors", len(t.Errors))
-	}
-	for _, e := range t.Errors {
-		if !isShare(e.Ratio) {
-			return odd("a share is %v", e.Ratio)
-		}
-		if e.Ratio > 0 {
-			d.Errors = append(d.Errors, DeliveryError{word(e.Class), word(e.Type), e.Ratio})
-		}
-	}
+// sorted puts the largest errors first.
+func (d Day) sorted() {
 	slices.SortFunc(d.Errors, func(a, b DeliveryError) int {
 		return cmp.Or(cmp.Compare(b.Ratio, a.Ratio), strings.Compare(a.Class, b.Class), strings.Compare(a.Type, b.Type))
 	})
-	return d, nil
 }
 
 func isShare(v float64) bool { return v >= 0 && v <= 1 }

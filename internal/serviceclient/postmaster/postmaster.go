@@ -18,8 +18,9 @@ import (
 const (
 	vendor   = "Google Postmaster Tools"
 	endpoint = "https://gmailpostmastertools.googleapis.com"
-	// scope lets a token read figures and nothing else.
-	scope = "https://www.googleapis.com/auth/postmaster.readonly"
+	// The scopes let a token read domains and figures and nothing else.
+	scope1 = "https://www.googleapis.com/auth/postmaster.readonly"
+	scope2 = "https://www.googleapis.com/auth/postmaster.domain https://www.googleapis.com/auth/postmaster.traffic.readonly"
 
 	// pageSize is what is asked for; the API may give less.
 	pageSize = 100
@@ -35,15 +36,29 @@ type Options struct {
 	// Subject is a user of Google Workspace who sees the domains, where the service account may ask in that name (domain-wide delegation); "" = the domains'
 	// owners have given access to the service account's own address.
 	Subject string
+	// Version of the API, 1 or 2; 0 = 1. A service account that may ask in a person's name needs the scopes of that version.
+	Version int
 }
 
 // Client asks with one account. It is safe for concurrent use.
-type Client struct{ http *webapi.Client }
+type Client struct {
+	http    *webapi.Client
+	version string // of the paths
+	stats   func(ctx context.Context, domain string, from, until time.Time) ([]Day, error)
+}
 
 // New makes a client; nothing is asked. Errors are fault.Invalid.
 func New(o Options) (*Client, error) {
+	scope := scope1
+	switch o.Version {
+	case 0, 1:
+	case 2:
+		scope = scope2
+	default:
+		return nil, fault.New(fault.Invalid, "%s has no version %d", vendor, o.Version).WithHint("1 and 2 are known")
+	}
 	tokens := webapi.NewTokens(o.Options, googleauth.For{Vendor: vendor, Scope: scope, Subject: o.Subject}.Fetch)
-	c, err := webapi.NewClient(webapi.API{
+	api, err := webapi.NewClient(webapi.API{
 		Vendor: vendor, Endpoint: endpoint, Authorize: tokens.Authorize,
 		Explain: func(status int, body []byte) webapi.Problem {
 			if status == http.StatusUnauthorized {
@@ -57,7 +72,12 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{http: c}, nil
+	c := &Client{http: api, version: "/v1"}
+	c.stats = c.traffic
+	if o.Version == 2 {
+		c.version, c.stats = "/v2", c.query
+	}
+	return c, nil
 }
 
 // Domain is a domain that the account knows of.
@@ -72,6 +92,7 @@ func (c *Client) Domains(ctx context.Context) ([]Domain, error) {
 	type domain struct {
 		Name       string `json:"name"` // domains/NAME
 		Permission string `json:"permission"`
+		State      string `json:"verificationState"` // version 2
 	}
 	token := ""
 	found, err := webapi.Pages(ctx, c.http, func(ctx context.Context, _ int) ([]domain, bool, error) {
@@ -79,7 +100,7 @@ func (c *Client) Domains(ctx context.Context) ([]Domain, error) {
 			Domains []domain `json:"domains"`
 			Next    string   `json:"nextPageToken"`
 		}
-		_, err := c.http.Do(ctx, webapi.Request{Method: http.MethodGet, Path: "/v1/domains", Query: paged(url.Values{}, token)}, &page)
+		_, err := c.http.Do(ctx, webapi.Request{Method: http.MethodGet, Path: c.version + "/domains", Query: paged(url.Values{}, token)}, &page)
 		token = page.Next
 		return page.Domains, token != "", err
 	})
@@ -92,7 +113,7 @@ func (c *Client) Domains(ctx context.Context) ([]Domain, error) {
 		if name = plain(name); !ok || !isName(name) {
 			continue // nothing that we could ask about
 		}
-		out = append(out, Domain{name, d.Permission == "OWNER" || d.Permission == "READER"})
+		out = append(out, Domain{name, (d.Permission == "OWNER" || d.Permission == "READER") && d.State != "UNVERIFIED"})
 	}
 	slices.SortFunc(out, func(a, b Domain) int { return strings.Compare(a.Name, b.Name) })
 	return slices.CompactFunc(out, func(a, b Domain) bool { return a.Name == b.Name }), nil
@@ -109,53 +130,26 @@ func (c *Client) Stats(ctx context.Context, domain string, from, until time.Time
 	case !from.Before(until) || until.Sub(from) > MaxDays*24*time.Hour:
 		return nil, fault.New(fault.Invalid, "from %s until %s are not 1 to %d days", from.Format(time.DateOnly), until.Format(time.DateOnly), MaxDays)
 	}
-	query := url.Values{}
-	addDate(query, "startDate", from)
-	addDate(query, "endDate", until)
-	token := ""
-	found, err := webapi.Pages(ctx, c.http, func(ctx context.Context, _ int) ([]traffic, bool, error) {
-		var page struct {
-			Stats []traffic `json:"trafficStats"`
-			Next  string    `json:"nextPageToken"`
-		}
-		_, err := c.http.Do(ctx, webapi.Request{Method: http.MethodGet, Path: "/v1/domains/" + url.PathEscape(domain) + "/trafficStats", Query: paged(query, token)}, &page)
-		token = page.Next
-		return page.Stats, token != "", err
-	})
+	days, err := c.stats(ctx, domain, from, until)
 	if err != nil {
 		return nil, err
 	}
-	var days []Day
-	for _, t := range found {
-		d, err := t.day(domain)
-		if err != nil {
-			return nil, err
-		}
-		if d.Date.Before(from) || !d.Date.Before(until) {
-			continue
-		}
-		days = append(days, d)
-	}
+	days = slices.DeleteFunc(days, func(d Day) bool { return d.Date.Before(from) || !d.Date.Before(until) })
 	slices.SortStableFunc(days, func(a, b Day) int { return a.Date.Compare(b.Date) })
 	return slices.CompactFunc(days, func(a, b Day) bool { return a.Date.Equal(b.Date) }), nil
 }
 
 // Day returns what Gmail saw of a domain on one day; fault.NotFound when there is nothing, other errors as Stats.
 func (c *Client) Day(ctx context.Context, domain string, date time.Time) (Day, error) {
-	domain = plain(domain)
-	if !isName(domain) {
-		return Day{}, fault.New(fault.Invalid, "%.100q is no domain in A-labels", domain)
-	}
-	date = dateOf(date)
-	var t traffic
-	if _, err := c.http.Do(ctx, webapi.Request{Method: http.MethodGet, Path: "/v1/domains/" + url.PathEscape(domain) + "/trafficStats/" + date.Format(compact)}, &t); err != nil {
+	days, err := c.Stats(ctx, domain, date, date.AddDate(0, 0, 1))
+	switch {
+	case err != nil:
 		return Day{}, err
+	case len(days) == 0:
+		return Day{}, fault.New(fault.NotFound, "%s has no figures of %s on %s", vendor, plain(domain), dateOf(date).Format(time.DateOnly)).
+			WithHint("a day with little mail has none; those of a day come up to two days later")
 	}
-	d, err := t.day(domain)
-	if err == nil && !d.Date.Equal(date) {
-		err = fault.New(fault.Unavailable, "%s answers about %s when asked about %s", vendor, d.Date.Format(time.DateOnly), date.Format(time.DateOnly))
-	}
-	return d, err
+	return days[0], nil
 }
 
 // paged is a query for one page.
@@ -168,13 +162,6 @@ func paged(query url.Values, token string) url.Values {
 		out.Set("pageToken", token)
 	}
 	return out
-}
-
-// addDate adds a date in the form of google.type.Date.
-func addDate(query url.Values, name string, date time.Time) {
-	query.Set(name+".year", strconv.Itoa(date.Year()))
-	query.Set(name+".month", strconv.Itoa(int(date.Month())))
-	query.Set(name+".day", strconv.Itoa(date.Day()))
 }
 
 // explain reads {"error":{"code":403,"message":"…","status":"PERMISSION_DENIED","details":[{"reason":"SERVICE_DISABLED"}]}}.

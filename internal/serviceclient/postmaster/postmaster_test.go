@@ -54,9 +54,10 @@ func account(key *rsa.PrivateKey, tokenURI string) string {
 	return string(text)
 }
 
-// google answers as Google documents: tokens for assertions (RFC 7523 §3) and version 1 of the API.
+// google answers as Google documents: tokens for assertions (RFC 7523 §3) and the API, of which it speaks one version.
 type google struct {
 	t       *testing.T
+	version int
 	url     string
 	subject string // that the assertion must name
 
@@ -69,8 +70,8 @@ type google struct {
 	raw     string                      // answers everything
 }
 
-func newGoogle(t *testing.T) *google {
-	g := &google{t: t, stats: map[string][]map[string]any{}}
+func newGoogle(t *testing.T, version int) *google {
+	g := &google{t: t, version: version, stats: map[string][]map[string]any{}}
 	s := httptest.NewServer(g)
 	t.Cleanup(s.Close)
 	g.url = s.URL
@@ -100,27 +101,24 @@ func (g *google) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, g.raw)
 		return
 	}
-	if r.URL.Path == "/v1/domains" {
+	base := fmt.Sprintf("/v%d/domains", g.version)
+	if r.URL.Path == base && r.Method == http.MethodGet {
 		g.page(w, r, "domains", g.domains)
 		return
 	}
-	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/v1/domains/"), "/")
+	parts := strings.Split(strings.TrimPrefix(r.URL.Path, base+"/"), "/")
 	stats, readable := g.stats[parts[0]]
 	switch {
 	case parts[0] == "unverified.example":
 		g.refuse(w, 403, "PERMISSION_DENIED", "The caller does not have permission", "")
 	case parts[0] == "disabled.example":
 		g.refuse(w, 403, "PERMISSION_DENIED", "Gmail Postmaster Tools API has not been used in project 7 before or it is disabled.", "SERVICE_DISABLED")
-	case !readable || len(parts) < 2 || parts[1] != "trafficStats":
+	case !readable:
 		g.refuse(w, 404, "NOT_FOUND", "Requested entity was not found.", "")
-	case len(parts) == 3:
-		for _, s := range stats {
-			if strings.HasSuffix(s["name"].(string), "/"+parts[2]) {
-				_ = json.NewEncoder(w).Encode(s)
-				return
-			}
-		}
-		g.refuse(w, 404, "NOT_FOUND", "Requested entity was not found.", "")
+	case g.version == 2 && r.Method == http.MethodPost && len(parts) == 2 && parts[1] == "domainStats:query":
+		g.query(w, r, parts[0], stats)
+	case g.version != 1 || len(parts) != 2 || parts[1] != "trafficStats" || r.Method != http.MethodGet:
+		g.refuse(w, 404, "NOT_FOUND", "Method not found.", "")
 	default:
 		date := func(name string) string {
 			n := func(part string) int { v, _ := strconv.Atoi(r.FormValue(name + "." + part)); return v }
@@ -139,6 +137,77 @@ func (g *google) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		g.page(w, r, "trafficStats", within)
 	}
+}
+
+// query answers domains.domainStats.query from what version 1 would say, three figures at a time.
+func (g *google) query(w http.ResponseWriter, r *http.Request, domain string, stats []map[string]any) {
+	type day struct{ Year, Month, Day int }
+	var q struct {
+		MetricDefinitions []struct {
+			Name       string
+			BaseMetric struct{ StandardMetric string }
+			Filter     string
+		}
+		TimeQuery struct {
+			DateRanges struct {
+				DateRanges []struct{ Start, End day }
+			}
+		}
+		PageSize               int
+		PageToken              string
+		AggregationGranularity string
+	}
+	if err := json.NewDecoder(r.Body).Decode(&q); err != nil || q.PageSize < 1 || q.PageSize > 200 || q.AggregationGranularity != "DAILY" || len(q.TimeQuery.DateRanges.DateRanges) != 1 {
+		g.refuse(w, 400, "INVALID_ARGUMENT", "Request contains an invalid argument.", "")
+		return
+	}
+	span := q.TimeQuery.DateRanges.DateRanges[0]
+	number := func(d day) string { return fmt.Sprintf("%04d%02d%02d", d.Year, d.Month, d.Day) }
+	var all []map[string]any
+	for _, s := range stats {
+		at, err := time.Parse("20060102", s["name"].(string)[len(s["name"].(string))-8:])
+		if text := at.Format("20060102"); err != nil || text < number(span.Start) || text > number(span.End) {
+			continue
+		}
+		for _, m := range q.MetricDefinitions {
+			var v any
+			switch m.BaseMetric.StandardMetric + " " + m.Filter {
+			case `AUTH_SUCCESS_RATE auth_type = "dkim"`:
+				v = s["dkimSuccessRatio"]
+			case `AUTH_SUCCESS_RATE auth_type = "spf"`:
+				v = s["spfSuccessRatio"]
+			case `AUTH_SUCCESS_RATE auth_type = "dmarc"`:
+				v = s["dmarcSuccessRatio"]
+			case `SPAM_RATE `:
+				v = s["userReportedSpamRatio"]
+			case `DELIVERY_ERROR_RATE error_type = "reject" AND error_reason = "stamp_policy_error"`:
+				v = s["policy"]
+			case `DELIVERY_ERROR_RATE error_type = "temp_fail" AND error_reason = "other"`:
+				v = s["later"]
+			default:
+				if m.BaseMetric.StandardMetric != "DELIVERY_ERROR_RATE" {
+					g.refuse(w, 400, "INVALID_ARGUMENT", "Invalid filter.", "")
+					return
+				}
+				v = "NaN"
+			}
+			value := map[string]any{"doubleValue": v}
+			if v == nil {
+				value = map[string]any{}
+			}
+			all = append(all, map[string]any{"name": "domains/" + domain + "/domainStats/abc", "metric": m.Name, "value": value, "date": map[string]int{"year": at.Year(), "month": int(at.Month()), "day": at.Day()}})
+		}
+	}
+	from := 0
+	if q.PageToken != "" {
+		from, _ = strconv.Atoi(strings.TrimPrefix(q.PageToken, "next="))
+	}
+	to := min(from+3, len(all))
+	out := map[string]any{"domainStats": all[from:to]}
+	if to < len(all) {
+		out["nextPageToken"] = "next=" + strconv.Itoa(to)
+	}
+	_ = json.NewEncoder(w).Encode(out)
 }
 
 // page gives two entries at a time, however many are asked for.
@@ -182,6 +251,8 @@ func (g *google) token(w http.ResponseWriter, r *http.Request) {
 	signature, _ := base64.RawURLEncoding.DecodeString(parts[2])
 	sum := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
 	payload, _ := base64.RawURLEncoding.DecodeString(parts[1])
+	scopes := map[int]string{1: "https://www.googleapis.com/auth/postmaster.readonly",
+		2: "https://www.googleapis.com/auth/postmaster.domain https://www.googleapis.com/auth/postmaster.traffic.readonly"}
 	var claims struct {
 		Iss, Scope, Aud, Sub string
 		Exp                  int64
@@ -189,7 +260,7 @@ func (g *google) token(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case rsa.VerifyPKCS1v15(&keys()[0].PublicKey, crypto.SHA256, sum[:], signature) != nil:
 		refuse("Invalid JWT Signature.")
-	case json.Unmarshal(payload, &claims) != nil || claims.Iss != robot || claims.Scope != "https://www.googleapis.com/auth/postmaster.readonly" || claims.Sub != g.subject ||
+	case json.Unmarshal(payload, &claims) != nil || claims.Iss != robot || claims.Scope != scopes[g.version] || claims.Sub != g.subject ||
 		claims.Aud != g.url+"/token" || claims.Exp < time.Now().Unix():
 		refuse("wrong claims")
 	default:
@@ -221,7 +292,7 @@ func (g *google) client(t *testing.T, key *rsa.PrivateKey, subject string) (*pos
 	t.Helper()
 	t.Setenv("GOOGLE_KEY", account(key, g.url+"/token"))
 	clock := &clock{now: time.Now()}
-	c, err := postmaster.New(postmaster.Options{Options: webapi.Options{Endpoint: g.url, Credential: "env:GOOGLE_KEY", Timing: clock.timing()}, Subject: subject})
+	c, err := postmaster.New(postmaster.Options{Options: webapi.Options{Endpoint: g.url, Credential: "env:GOOGLE_KEY", Timing: clock.timing()}, Subject: subject, Version: g.version})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,14 +311,23 @@ func stat(domain string, day int, more map[string]any) map[string]any {
 	return out
 }
 
-func TestDomains(t *testing.T) {
-	g := newGoogle(t)
+// versions runs a test against both versions of the API.
+func versions(t *testing.T, test func(t *testing.T, g *google)) {
+	for _, version := range []int{1, 2} {
+		t.Run(fmt.Sprintf("version %d", version), func(t *testing.T) { test(t, newGoogle(t, version)) })
+	}
+}
+
+func TestDomains(t *testing.T) { versions(t, testDomains) }
+
+func testDomains(t *testing.T, g *google) {
 	for _, d := range [][2]string{{"domains/z.example", "OWNER"}, {"domains/Example.org", "READER"}, {"domains/none.example", "NONE"}, {"domains/new.example", "PERMISSION_UNSPECIFIED"}, {"domains/a..b", "OWNER"}, {"odd", "OWNER"}, {"domains/example.org", "READER"}} {
 		g.domains = append(g.domains, map[string]any{"name": d[0], "permission": d[1], "createTime": "2026-01-01T00:00:00Z"})
 	}
+	g.domains = append(g.domains, map[string]any{"name": "domains/old.example", "permission": "OWNER", "verificationState": "UNVERIFIED"})
 	c, _ := g.client(t, keys()[0], "")
 	got, err := c.Domains(t.Context())
-	want := []postmaster.Domain{{"example.org", true}, {"new.example", false}, {"none.example", false}, {"z.example", true}}
+	want := []postmaster.Domain{{"example.org", true}, {"new.example", false}, {"none.example", false}, {"old.example", false}, {"z.example", true}}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v\n%s", err, diff)
 	}
@@ -256,14 +336,16 @@ func TestDomains(t *testing.T) {
 	}
 }
 
-func TestStats(t *testing.T) {
-	g := newGoogle(t)
+func TestStats(t *testing.T) { versions(t, testStats) }
+
+func testStats(t *testing.T, g *google) {
 	g.subject = "postmaster@example.org"
 	for _, day := range []int{12, 10, 11, 9, 14, 15} {
 		g.stats["example.org"] = append(g.stats["example.org"], stat("example.org", day, map[string]any{"dkimSuccessRatio": 0.9}))
 	}
 	g.stats["example.org"][1] = stat("example.org", 10, map[string]any{
 		"dkimSuccessRatio": 1, "spfSuccessRatio": 0.998, "dmarcSuccessRatio": 0.5, "userReportedSpamRatio": 0.001, "domainReputation": "HIGH", "outboundEncryptionRatio": 1,
+		"policy": 0.2, "later": 0.01,
 		"ipReputations": []map[string]any{{"reputation": "BAD"}}, "deliveryErrors": []map[string]any{
 			{"errorClass": "TEMPORARY_ERROR", "errorType": "RATE_LIMIT_EXCEEDED", "errorRatio": 0.01}, {"errorClass": "PERMANENT_ERROR", "errorType": "BAD_DMARC_POLICY", "errorRatio": 0.2},
 			{"errorClass": "PERMANENT_ERROR", "errorType": "IP_IN_RBL"}, {"errorClass": "PERMANENT_ERROR", "errorType": "something\nodd", "errorRatio": 0.005}}})
@@ -277,10 +359,13 @@ func TestStats(t *testing.T) {
 			{"PERMANENT_ERROR", "BAD_DMARC_POLICY", 0.2}, {"TEMPORARY_ERROR", "RATE_LIMIT_EXCEEDED", 0.01}, {"PERMANENT_ERROR", "UNKNOWN", 0.005}}},
 		{Domain: "example.org", Date: date(11), DKIM: share(0.9)}, {Domain: "example.org", Date: date(12), DKIM: share(0.9)}, {Domain: "example.org", Date: date(14), DKIM: share(0.9)},
 	}
+	if g.version == 2 { // no reputation, other words
+		want[0].Reputation, want[0].Errors = "", []postmaster.DeliveryError{{"PERMANENT_ERROR", "STAMP_POLICY_ERROR", 0.2}, {"TEMPORARY_ERROR", "OTHER", 0.01}}
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if len(g.asked) != 2 || !strings.Contains(g.asked[0], "startDate.day=10") || !strings.Contains(g.asked[0], "endDate.month=11") {
+	if g.version == 1 && (len(g.asked) != 2 || !strings.Contains(g.asked[0], "startDate.day=10") || !strings.Contains(g.asked[0], "endDate.month=11")) {
 		t.Errorf("%q", g.asked)
 	}
 	day, err := c.Day(t.Context(), "example.org", date(10))
@@ -292,8 +377,9 @@ func TestStats(t *testing.T) {
 	}
 }
 
-func TestRefusals(t *testing.T) {
-	g := newGoogle(t)
+func TestRefusals(t *testing.T) { versions(t, testRefusals) }
+
+func testRefusals(t *testing.T, g *google) {
 	g.stats["example.org"] = nil
 	c, clock := g.client(t, keys()[0], "")
 	ask := func(domain string) error {
@@ -347,6 +433,9 @@ func TestRefusals(t *testing.T) {
 	if _, err := wrong.Domains(t.Context()); fault.CodeOf(err) != fault.Denied || strings.Contains(err.Error(), "PRIVATE KEY") {
 		t.Errorf("a wrong key: %v", err)
 	}
+	if _, err := postmaster.New(postmaster.Options{Options: webapi.Options{Credential: "env:X"}, Version: 3}); fault.CodeOf(err) != fault.Invalid {
+		t.Errorf("a version that there is not: %v", err)
+	}
 	if _, err := postmaster.New(postmaster.Options{Options: webapi.Options{Endpoint: "http://example.org", Credential: "env:X"}}); fault.CodeOf(err) != fault.Invalid {
 		t.Errorf("an endpoint without TLS: %v", err)
 	}
@@ -367,21 +456,39 @@ func TestOddAnswers(t *testing.T) {
 		"a list for ever": `{"nextPageToken":"again"}`,
 		"too much":        `{"x":"` + strings.Repeat("x", 5<<20) + `"}`,
 	} {
-		g := newGoogle(t)
+		g := newGoogle(t, 1)
 		g.raw = raw
 		c, _ := g.client(t, keys()[0], "")
 		if days, err := c.Stats(t.Context(), "example.org", date(1), date(10)); fault.CodeOf(err) != fault.Unavailable || days != nil {
 			t.Errorf("%s: %v %v", name, days, err)
 		}
 	}
-	g := newGoogle(t)
+	g := newGoogle(t, 1)
 	g.raw = `{"trafficStats":[{"name":"domains/example.org/trafficStats/20261102"},{"name":"domains/example.org/trafficStats/20261102"},{"name":"domains/example.org/trafficStats/20251102"}]}`
 	c, _ := g.client(t, keys()[0], "")
 	if days, err := c.Stats(t.Context(), "example.org", date(1), date(10)); err != nil || len(days) != 1 {
 		t.Errorf("a day twice, and one that was not asked for: %v %v", days, err)
 	}
-	g.raw = `{"name":"domains/example.org/trafficStats/20261103"}`
-	if _, err := c.Day(t.Context(), "example.org", date(2)); fault.CodeOf(err) != fault.Unavailable {
-		t.Errorf("another day: %v", err)
+	for name, raw := range map[string]string{
+		"no date":       `{"domainStats":[{"metric":"dkim","value":{"doubleValue":1},"date":{"year":2026,"month":2,"day":30}}]}`,
+		"none at all":   `{"domainStats":[{"metric":"dkim","value":{"doubleValue":1}}]}`,
+		"a share of 7":  `{"domainStats":[{"metric":"dkim","value":{"doubleValue":7},"date":{"year":2026,"month":11,"day":2}}]}`,
+		"infinite":      `{"domainStats":[{"metric":"spam","value":{"doubleValue":"Infinity"},"date":{"year":2026,"month":11,"day":2}}]}`,
+		"no number":     `{"domainStats":[{"metric":"spam","value":{"doubleValue":"x"},"date":{"year":2026,"month":11,"day":2}}]}`,
+		"for ever more": `{"nextPageToken":"again"}`,
+	} {
+		g := newGoogle(t, 2)
+		g.raw = raw
+		c, _ := g.client(t, keys()[0], "")
+		if days, err := c.Stats(t.Context(), "example.org", date(1), date(10)); fault.CodeOf(err) != fault.Unavailable || days != nil {
+			t.Errorf("version 2, %s: %v %v", name, days, err)
+		}
+	}
+	g = newGoogle(t, 2)
+	g.raw = `{"domainStats":[{"metric":"spf","value":{"floatValue":0.5},"date":{"year":2026,"month":11,"day":2}},{"metric":"spf","value":{"floatValue":0.9},"date":{"year":2026,"month":11,"day":2}},
+		{"metric":"of another time","value":{"stringValue":"x"},"date":{"year":2026,"month":11,"day":2}},{"metric":"of another time","value":{"doubleValue":1},"date":{"year":2026,"month":11,"day":2}}]}`
+	c, _ = g.client(t, keys()[0], "")
+	if days, err := c.Stats(t.Context(), "example.org", date(1), date(10)); err != nil || len(days) != 1 || *days[0].SPF != 0.5 || days[0].Errors != nil {
+		t.Errorf("figures that were not asked for: %+v %v", days, err)
 	}
 }
