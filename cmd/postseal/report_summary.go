@@ -153,7 +153,7 @@ func printSummary(out io.Writer, s client.ReportSummary) error {
 		}
 	}
 	fmt.Fprintln(out)
-	return printStep(out, s.NextPolicy)
+	return printDMARCStep(out, s.NextPolicy)
 }
 
 func reporters(names []string) string {
