@@ -316,3 +316,11 @@ func countChanges(n int) string {
 	}
 	return fmt.Sprintf("%d changes", n)
 }
+
+// countOf is a number of things with its noun.
+func countOf(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -49,7 +49,7 @@ func (a *API) statusRoutes(h huma.API) {
 			if err != nil {
 				return client.StatusPage{}, err
 			}
-			page, err := a.statusOf(ctx, who, domains)
+			page, err := a.statusOf(ctx, who, domains, false)
 			page.Next = next
 			return page, err
 		})
@@ -59,7 +59,7 @@ func (a *API) statusRoutes(h huma.API) {
 			if err != nil {
 				return client.StatusPage{}, err
 			}
-			return a.statusOf(ctx, who, []inventory.Domain{d})
+			return a.statusOf(ctx, who, []inventory.Domain{d}, true)
 		})
 }
 
@@ -79,7 +79,8 @@ func (a *API) page(ctx context.Context, who access.Principal, in pageInput) ([]i
 	return domains, domains[len(domains)-1].Name, nil
 }
 
-func (a *API) statusOf(ctx context.Context, who access.Principal, domains []inventory.Domain) (client.StatusPage, error) {
+// statusOf says how domains stand; whole = with every open finding, and not only with those of the planner and the number of all.
+func (a *API) statusOf(ctx context.Context, who access.Principal, domains []inventory.Domain, whole bool) (client.StatusPage, error) {
 	now, err := a.storage.Now(ctx)
 	if err != nil {
 		return client.StatusPage{}, err
@@ -94,12 +95,22 @@ func (a *API) statusOf(ctx context.Context, who access.Principal, domains []inve
 	if page.Tickets, names, err = a.waitingTickets(ctx, who, domains); err != nil {
 		return page, err
 	}
+	open, err := a.openFindings(ctx, domains)
+	if err != nil {
+		return page, err
+	}
 	for _, d := range domains {
 		s, err := a.situation(ctx, d.Name)
 		if err != nil {
 			return page, err
 		}
 		status := domainStatus(s)
+		open.tell(&status, now)
+		if whole {
+			if err := a.addFindings(ctx, &status); err != nil {
+				return page, err
+			}
+		}
 		nameTickets(&status, names)
 		page.Domains = append(page.Domains, status)
 	}

@@ -17,7 +17,17 @@ type Status struct {
 	TestMode bool        `json:"test_mode,omitempty"`
 	Hold     *Hold       `json:"hold,omitempty"`
 	Rows     []StatusRow `json:"rows"`
-	Findings []Finding   `json:"findings,omitempty"`
+	// Findings are open and not muted: of one domain all, in a page of several those that the planner sees now.
+	Findings []Finding `json:"findings,omitempty"`
+	// Open counts all that are open and not muted, from the planner, audits and comparisons of keys.
+	Open FindingCounts `json:"open_findings"`
+}
+
+// FindingCounts are numbers of findings by severity.
+type FindingCounts struct {
+	Errors   int `json:"errors"`
+	Warnings int `json:"warnings"`
+	Infos    int `json:"infos"`
 }
 
 // StatusRow is one signer's key, or one record that a service or the domain itself asks for.
