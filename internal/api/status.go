@@ -262,6 +262,8 @@ func dnsState(r *lifecycle.Record, waived func(string) bool) (word, detail strin
 			return "pending", ""
 		}
 		return "unseen", ""
+	case !r.Pending && r.Last.At.Before(r.WrittenAt):
+		return "unseen", "not looked since it was changed"
 	case r.Last.Agreed(waived):
 		return "agrees", r.Last.Sentence()
 	case r.Pending:

@@ -45,7 +45,7 @@ type StatusRow struct {
 	State     string `json:"state" doc:"of the key: generated, published, propagated, proven, active, retired, revoked; of a record: wanted, published, observed; none when there is no key yet"`
 
 	RecordName string `json:"record_name,omitempty"`
-	DNS        string `json:"dns" doc:"agrees, differs, silent, pending (a person has to publish it), unseen (not looked at yet), none (nothing is wanted)"`
+	DNS        string `json:"dns" doc:"agrees, differs, silent, pending (a person has to publish it), unseen (not looked at yet, or not since it was changed), none (nothing is wanted)"`
 	DNSDetail  string `json:"dns_detail,omitempty" doc:"who disagrees, and how"`
 
 	LastCanary    time.Time `json:"last_canary,omitzero"`
