@@ -36,7 +36,9 @@ type Options struct {
 	Agents  Agents  // the agents' transport
 	// Looker looks at DNS for people who check a ticket; nil = that is not possible.
 	Looker Looker
-	Log    *slog.Logger
+	// Tickets brings the tickets up to date before they are shown; nil = somebody else does, in time.
+	Tickets Tender
+	Log     *slog.Logger
 	// Changed is called after an act that may have made work due or instructions new; nil = nobody wants to know.
 	Changed func()
 	// Version of the software, for people.
@@ -50,6 +52,7 @@ type API struct {
 	joining Joining
 	agents  Agents
 	looker  Looker
+	tickets Tender
 	log     *slog.Logger
 	changed func()
 	version string
@@ -61,7 +64,7 @@ type API struct {
 // New assembles the API.
 func New(o Options) (*API, error) {
 	a := &API{
-		storage: o.Storage, access: o.Access, joining: o.Joining, agents: o.Agents, looker: o.Looker, log: o.Log, changed: o.Changed, version: o.Version,
+		storage: o.Storage, access: o.Access, joining: o.Joining, agents: o.Agents, looker: o.Looker, tickets: o.Tickets, log: o.Log, changed: o.Changed, version: o.Version,
 		joins: make(chan struct{}, maxJoins),
 	}
 	if a.log == nil {

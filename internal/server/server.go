@@ -26,6 +26,7 @@ import (
 	"github.com/postseal/postseal/internal/publisher/programs"
 	"github.com/postseal/postseal/internal/services"
 	"github.com/postseal/postseal/internal/store"
+	"github.com/postseal/postseal/internal/ticket"
 )
 
 const (
@@ -46,6 +47,7 @@ type Server struct {
 	publisher *publisher.Publisher
 	loop      *lifecycle.Reconciler
 	auditing  *auditing
+	tickets   *ticket.Keeper
 	names     atomic.Pointer[nameserver.Server]
 	http      *http.Server
 	listener  net.Listener
@@ -111,7 +113,8 @@ func (s *Server) build(ctx context.Context) error {
 		Storage: s.store, Looker: observer, Behind: observer, Services: serviceRules{catalogue}, Publisher: publishing{s.publisher}, Worker: worker,
 		Logger: c.Logger, Poll: c.Poll, Wake: s.store.Due(context.Background()),
 	})
-	handler, err := api.New(api.Options{Storage: s.apiStorage(), Access: s.access, Joining: s.fleet, Agents: s.fleet, Looker: observer, Log: c.Logger, Changed: s.wake})
+	s.tickets = ticket.NewKeeper(s.store, c.Logger)
+	handler, err := api.New(api.Options{Storage: s.apiStorage(), Access: s.access, Joining: s.fleet, Agents: s.fleet, Looker: observer, Tickets: s.tickets, Log: c.Logger, Changed: s.wake})
 	if err != nil {
 		return err
 	}
