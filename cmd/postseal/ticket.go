@@ -140,15 +140,14 @@ func newTicketNote() *cobra.Command {
 		Short:   "Keep a note with a ticket, which its texts show; an empty one takes it away",
 		Example: `  postseal ticket note T-3 "asked again by phone; they do it on Monday"`,
 		Args:    cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := r.open()
-			if err != nil {
-				return err
-			}
-			return c.NoteTicket(cmd.Context(), args[0], args[1])
-		},
 	}
-	return r.add(cmd, false)
+	return act(&r, cmd, func(c *client.Client, args []string) (string, error) {
+		said := "The note is kept with " + args[0] + "."
+		if strings.TrimSpace(args[1]) == "" {
+			said = "The note of " + args[0] + " is taken away."
+		}
+		return said, c.NoteTicket(cmd.Context(), args[0], args[1])
+	})
 }
 
 func printTickets(out io.Writer, all client.Tickets) error {

@@ -96,7 +96,7 @@ func (b *builder) record(r *Record) {
 	case b.repairable(r):
 		b.recordStep(StepRepair, r, "it was changed by others: "+r.sentence())
 	case b.s.changed(r, nil):
-		b.recordReason(r, fmt.Sprintf("it was changed by others: %s; proposed: write %q again (postseal record adopt %s)", r.sentence(), r.Want, r.Name), true)
+		b.recordReason(r, fmt.Sprintf("it was changed by others: %s; proposed: write %q again (postseal record adopt %s --reason TEXT --yes)", r.sentence(), r.Want, r.Name), true)
 	default:
 		b.recordReason(r, "written; not every server shows it: "+r.sentence(), true)
 		b.lookAgain(r.WrittenAt)

@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -172,6 +173,9 @@ func TestFindings(t *testing.T) {
 				got = append(got, f.ID+" "+f.Severity+" "+f.Subject)
 				if f.Domain != "example.com" || f.Message == "" || f.Fix == "" {
 					t.Errorf("incomplete: %+v", f)
+				}
+				if strings.Contains(f.Fix, "record adopt") && !strings.Contains(f.Fix, "--reason TEXT --yes") {
+					t.Errorf("a command that would be refused: %s", f.Fix)
 				}
 			}
 			if !slices.Equal(got, c.want) {
