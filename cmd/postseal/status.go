@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -140,7 +141,16 @@ func moreFindings(d client.Status) string {
 	if d.Open.Errors+d.Open.Warnings <= shown {
 		return ""
 	}
-	return fmt.Sprintf("%s and %s open", countOf(d.Open.Errors, "error"), countOf(d.Open.Warnings, "warning"))
+	var parts []string
+	for _, p := range []struct {
+		n    int
+		what string
+	}{{d.Open.Errors, "error"}, {d.Open.Warnings, "warning"}} {
+		if p.n > 0 {
+			parts = append(parts, countOf(p.n, p.what))
+		}
+	}
+	return strings.Join(parts, " and ") + " open"
 }
 
 func rowMood(d client.Status, row client.StatusRow) mood {
