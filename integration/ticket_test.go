@@ -103,6 +103,9 @@ domains: {example.com: {publisher: hand, signers: [{server: mx1}%s]}}
 		done := true
 		for _, x := range c.Changes {
 			done = done && x.State == "done"
+			if x.Kind != "add" {
+				t.Errorf("what never stood there is called one to %s: %+v", x.Kind, x)
+			}
 		}
 		if done != (err == nil) {
 			t.Errorf("exit %v with %+v", err, c)

@@ -139,6 +139,9 @@ func (a *serviceAdd) run(cmd *cobra.Command, name string) error {
 	if err := a.lookAround(); err != nil {
 		return err
 	}
+	if !a.print {
+		a.knowOurs()
+	}
 	a.out.Fleet = fleetLines(a.out.Service, a.out.Stream, a.custom, a.out.Records)
 	if !a.asJSON {
 		a.show(cmd.OutOrStdout())

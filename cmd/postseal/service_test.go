@@ -9,6 +9,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/postseal/postseal/internal/api/client"
 	"github.com/postseal/postseal/internal/fakedns"
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/inventory"
@@ -210,4 +211,26 @@ func FuzzSPFTerms(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A record of Postseal's own that gets another value is not called somebody else's.
+func TestStandingKnowsOurs(t *testing.T) {
+	const name, was = "s1._domainkey.example.org", "s1.domainkey.u1.wl1.sendgrid.net"
+	for what, c := range map[string]struct {
+		record client.Record
+		state  string
+	}{
+		"what Postseal wrote":        {client.Record{Name: name, Type: "CNAME", Want: was, Written: was}, "ours"},
+		"in other letters":           {client.Record{Name: name, Type: "CNAME", Want: was, Written: strings.ToUpper(was)}, "ours"},
+		"wanted and made by others":  {client.Record{Name: name, Type: "CNAME", Want: was}, "other"},
+		"changed by others":          {client.Record{Name: name, Type: "CNAME", Want: was, Written: "s1.domainkey.u2.wl2.sendgrid.net"}, "other"},
+		"a record of another type":   {client.Record{Name: name, Type: "TXT", Want: was, Written: was}, "other"},
+		"a record of another domain": {client.Record{Name: "s1._domainkey.example.net", Type: "CNAME", Want: was, Written: was}, "other"},
+	} {
+		s := standing{Name: name, State: "other", Text: "Postseal leaves it alone", rtype: "CNAME", value: was}
+		s.know([]client.Record{c.record})
+		if s.State != c.state || strings.Contains(s.Text, "is changed: it was "+was) != (c.state == "ours") {
+			t.Errorf("%s: %s, %s", what, s.State, s.Text)
+		}
+	}
 }
