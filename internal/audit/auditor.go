@@ -174,6 +174,7 @@ type observation struct {
 	delegated bool
 	label     string // that nobody uses
 	selectors []*selector
+	unguessed bool     // some of the known services' selectors could not be asked for
 	extra     observed // what recursive servers said
 	tree      SPFTree
 	policy    *dmarc.Record // that applies to the domain; nil = none

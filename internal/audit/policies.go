@@ -221,35 +221,6 @@ func (o *observation) enforced() bool {
 	return o.policy != nil && o.policy.For(true, true) != dmarc.PolicyNone
 }
 
-// parked judges a domain that says that it sends no mail, or has nothing to send with.
-func (o *observation) parked() {
-	published := slices.ContainsFunc(o.states, func(s Selector) bool { return s.State == "published" })
-	silent := o.tree.Record == "" || strings.EqualFold(strings.TrimSpace(o.tree.Record), "v=spf1 -all")
-	if published || !silent || o.receives() || o.extra.mx.Status == resolver.StatusError || len(o.q.Selectors) > 0 || o.q.Sends {
-		return
-	}
-	var lacks []string
-	var mend []Mend
-	if o.tree.Record == "" {
-		lacks = append(lacks, `TXT "v=spf1 -all"`)
-		mend = append(mend, Mend{Name: o.q.Domain, Type: "TXT", Value: "v=spf1 -all"})
-	}
-	if !nullMX(o.extra.mx.Data) {
-		lacks = append(lacks, "MX 0 .")
-		mend = append(mend, Mend{Name: o.q.Domain, Type: "MX", Value: "0 ."})
-	}
-	if o.policy == nil || o.policy.For(true, true) != dmarc.PolicyReject {
-		lacks = append(lacks, `TXT "v=DMARC1; p=reject" at _dmarc`)
-		if o.policy == nil {
-			mend = append(mend, Mend{Name: "_dmarc." + o.q.Domain, Type: "TXT", Value: "v=DMARC1; p=reject"})
-		}
-	}
-	if len(lacks) > 0 {
-		o.add(Finding{ID: "DMARC-28", Severity: Warning, Subject: o.q.Domain, Message: "the domain seems to send no mail, and does not say so: others can send in its name (missing: " + strings.Join(lacks, ", ") + ")",
-			Fix: "publish what is missing, or name the domain's selectors if it does send", Mend: mend})
-	}
-}
-
 // walker answers package dmarc from what was seen, and from recursive servers.
 type walker struct{ o *observation }
 
