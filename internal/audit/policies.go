@@ -126,6 +126,9 @@ func (o *observation) lintPolicy(l *look, txt string) {
 		if lint.Corrected != "" && lint.Corrected != txt && slices.Contains([]string{"DMARC-06", "DMARC-10", "DMARC-15", "DMARC-26"}, f.ID) {
 			f.Mend = []Mend{{Remove: true, Name: l.name, Type: "TXT", Value: txt}, {Name: l.name, Type: "TXT", Value: lint.Corrected}}
 		}
+		if strict, ok := strings.CutPrefix(f.Fix, "publish v="); ok && f.ID == "DMARC-08" {
+			f.Mend = []Mend{{Remove: true, Name: l.name, Type: "TXT", Value: txt}, {Name: l.name, Type: "TXT", Value: "v=" + strict}}
+		}
 		o.add(f)
 	}
 }
