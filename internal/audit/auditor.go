@@ -122,6 +122,9 @@ func (a *Auditor) Audit(ctx context.Context, q Query) Report {
 	o.observe()
 	if o.delegated {
 		o.judge()
+		if ctx.Err() == nil && o.blind() {
+			o.notChecked(everything(), noServer)
+		}
 	}
 	if err := ctx.Err(); err != nil {
 		o.notChecked(everything(), "the audit was interrupted; what was not looked at until then is neither good nor bad")
@@ -208,6 +211,16 @@ func (o *observation) look(name, rrtype string) *look {
 		}
 	})
 	return l
+}
+
+// blind reports whether no authoritative server answered any question.
+func (o *observation) blind() bool {
+	for _, l := range o.looks {
+		if slices.ContainsFunc(l.view.Answers, func(a resolver.Answer) bool { return a.Status != resolver.StatusError }) {
+			return false
+		}
+	}
+	return true
 }
 
 // first asks a recursive server.

@@ -289,19 +289,27 @@ func TestNoAdviceToStopMail(t *testing.T) {
 
 func TestNoZone(t *testing.T) {
 	w := newWorld(t)
-	same(t, w.auditor.Audit(t.Context(), Query{Domain: "nobody-has-this.com"}), "DKIM-D12 nobody-has-this.com")
+	none := w.auditor.Audit(t.Context(), Query{Domain: "nobody-has-this.com"})
+	same(t, none, "DKIM-D12 nobody-has-this.com")
+	if none.Score() != 0 {
+		t.Errorf("a domain that does not exist scores %d", none.Score())
+	}
 	z := w.sound(sound)
 	w.Recursives()[0].Fail(fakedns.ServFail)
 	r := w.auditor.Audit(t.Context(), Query{Domain: sound, Selectors: asked("mx1")})
-	if len(r.Findings) > 0 || len(r.NotChecked) == 0 {
+	if len(r.Findings) > 0 || len(r.NotChecked) == 0 || r.Score() != 0 {
 		t.Errorf("without a resolver: %v, %q", found(r), r.NotChecked)
 	}
 	w.Recursives()[0].Fail(fakedns.None)
+	z.Servers()[0].Fail(fakedns.Timeout)
+	if r := w.auditor.Audit(t.Context(), Query{Domain: sound, Selectors: asked("mx1")}); r.Score() == 0 {
+		t.Errorf("one of two servers answers, and the score is 0: %v, %q", found(r), r.NotChecked)
+	}
 	for _, s := range z.Servers() {
 		s.Fail(fakedns.Timeout)
 	}
 	r = w.auditor.Audit(t.Context(), Query{Domain: sound, Selectors: asked("mx1")})
-	if got := found(r); len(got) != 2 || !strings.HasPrefix(got[0], "DKIM-D12 ns1") || r.Selectors[0].State != "unknown" {
+	if got := found(r); len(got) != 2 || r.Score() != 0 || !strings.HasPrefix(got[0], "DKIM-D12 ns1") || r.Selectors[0].State != "unknown" {
 		t.Errorf("silent servers: %v, %+v", got, r.Selectors)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
