@@ -292,9 +292,9 @@ func (f *auditFlags) queries(cmd *cobra.Command, args []string) ([]audit.Query, 
 		return nil, nil, err
 	}
 	for _, text := range slices.Concat(args, listed) {
-		name, err := resolver.ToASCII(text)
-		if err != nil || !strings.Contains(name, ".") {
-			return nil, nil, fault.New(fault.Invalid, "%q is no domain name", text)
+		name, err := domainName(text)
+		if err != nil {
+			return nil, nil, err
 		}
 		if !slices.Contains(names, name) {
 			names = append(names, name)

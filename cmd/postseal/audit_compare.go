@@ -12,7 +12,6 @@ import (
 
 	"github.com/postseal/postseal/internal/audit"
 	"github.com/postseal/postseal/internal/fault"
-	"github.com/postseal/postseal/internal/resolver"
 )
 
 const (
@@ -101,8 +100,9 @@ func readMutes(path string, in io.Reader, now time.Time) (mutes []audit.Mute, en
 		}
 		m := audit.Mute{ID: strings.ToUpper(l.ID), Subject: l.Subject, By: l.By, Reason: l.Reason}
 		if l.Domain != "" {
-			if m.Domain, err = resolver.ToASCII(l.Domain); err != nil {
-				return nil, nil, bad("%q is no domain", l.Domain)
+			if m.Domain, err = domainName(l.Domain); err != nil {
+				message, _ := fault.Show(err)
+				return nil, nil, bad("%s", message)
 			}
 		}
 		if m.ID == "" || strings.TrimSpace(m.Reason) == "" {

@@ -62,6 +62,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(newKeygen(), newSign(), newVerify(), newAudit())
 	root.AddCommand(newAgent(), newServe(), newDemo(), newMan())
 	root.AddCommand(remoteCommands()...)
+	domainArguments(root)
 	askForVerb(root)
 	root.SetFlagErrorFunc(flagError)
 	return root

@@ -13,7 +13,6 @@ import (
 	"github.com/postseal/postseal/internal/api/client"
 	"github.com/postseal/postseal/internal/audit"
 	"github.com/postseal/postseal/internal/fault"
-	"github.com/postseal/postseal/internal/resolver"
 	"github.com/postseal/postseal/internal/services"
 )
 
@@ -184,24 +183,6 @@ func (a *serviceAdd) start(name string) error {
 		return fault.New(fault.Invalid, "%s is in the catalogue (%s)", s.ID, s.Title).WithHint("leave --custom out, or give your own service another name")
 	}
 	return nil
-}
-
-// domainName reads a domain from a flag or an argument.
-func domainName(text string) (string, error) {
-	if strings.TrimSpace(text) == "" {
-		return "", fault.New(fault.Invalid, "no domain was named").WithHint("--domain example.com")
-	}
-	name, err := resolver.ToASCII(strings.TrimSpace(text))
-	if err != nil {
-		return "", err
-	}
-	if !strings.Contains(name, ".") {
-		return "", fault.New(fault.Invalid, "%q has only one part; a domain such as example.com is wanted", clean(text))
-	}
-	if strings.Contains("."+name, "._domainkey.") {
-		return "", fault.New(fault.Invalid, "%q is the name of a record; the domain is what comes after ._domainkey", clean(text))
-	}
-	return name, nil
 }
 
 // given are the answers that the flags hold.
