@@ -67,7 +67,7 @@ find it there (or in POSTSEAL_URL and POSTSEAL_TOKEN).`,
 	f.StringVar(&c.Listen, "listen", server.DefaultListen, "address of the API and the agents' contract (TLS)")
 	f.StringSliceVar(&c.Hosts, "host", nil, "names and addresses by which agents and people reach it; the first is used in URLs (default localhost and this machine's name)")
 	f.StringVar(&c.SealingKey, "sealing-key", "", "file with the key that seals the certificate authority (default: made in the data directory)")
-	f.StringVar(&c.Programs, "programs", "", "directory of the programs that publishers (exec, zonefile) may run (default "+programs.DefaultDir+")")
+	f.StringVar(&c.Programs, "programs", "", "directory of the programs that publishers (exec, zonefile) may run (default "+programs.DefaultDir+"; a relative one is taken from here)")
 	f.StringVar(&c.Nameserver, "dns-listen", "", "address of the built-in name server, UDP and TCP; it does not run without")
 	f.StringSliceVar(&c.NameserverNames, "dns-name", nil, "NS names of the zones that are delegated to the built-in name server")
 	f.StringSliceVar(&c.Secondaries, "dns-secondary", nil, "ADDR:PORT of secondaries: they may transfer its zones and are told of changes (NOTIFY)")
