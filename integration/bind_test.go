@@ -65,7 +65,7 @@ ns3 IN A %s
 taken._domainkey IN TXT "somebody else's"
 `, primaryAddr, secondaryAddr, delegateAddr))
 	b.configure("primary", fmt.Sprintf(`type primary; file "zone.db"; notify explicit; also-notify { %s port %s; };
-	allow-transfer { any; }; %s`, secondaryAddr, b.port, updatePolicy(t, zone)))
+	allow-transfer { any; }; %s`, secondaryAddr, b.port, updatePolicy(t, zone, "whole."+zone, slotted, prepared, waiting)))
 	b.configure("secondary", b.secondaryZone(true))
 	answers := func(addr string) {
 		eventually(t, addr+" answers for the zone", func() bool { return b.ask(addr, zone, dns.TypeSOA) != nil })
@@ -77,8 +77,8 @@ taken._domainkey IN TXT "somebody else's"
 	return b
 }
 
-// updatePolicy grants Postseal what docs/bind.md says that it needs and no more, and a person everything.
-func updatePolicy(t *testing.T, zone string) string {
+// updatePolicy grants Postseal what docs/bind.md says that it needs for these domains and no more, and a person everything.
+func updatePolicy(t *testing.T, domains ...string) string {
 	t.Helper()
 	page, err := os.ReadFile(filepath.Join("..", "docs", "bind.md"))
 	if err != nil {
@@ -89,7 +89,11 @@ func updatePolicy(t *testing.T, zone string) string {
 	if !found || !closed || !strings.Contains(policy, "grant postseal ") {
 		t.Fatal("docs/bind.md has no update-policy with grants")
 	}
-	return "update-policy { grant person zonesub ANY; " + strings.ReplaceAll(policy, "example.com", zone) + " };"
+	all := "update-policy { grant person zonesub ANY; "
+	for _, d := range domains {
+		all += strings.ReplaceAll(policy, "example.com", d)
+	}
+	return all + " };"
 }
 
 func tsigKey(name string) string {
