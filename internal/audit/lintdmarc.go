@@ -161,7 +161,10 @@ func (l *dmarcLinter) policy() {
 	if r.Policy == dmarc.PolicyReject && r.Nonexistent == "" && r.Subdomains != "" && r.Subdomains != dmarc.PolicyReject {
 		l.add("DMARC-09", Info, "add np=reject: names that do not exist send no mail", "np= is missing, so that names that do not exist follow sp=%s", r.Subdomains)
 	}
-	if r.Testing {
+	switch idle := r.For(true, true) == dmarc.PolicyNone && r.For(false, true) == dmarc.PolicyNone && r.For(false, false) == dmarc.PolicyNone; {
+	case r.Testing && idle && (r.Policy != "" || len(r.Aggregate) > 0):
+		l.add("DMARC-11", Warning, "publish "+untested(r), "t=y means nothing here: the policy is none, and there is nothing to test")
+	case r.Testing:
 		l.add("DMARC-11", Warning, "take t=y out when the tests are over", "t=y: receivers enforce one step less than p=%s says", r.Policy)
 	}
 	if r.PSD == dmarc.PSDYes {
@@ -183,6 +186,13 @@ func aligned(r *dmarc.Record) string {
 	if weakerThan(with.Nonexistent, with.Policy) {
 		with.Nonexistent = ""
 	}
+	return with.String()
+}
+
+// untested is the record without t=y.
+func untested(r *dmarc.Record) string {
+	with := *r
+	with.Testing = false
 	return with.String()
 }
 

@@ -83,6 +83,7 @@ func TestLintDMARC(t *testing.T) {
 		{"v=DMARC1; p=quarantine; sp=reject; np=none; rua=mailto:a@example.org", true, "DMARC-08", "v=DMARC1; p=quarantine; sp=reject; np=none; rua=mailto:a@example.org"},
 		{"v=DMARC1; p=reject; pct=50; rua=mailto:a@example.org", true, "DMARC-10", good},
 		{"v=DMARC1; p=reject; t=y; rua=mailto:a@example.org", true, "DMARC-11", good + "; t=y"},
+		{"v=DMARC1; p=none; t=y; rua=mailto:a@example.org", true, "DMARC-11", "v=DMARC1; p=none; rua=mailto:a@example.org; t=y"},
 		{"v=DMARC1; p=reject", true, "DMARC-12", "v=DMARC1; p=reject"},
 		{"v=DMARC1; p=reject; rua=mailto:a@example.org!10m", true, "DMARC-15", good},
 		{"v=DMARC1; p=reject; rua=mailto:a@a.example,mailto:b@b.example,mailto:c@c.example", true, "DMARC-16", "v=DMARC1; p=reject; rua=mailto:a@a.example,mailto:b@b.example,mailto:c@c.example"},
