@@ -102,7 +102,7 @@ The exit status is 0 if the service takes the domain for set up, else 1.`,
 				return err
 			}
 			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-			api, err := openService(s.ID, webapi.Options{Credential: credential, Endpoint: endpoint, Log: log}, region)
+			api, err := openService(s.ID, webapi.Options{Credential: credential, Endpoint: endpoint, Log: log, Once: true}, region)
 			if err != nil {
 				return err
 			}
