@@ -382,7 +382,7 @@ func (f *auditFlags) mailServers() ([]audit.Server, error) {
 // auditAll audits the domains side by side, in their order, with a bar on a terminal.
 func auditAll(ctx context.Context, status io.Writer, a *audit.Auditor, queries []audit.Query) []audit.Report {
 	reports := make([]audit.Report, len(queries))
-	progress, done := auditBar(status, len(queries))
+	progress, done := progressBar(status, "auditing", len(queries))
 	var wg sync.WaitGroup
 	next := make(chan int)
 	for range min(auditsAtOnce, len(queries)) {
@@ -405,12 +405,12 @@ func auditAll(ctx context.Context, status io.Writer, a *audit.Auditor, queries [
 	return reports
 }
 
-// auditBar shows how far it is on a terminal, when there is more than one domain.
-func auditBar(status io.Writer, n int) (progress, done func()) {
+// progressBar shows how far it is on a terminal, when there is more than one thing to do.
+func progressBar(status io.Writer, doing string, n int) (progress, done func()) {
 	if _, terminal := terminalWidth(status); !terminal || n < 2 {
 		return func() {}, func() {}
 	}
 	p := mpb.New(mpb.WithOutput(status), mpb.WithWidth(40))
-	bar := p.AddBar(int64(n), mpb.PrependDecorators(decor.Name("auditing "), decor.CountersNoUnit("%d of %d")), mpb.AppendDecorators(decor.AverageETA(decor.ET_STYLE_GO)))
+	bar := p.AddBar(int64(n), mpb.PrependDecorators(decor.Name(doing+" "), decor.CountersNoUnit("%d of %d")), mpb.AppendDecorators(decor.AverageETA(decor.ET_STYLE_GO)))
 	return bar.Increment, func() { bar.Abort(false); p.Wait() }
 }

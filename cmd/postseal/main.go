@@ -40,6 +40,8 @@ func run(ctx context.Context, root *cobra.Command, args []string) int {
 		return 0
 	case errors.Is(err, errBad):
 		return exitBad
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		err = fault.Wrap(fault.Unavailable, err, "interrupted")
 	}
 	message, hint := fault.Show(err)
 	if fault.CodeOf(err) == fault.Internal {

@@ -97,7 +97,7 @@ func (d *serviceDetect) run(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return err
 	}
-	look := lookAtDomain(cmd.Context(), dns, catalogue, domain, selectors)
+	look := lookAtDomain(cmd.Context(), dns, catalogue, domain, selectors, cmd.ErrOrStderr())
 	if err := cmd.Context().Err(); err != nil {
 		return err
 	}
