@@ -228,14 +228,14 @@ func (f *auditFlags) auditor() (*audit.Auditor, func() uint64, error) {
 		deps.DNS = audit.FileDNS{File: file}
 		return audit.New(deps), none, nil
 	}
-	survey, err := f.openSurvey(f.dns.resolver)
+	survey, err := f.openSurvey("resolver", f.dns.resolver)
 	if err != nil {
 		return nil, nil, err
 	}
 	deps.DNS = survey
 	questions := survey.Questions
 	if len(f.views) > 0 {
-		views, err := f.openSurvey(f.views...)
+		views, err := f.openSurvey("view", f.views...)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -254,11 +254,11 @@ func readWeakKeys(path string) (audit.WeakKeys, error) {
 	return audit.ReadWeakList(path, file)
 }
 
-// openSurvey asks the recursive servers that are named, or the system's.
-func (f *auditFlags) openSurvey(servers ...string) (*resolver.Survey, error) {
+// openSurvey asks the recursive servers that a flag names, or the system's.
+func (f *auditFlags) openSurvey(flag string, servers ...string) (*resolver.Survey, error) {
 	servers = slices.DeleteFunc(slices.Clone(servers), func(s string) bool { return s == "" })
 	for _, s := range servers {
-		if err := checkResolverAddr(s); err != nil {
+		if err := checkResolverAddr(flag, s); err != nil {
 			return nil, err
 		}
 	}

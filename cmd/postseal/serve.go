@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/publisher/programs"
 	"github.com/postseal/postseal/internal/server"
 )
@@ -30,7 +32,18 @@ find it there (or in POSTSEAL_URL and POSTSEAL_TOKEN).`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var l slog.Level
 			if err := l.UnmarshalText([]byte(level)); err != nil {
-				return err
+				return fault.New(fault.Invalid, "--log-level %q is not known", clean(level)).WithHint("it is debug, info, warn or error")
+			}
+			if cmd.Flags().Changed("poll") && c.Poll < server.MinPoll {
+				return fault.New(fault.Invalid, "--poll %s is too short", c.Poll).WithHint("it is %s at least; %s is usual", server.MinPoll, server.DefaultPoll)
+			}
+			for _, d := range []struct {
+				flag string
+				is   time.Duration
+			}{{"report-every", c.ReportEvery}, {"dns-negative-ttl", c.NegativeTTL}} {
+				if d.is < 0 || d.is == 0 && cmd.Flags().Changed(d.flag) {
+					return fault.New(fault.Invalid, "--%s %s is no time to wait", d.flag, d.is).WithHint("write a time such as 5m, or leave it out")
+				}
 			}
 			c.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: l}))
 			if c.Data == "" {
@@ -75,7 +88,7 @@ find it there (or in POSTSEAL_URL and POSTSEAL_TOKEN).`,
 	f.StringVar(&c.TransferKey, "dns-transfer-key", "", "file with the TSIG key of transfers and NOTIFY, as tsig-keygen writes it")
 	f.DurationVar(&c.NegativeTTL, "dns-negative-ttl", 0, "how long its negative answers may be cached (default 5m)")
 	f.DurationVar(&c.ReportEvery, "report-every", 0, "how often agents report when nothing happens (default 5m)")
-	f.DurationVar(&c.Poll, "poll", 0, "how often due work is looked for (default 1s)")
+	f.DurationVar(&c.Poll, "poll", server.DefaultPoll, "how often due work is looked for; "+server.MinPoll.String()+" at least")
 	f.BoolVar(&fetch, "audit-fetch", false, "audits also fetch the domains' MTA-STS policies over HTTPS")
 	f.StringVar(&weak, "audit-weak-keys", "", "a file with hashes of known weak keys, for audits (docs/audit.md)")
 	f.StringVar(&level, "log-level", "info", "debug, info, warn or error")

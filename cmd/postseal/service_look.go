@@ -55,7 +55,7 @@ func (f *dnsFlags) asker() (asker, error) {
 	}
 	var servers []string
 	if f.resolver != "" {
-		if err := checkResolverAddr(f.resolver); err != nil {
+		if err := checkResolverAddr("resolver", f.resolver); err != nil {
 			return nil, err
 		}
 		servers = []string{f.resolver}
