@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/vbauerster/mpb/v8"
@@ -355,15 +355,25 @@ func (f *auditFlags) readList(cmd *cobra.Command) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []string
-	lines := bufio.NewScanner(strings.NewReader(string(text)))
-	for lines.Scan() {
-		line, _, _ := strings.Cut(lines.Text(), "#")
-		if line = strings.TrimSpace(line); line != "" {
-			out = append(out, line)
-		}
+	const hint = "one domain a line; what follows # is passed over"
+	if !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0 {
+		return nil, fault.New(fault.Invalid, "%s is no list of domains: it is no text", f.list).WithHint(hint)
 	}
-	return out, lines.Err()
+	var out []string
+	number := 0
+	for line := range strings.Lines(string(text)) {
+		number++
+		line, _, _ = strings.Cut(line, "#")
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		if _, err := domainName(line); err != nil {
+			message, _ := fault.Show(err)
+			return nil, fault.New(fault.Invalid, "%s, line %d: %s", f.list, number, message).WithHint(hint)
+		}
+		out = append(out, line)
+	}
+	return out, nil
 }
 
 func (f *auditFlags) mailServers() ([]audit.Server, error) {

@@ -224,12 +224,34 @@ func (a *serviceAdd) given() (services.Answers, error) {
 			}
 			got.TXT = value
 		default:
+			if err := a.asks(name, value); err != nil {
+				return got, err
+			}
 			if err := set(name, value); err != nil {
 				return got, err
 			}
 		}
 	}
 	return got, nil
+}
+
+// asks refuses an answer to a question that the service does not have. Where CNAMEs are wanted, any name before a host name may be a selector.
+func (a *serviceAdd) asks(name, value string) error {
+	if a.custom {
+		return nil
+	}
+	var questions []string
+	for _, q := range a.service.Ask(services.Answers{}) {
+		questions = append(questions, q.Name)
+	}
+	if slices.Contains(questions, name) || a.service.Signs != services.TXT && strings.Contains(strings.Trim(value, ". "), ".") {
+		return nil
+	}
+	err := fault.New(fault.Invalid, "%s has no question %q", a.service.Title, clean(shortened(name)))
+	if len(questions) == 0 {
+		return err.WithHint("it asks for nothing")
+	}
+	return err.WithHint("it asks for: %s", strings.Join(questions, ", "))
 }
 
 // change adds the service to the inventory: seen first, then compared and swapped.

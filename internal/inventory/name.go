@@ -25,7 +25,7 @@ const (
 func ascii(name string) (string, error) {
 	name = strings.TrimSuffix(name, ".")
 	if len(name) > 4*maxName {
-		return "", fmt.Errorf("longer than %d characters", maxName)
+		return "", fmt.Errorf("is longer than %d characters", maxName)
 	}
 	// A profile is a small value; it is made here because the package keeps no state.
 	profile := idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false), idna.CheckHyphens(false))
