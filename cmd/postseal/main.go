@@ -68,6 +68,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(newAgent(), newServe(), newDemo(), newMan(), newVersion())
 	root.AddCommand(remoteCommands()...)
 	root.InitDefaultCompletionCmd() // now, so that a shell that it does not know is wrong usage as well
+	completions(root)
 	domainArguments(root)
 	askForVerb(root)
 	root.SetFlagErrorFunc(flagError)
