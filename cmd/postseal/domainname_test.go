@@ -16,7 +16,7 @@ func TestNoDomain(t *testing.T) {
 	t.Setenv(envURL, "https://127.0.0.1:1")
 	t.Setenv(envToken, "none")
 	wrong := map[string]string{
-		".": "is empty", "example.org/": "may hold letters", "*.example.org": "is a wildcard", "a.*.example.org": "may hold letters", "-a.org": "hyphen", "a-.org": "hyphen",
+		".": "is the root of DNS", "example.org/": "may hold letters", "*.example.org": "is a wildcard", "a.*.example.org": "may hold letters", "-a.org": "hyphen", "a-.org": "hyphen",
 		"192.0.2.1": "ends with a number", "com": "only one part", "a..org": "two dots", "mx1._domainkey.example.org": "example.org", "_dmarc.example.org": "is the name of a record",
 		"x@example.org": "may hold letters", strings.Repeat("a.", 127) + "org": "longer than",
 	}

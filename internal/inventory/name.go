@@ -71,6 +71,9 @@ func DomainName(text string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if name == "" && strings.Contains(text, ".") {
+		return "", errors.New("is the root of DNS; a domain such as example.com is wanted")
+	}
 	return name, checkDomain(name)
 }
 
