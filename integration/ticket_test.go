@@ -39,7 +39,7 @@ domains: {example.com: {publisher: hand, signers: [{server: mx1}%s]}}
 		for _, l := range lines {
 			text += "update " + l + "\n"
 		}
-		run(t, "nsupdate", "-k", o.bind.keyFile, o.file("update", text+"send\n"))
+		run(t, "nsupdate", "-k", o.bind.personKey, o.file("update", text+"send\n"))
 	}
 	add := func(name, value string) string {
 		var parts []string

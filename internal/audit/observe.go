@@ -118,15 +118,17 @@ func (o *observation) guess() []Asked {
 			}
 		}
 	}
-	found := make([]bool, len(names))
+	found, unknown := make([]bool, len(names)), make([]bool, len(names))
 	var steps []func()
 	for i, name := range names {
 		steps = append(steps, func() {
 			answer := o.first(inventory.KeyName(name, o.q.Domain), "TXT")
 			found[i] = answer.Status == resolver.StatusOK || len(answer.CNAME) > 0
+			unknown[i] = answer.Status == resolver.StatusError
 		})
 	}
 	o.together(steps...)
+	o.unguessed = slices.Contains(unknown, true)
 	var out []Asked
 	for i, name := range names {
 		if found[i] {

@@ -182,7 +182,7 @@ func (t *tx) countFindings(ctx context.Context, page []audit.Summary) error {
 	})
 	for i := range page {
 		if a := &page[i]; !a.At.IsZero() {
-			a.Score = audit.Report{Selectors: a.Selectors, Findings: open[i], NotChecked: a.NotChecked}.Score()
+			a.Score = audit.Report{Domain: a.Domain, Selectors: a.Selectors, Findings: open[i], NotChecked: a.NotChecked}.Score()
 		}
 	}
 	return err
