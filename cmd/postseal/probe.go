@@ -180,12 +180,13 @@ func newProbeList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "list",
 		Short:   "List probes, newest first, with what they showed",
-		Example: `  postseal probe list --domain example.com`,
+		Example: "  postseal probe list --newest\n  postseal probe list --domain example.com",
 		Args:    cobra.NoArgs,
 	}
 	cmd.Flags().StringVar(&f.Domain, "domain", "", "only of this `DOMAIN`")
 	cmd.Flags().StringVar(&f.Signer, "signer", "", "only through this server, or from this service")
 	cmd.Flags().StringVar(&f.State, "state", "", "asked, submitted, arrived, refused or lost")
+	cmd.Flags().BoolVar(&f.Newest, "newest", false, "only the newest of each path: how things stand")
 	cmd.Flags().IntVar(&f.Limit, "limit", 0, "at most so many (default 100)")
 	return query(cmd, func(ctx context.Context, c *client.Client, _ []string) (client.Probes, error) {
 		return c.Probes(ctx, f)
