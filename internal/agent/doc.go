@@ -21,6 +21,8 @@
 // table) → steps.go (make, prove, destroy) → checkrecord.go (our
 // own record) → canary.go (proof) → report.go (what is).
 //
+// A probe: probeconfig.go (whether and where to) → probe.go (what is asked for, once) → probesubmit.go (into the MTA).
+//
 // The process: config.go, pace.go (settings), state.go (what survives), agent.go (start, reload, stop), sockets.go (listeners come and
 // go), status.go (what people see), metrics.go, times.go (what
 // scrapers see).
