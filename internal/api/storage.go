@@ -133,6 +133,7 @@ type ProbeFilter struct {
 	Domain string // "" = all
 	Signer string // name of a server or service; "" = all
 	State  probe.State
+	Newest bool     // only the newest of each path
 	Labels []string // of domains with at least one of these; empty = all
 	Limit  int      // > 0
 }
