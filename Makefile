@@ -52,7 +52,7 @@ test: ## all tests; those that need a missing Debian program say so and are skip
 # A passing test prints nothing without -v, so those that run cases of other projects run once more for their counts.
 corpora: ## how many cases of other projects ran, by source, and whether all agree
 	@echo "cases of other projects:"
-	@out=$$($(GO) test -count=1 -v -timeout $(TIMEOUT) -run '$(CORPORA)' ./dkim ./dmarc ./internal/audit ./internal/agent ./internal/report 2>&1); status=$$?; \
+	@out=$$($(GO) test -count=1 -v -timeout $(TIMEOUT) -run '$(CORPORA)' ./dkim ./dmarc ./internal/audit ./internal/agent ./internal/mailauth ./internal/report 2>&1); status=$$?; \
 	echo "$$out" | sed -n 's/^.*: corpus: /  /p'; \
 	if [ $$status = 0 ]; then echo "  all agree, but for the differences that are stated"; else echo "$$out" | grep -E '^ *(---|[a-z_]+.go:)' ; exit $$status; fi
 

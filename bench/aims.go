@@ -34,6 +34,9 @@ const (
 	aimDomainsMemory  = 60   // MB
 	aimDomainsUniform = 1.15 // times one domain
 	aimDomainsZipf    = 1.05
+	aimRecords        = 400_000 // per second of one core
+	aimRecordsMemory  = 30      // MB
+	aimSmallReports   = 15_000  // per second of one core
 )
 
 type limit struct {
@@ -78,7 +81,8 @@ func (r *report) aims() (out []aim) {
 	}
 	out = append(out, milterAims(r.Signing, "sign", aimMilterSign)...)
 	out = append(out, milterAims(r.Verifying, "verify", aimMilterCheck)...)
-	return append(out, r.domainAims()...)
+	out = append(out, r.domainAims()...)
+	return append(out, r.reportAims()...)
 }
 
 // reached notes the outcome of a line that was measured: what was held against the aim, and whether it is good enough.
@@ -215,6 +219,35 @@ func (r *report) domainAims() (out []aim) {
 			}
 		}
 		out = append(out, a)
+	}
+	return out
+}
+
+// reportAims are the lines for the reader of reports; each set has one for its speed, the large ones for memory too.
+func (r *report) reportAims() (out []aim) {
+	for _, x := range []struct {
+		what, set, reader string
+		least             float64
+	}{
+		{"one report of 100,000 records, XML", largeSet, readerOurs, aimRecords},
+		{"the same, gzip", packedSet, readerOurs, aimRecords},
+		{"small reports, gzip", smallSet, readerOurs, aimSmallReports},
+	} {
+		speed := aim{What: "reports, " + x.what + ": per second of CPU time", Unit: "/s", Aim: fmt.Sprintf("≥ %.0f/s", x.least)}
+		memory := aim{What: "reports, " + x.what + ": peak memory", Unit: "MB", Aim: fmt.Sprintf("≤ %d MB", aimRecordsMemory)}
+		if us := r.Reports.row(x.reader, x.set); us != nil {
+			speed.Measured, memory.Measured = us.PerSecond, us.Memory
+			speed.reached(number(us.PerSecond, "/s"), us.PerSecond >= x.least)
+			memory.reached(number(us.Memory, "MB"), us.Memory <= aimRecordsMemory)
+			if best := r.Reports.best(x.set, false); best != nil {
+				speed.Peer, speed.PeerHas, speed.Ratio = best.Reader, best.PerSecond, best.Ratio
+				memory.Peer, memory.PeerHas, memory.Ratio = best.Reader, best.Memory, best.Memory/us.Memory
+			}
+		}
+		out = append(out, speed)
+		if x.set != smallSet {
+			out = append(out, memory)
+		}
 	}
 	return out
 }

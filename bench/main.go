@@ -23,12 +23,13 @@ import (
 // wholeRun bounds everything that is measured: what hangs is ended, and says so. buildWithin is for the product's first build on
 // a slow machine, before that. After its own limit a comparison makes no further rounds; the sum leaves a quarter of the run for what was begun.
 const (
-	wholeRun       = 12 * time.Minute
+	wholeRun       = 14 * time.Minute
 	buildWithin    = 10 * time.Minute
 	signingLimit   = 100 * time.Second
 	verifyingLimit = 100 * time.Second
 	domainsLimit   = 4 * time.Minute
 	libraryLimit   = 100 * time.Second
+	reportsLimit   = 100 * time.Second
 )
 
 // processors is set in the environment of the run that is pinned to the first of them: all that it may use, with commas between.
@@ -44,6 +45,7 @@ type report struct {
 	Signing   *milterResult  `json:"milter_signing,omitempty"`
 	Verifying *milterResult  `json:"milter_verifying,omitempty"`
 	Domains   *domainsResult `json:"domains,omitempty"`
+	Reports   *reportResult  `json:"reports,omitempty"`
 	Aims      []aim          `json:"aims"`
 }
 
@@ -61,11 +63,19 @@ const (
 	partSigning   = "signing"
 	partVerifying = "verifying"
 	partDomains   = "domains"
+	partReports   = "reports"
 )
 
 func main() {
+	if mine, err := childWork(os.Args[1:]); mine {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	var o options
-	flag.IntVar(&o.rounds, "rounds", 5, "rounds of the library comparison; the median counts")
+	flag.IntVar(&o.rounds, "rounds", 5, "rounds of the comparisons of libraries and of readers of reports; the median counts")
 	flag.DurationVar(&o.budget, "budget", 150*time.Millisecond, "CPU time of one library with one message in one round")
 	flag.IntVar(&o.milterRounds, "milter-rounds", 5, "rounds of the comparisons of milters")
 	flag.IntVar(&o.domains, "domains", manyDomains, "how many domains the comparison with many has")
@@ -74,6 +84,7 @@ func main() {
 		partSigning:   flag.Bool("skip-signing", false, "leave the signing milters out"),
 		partVerifying: flag.Bool("skip-verifying", false, "leave the verifying milters out"),
 		partDomains:   flag.Bool("skip-domains", false, "leave the comparison with many domains out"),
+		partReports:   flag.Bool("skip-reports", false, "leave the readers of reports out"),
 	}
 	jsonFile := flag.String("json", "", "write the figures to this file too")
 	markdownFile := flag.String("markdown", "", "write the tables to this file too, ready for docs/benchmarks.md")
@@ -104,6 +115,17 @@ func main() {
 	}
 }
 
+// childWork does the work of a process that this program started of itself; mine is false when it is none.
+func childWork(args []string) (mine bool, err error) {
+	switch {
+	case len(args) > 1 && args[0] == measureCommand:
+		return true, measureHere(args[1:])
+	case len(args) == 3 && args[0] == readReportsCommand:
+		return true, readReports(args[1], args[2])
+	}
+	return false, nil
+}
+
 // tools are what the parts share: the product, and what rspamd compiles at its first start, which takes it ten seconds.
 type tools struct{ postseal, rspamdCache string }
 
@@ -123,7 +145,7 @@ func run(ctx context.Context, r *report, o options) (err error) {
 	if err := os.Mkdir(t.rspamdCache, 0o755); err != nil {
 		return err
 	}
-	if !*o.skip[partSigning] || !*o.skip[partVerifying] || !*o.skip[partDomains] {
+	if !*o.skip[partSigning] || !*o.skip[partVerifying] || !*o.skip[partDomains] || !*o.skip[partReports] {
 		if err := buildPostseal(ctx, t.postseal); err != nil {
 			return err
 		}
@@ -170,6 +192,11 @@ func run(ctx context.Context, r *report, o options) (err error) {
 		r.Domains = &result
 		return result.grids(), err
 	})
+	part(partReports, func(dir string) ([]*grid, error) {
+		result, err := compareReports(ctx, dir, t, o.rounds, reportsLimit)
+		r.Reports = &result
+		return result.grids(), err
+	})
 	r.Seconds = time.Since(began).Seconds()
 	r.Aims = r.aims()
 	aimsGrid(r.Aims).text(os.Stdout)
@@ -195,12 +222,15 @@ func (r *report) grids() (out []*grid) {
 	if r.Domains != nil {
 		out = append(out, r.Domains.grids()...)
 	}
+	if r.Reports != nil {
+		out = append(out, r.Reports.grids()...)
+	}
 	return append(out, aimsGrid(r.Aims))
 }
 
 // versions are those of the rivals, where Debian's package manager knows them.
 func versions(ctx context.Context) (out []string) {
-	text, err := exec.CommandContext(ctx, "dpkg-query", "-W", "-f", "${Package} ${Version}\n", "opendkim", "libopendkim11", "libssl3", "libmail-dkim-perl", "python3-dkim", "rspamd", "dkimpy-milter").Output()
+	text, err := exec.CommandContext(ctx, "dpkg-query", "-W", "-f", "${Package} ${Version}\n", "opendkim", "libopendkim11", "libssl3", "libmail-dkim-perl", "python3-dkim", "rspamd", "dkimpy-milter", "dmarc-cat", "python3").Output()
 	if err != nil && len(text) == 0 {
 		return nil
 	}

@@ -114,6 +114,13 @@ func printAgentStatus(out io.Writer, s agent.Status) error {
 			row(method, strings.ReplaceAll(result, "/", ", "), fmt.Sprint(s.Verified[what]))
 		}
 	}
+	if len(s.Refusals) > 0 {
+		row()
+		row("REFUSED BY", "DOMAIN", "CODE", "MESSAGES", "LAST", "")
+		for _, r := range s.Refusals {
+			row(clean(r.Receiver), dash(clean(r.Domain)), clean(r.Code), fmt.Sprint(r.Messages), r.Last.Local().Format("2006-01-02 15:04"), clean(r.Text))
+		}
+	}
 	if len(s.Times) > 0 {
 		row()
 		row("STEP", "MESSAGES", "EACH")

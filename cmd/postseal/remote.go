@@ -33,7 +33,7 @@ type remote struct {
 func remoteCommands() []*cobra.Command {
 	return []*cobra.Command{
 		newPlan(), newApply(), newStatus(), newRotate(), newHold(), newRelease(), newFreeze(), newThaw(), newWaive(), newApprove(), newRevoke(), newCheck(),
-		newDomain(), newServerNoun(), newPool(), newService(), newDMARC(), newKeyNoun(), newRecordNoun(), newTicketNoun(), newFinding(), newJournal(), newToken(), newUser(),
+		newDomain(), newServerNoun(), newPool(), newService(), newDMARC(), newKeyNoun(), newRecordNoun(), newTicketNoun(), newProbe(), newFinding(), newJournal(), newToken(), newUser(),
 	}
 }
 

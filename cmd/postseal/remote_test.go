@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,22 +20,28 @@ import (
 )
 
 // TestRemoteScripts runs testdata/remote/*.txtar, each against a control plane of its own in this process. $DATA is its
-// data directory, with the administrator's file; POSTSEAL_DATA names it too. In *.yaml @RESOLVER@ and @PORT@ are those of a
-// DNS on loopback, which has example.org and nothing in it. $SENDGRID is a stand-in of SendGrid's API, and $SENDGRID_KEY its key.
+// data directory, with the administrator's file; POSTSEAL_DATA names it too. In *.yaml and in/*.xml @RESOLVER@ and @PORT@ are those of a
+// DNS on loopback, which has example.org and nothing in it, @BEGIN@ and @END@ the seconds of yesterday. $SENDGRID is a stand-in of SendGrid's API, and $SENDGRID_KEY its key.
 func TestRemoteScripts(t *testing.T) {
 	network := fakedns.New(t)
 	network.Zone("example.org", 1)
 	sendgrid := httptest.NewServer(sendGridAccount())
 	t.Cleanup(sendgrid.Close)
-	place := strings.NewReplacer("@RESOLVER@", network.Recursive(), "@PORT@", network.Port())
+	today := time.Now().UTC().Truncate(24 * time.Hour)
+	place := strings.NewReplacer("@RESOLVER@", network.Recursive(), "@PORT@", network.Port(),
+		"@BEGIN@", strconv.FormatInt(today.Add(-24*time.Hour).Unix(), 10), "@END@", strconv.FormatInt(today.Unix()-1, 10))
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/remote",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
-			files, err := filepath.Glob(filepath.Join(env.WorkDir, "*.yaml"))
-			if err != nil {
-				return err
+			var files []string
+			for _, pattern := range []string{"*.yaml", "in/*.xml", "in/*/*.xml"} {
+				found, err := filepath.Glob(filepath.Join(env.WorkDir, pattern))
+				if err != nil {
+					return err
+				}
+				files = append(files, found...)
 			}
 			for _, file := range files {
 				content, err := os.ReadFile(file)
@@ -46,7 +53,7 @@ func TestRemoteScripts(t *testing.T) {
 				}
 			}
 			data := filepath.Join(env.WorkDir, "data")
-			s, err := server.New(t.Context(), server.Config{Data: data, Listen: "127.0.0.1:0", Hosts: []string{"127.0.0.1"}, Poll: 20 * time.Millisecond})
+			s, err := server.New(t.Context(), server.Config{Data: data, Listen: "127.0.0.1:0", Hosts: []string{"127.0.0.1"}, Poll: 20 * time.Millisecond, DiagnoseAfter: 20 * time.Millisecond})
 			if err != nil {
 				return err
 			}

@@ -148,6 +148,9 @@ func csvTime(n int64) string {
 // csvCell is a text that no spreadsheet takes for a formula: an apostrophe stands before whatever would begin one. It does so too behind what separates cells in some countries, where a
 // text could be split. What a report says comes from strangers (reference: attack A21).
 func csvCell(s string) string {
+	if harmless(s) {
+		return s
+	}
 	s = clean(s)
 	if !strings.ContainsAny(s, formulaBegins) {
 		return s
@@ -168,6 +171,19 @@ func csvCell(s string) string {
 		}
 	}
 	return b.String()
+}
+
+// harmless says of most texts that they stay as they are: letters of ASCII, in one piece, that begin with a letter or digit.
+func harmless(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c <= ' ' || c >= 0x7f || strings.IndexByte(`,;|"`, c) >= 0:
+			return false
+		case i == 0 && strings.IndexByte(formulaBegins, c) >= 0:
+			return false
+		}
+	}
+	return true
 }
 
 // formulaBegins are the characters with which formulas begin, also as East Asian keyboards write them.

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -215,6 +217,9 @@ func saveRaw(ctx context.Context, c *client.Client, id, path string) error {
 		return err
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fault.New(fault.Invalid, "%s is not written: it is there already", path).WithHint("name a new file")
+	}
 	if err != nil {
 		return fault.Wrap(fault.Invalid, err, "%s cannot be written", path)
 	}

@@ -41,6 +41,9 @@ func newReportSources() *cobra.Command {
 					m = waiting
 				}
 				who := firstOf(s.Signer, s.Name, "-")
+				if s.Signer != "" && s.From == "" && s.SignerKind != "service" {
+					who += ", passed on" // our signature, and not our address
+				}
 				if s.New {
 					who += " (new)"
 				}
@@ -141,21 +144,16 @@ func printSummary(out io.Writer, s client.ReportSummary) error {
 	}
 	if len(s.Compliance) > 0 {
 		fmt.Fprintln(out)
-		rules := table{head: []string{"RECEIVER", "RULE", "MET", "WHY"}, group: true}
+		rules := table{head: []string{"RULES OF", "FOR BULK SENDERS", "KEPT", "WHY"}, group: true}
 		for _, c := range s.Compliance {
-			rules.add(map[string]mood{"yes": good, "no": bad}[c.Met], c.Receiver, c.Rule, c.Met, c.Why)
+			rules.add(map[string]mood{"kept": good, "broken": bad}[c.Met], c.Receiver, c.Rule, c.Met, c.Why)
 		}
 		if err := rules.print(out, ""); err != nil {
 			return err
 		}
 	}
-	if s.Advice.Text != "" {
-		fmt.Fprintf(out, "\npolicy: %s\n", clean(s.Advice.Text))
-		for _, e := range s.Advice.Evidence {
-			fmt.Fprintf(out, "  %s\n", clean(e))
-		}
-	}
-	return nil
+	fmt.Fprintln(out)
+	return printDMARCStep(out, s.NextPolicy)
 }
 
 func reporters(names []string) string {

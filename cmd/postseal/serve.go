@@ -18,6 +18,7 @@ func newServe() *cobra.Command {
 	var c server.Config
 	var level, weak string
 	var fetch bool
+	var reports reportFlags
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the control plane",
@@ -49,6 +50,9 @@ find it there (or in POSTSEAL_URL and POSTSEAL_TOKEN).`,
 				}
 				c.WeakKeys = list
 			}
+			if err := reports.complete(&c); err != nil {
+				return err
+			}
 			s, err := server.New(cmd.Context(), c)
 			if err != nil {
 				return err
@@ -56,6 +60,9 @@ find it there (or in POSTSEAL_URL and POSTSEAL_TOKEN).`,
 			fmt.Fprintf(cmd.ErrOrStderr(), "postseal serves %s; the administrator's file is %s\n", s.URL(), s.AdminFile())
 			if addr := s.NameserverAddr(); addr != "" {
 				fmt.Fprintf(cmd.ErrOrStderr(), "the built-in name server answers on %s\n", addr)
+			}
+			if addr := s.IntakeAddr(); addr != "" {
+				fmt.Fprintf(cmd.ErrOrStderr(), "reports are taken by SMTP on %s\n", addr)
 			}
 			return s.Run(cmd.Context())
 		},
@@ -78,6 +85,7 @@ find it there (or in POSTSEAL_URL and POSTSEAL_TOKEN).`,
 	f.DurationVar(&c.Poll, "poll", 0, "how often due work is looked for (default 1s)")
 	f.BoolVar(&fetch, "audit-fetch", false, "audits also fetch the domains' MTA-STS policies over HTTPS")
 	f.StringVar(&weak, "audit-weak-keys", "", "a file with hashes of known weak keys, for audits (docs/audit.md)")
+	reports.add(cmd, &c)
 	f.StringVar(&level, "log-level", "info", "debug, info, warn or error")
 	return cmd
 }

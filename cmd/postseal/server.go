@@ -63,7 +63,7 @@ short while ago is such a machine, therefore it takes --yes.`,
 const stillThere = 11 * time.Minute
 
 func printServers(out io.Writer, all client.Servers) error {
-	t := table{head: []string{"SERVER", "AGENT", "LAST REPORT", "CERTIFICATE ENDS", "KEYS", "UNSIGNED", "SOFTWARE"}}
+	t := table{head: []string{"SERVER", "AGENT", "LAST REPORT", "CERTIFICATE ENDS", "KEYS", "UNSIGNED", "REFUSED", "SOFTWARE"}}
 	for _, s := range all.Servers {
 		m := calm
 		switch s.State {
@@ -78,7 +78,11 @@ func printServers(out io.Writer, all client.Servers) error {
 		for _, n := range s.Unsigned {
 			unsigned += n
 		}
-		t.add(m, s.Name, s.State, since(s.Reported, all.Now), stamp(s.CertificateEnds), strconv.Itoa(s.Keys), strconv.FormatUint(unsigned, 10), dash(s.Software))
+		var refused uint64
+		for _, r := range s.Refused {
+			refused += r.Messages
+		}
+		t.add(m, s.Name, s.State, since(s.Reported, all.Now), stamp(s.CertificateEnds), strconv.Itoa(s.Keys), strconv.FormatUint(unsigned, 10), strconv.FormatUint(refused, 10), dash(s.Software))
 	}
 	return t.print(out, "There are no servers. They come from fleet.yaml: postseal apply -f fleet.yaml")
 }
@@ -95,6 +99,17 @@ func printServer(out io.Writer, s client.Server) error {
 		"certificate ends", stamp(s.CertificateEnds), "clock", skew, "software", s.Software, "keys", strconv.Itoa(s.Keys), "decommissioned", gone)
 	for _, reason := range slices.Sorted(maps.Keys(s.Unsigned)) {
 		fmt.Fprintf(out, "not signed: %d × %s\n", s.Unsigned[reason], clean(reason))
+	}
+	for _, r := range s.Refused {
+		verb := "deferred"
+		if r.Permanent {
+			verb = "refused"
+		}
+		domain := r.Domain
+		if domain == "" {
+			domain = "(sender not known)"
+		}
+		fmt.Fprintf(out, "%s by %s in the last 24 hours: %d × %s, last %s: %s %s\n", verb, clean(r.Receiver), r.Messages, clean(domain), stamp(r.Last), clean(r.Code), clean(r.Text))
 	}
 	if s.State == "new" {
 		fmt.Fprintf(out, "\nIts agent has not joined yet: postseal token add --server %s\n", clean(s.Name))

@@ -47,7 +47,9 @@ type Agent struct {
 	cache        *resolver.Cache
 
 	tables   *tables
+	probes   probing
 	counters *counters
+	refusals *refusals
 	outgoing sync.Pool    // of *outgoing between messages
 	slots    atomic.Int64 // messages under way
 	open     atomic.Int64 // milter sessions
@@ -59,6 +61,7 @@ type Agent struct {
 	workKick   chan struct{}
 	checkKick  chan struct{}
 	reportKick chan struct{}
+	probeKick  chan struct{}
 
 	mu      sync.Mutex // sockets and Reload
 	sockets []*socket
@@ -82,7 +85,7 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 	a := &Agent{
 		pace: deps.Pace.withDefaults(), now: deps.Now, log: deps.Log, controlPlane: deps.ControlPlane, resolver: deps.Resolver, tables: newTables(),
 		incoming: make(chan agentapi.Instructions, 1), adopted: make(chan struct{}, 1), pollKick: make(chan struct{}, 1), workKick: make(chan struct{}, 1),
-		checkKick: make(chan struct{}, 1), reportKick: make(chan struct{}, 1), ready: make(chan struct{}),
+		checkKick: make(chan struct{}, 1), reportKick: make(chan struct{}, 1), probeKick: make(chan struct{}, 1), ready: make(chan struct{}),
 	}
 	a.settings.Store(set)
 	if a.now == nil {
@@ -107,6 +110,7 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 		return nil, err
 	}
 	a.counters = newCounters(a.now)
+	a.refusals = newRefusals()
 	a.outgoing.New = func() any { return new(outgoing) }
 	if err := os.MkdirAll(set.StateDirectory, 0o700); err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "the state directory %s cannot be made", set.StateDirectory)
@@ -157,6 +161,12 @@ func (a *Agent) restore() error {
 	} else if ok {
 		a.counters.restore(saved)
 	}
+	if err := a.refusals.read(dir); err != nil {
+		damaged = append(damaged, err)
+	}
+	if _, err := readState(dir, fileProbes, &a.probes.done); err != nil {
+		damaged = append(damaged, err)
+	}
 	if len(ids) <= openedAtStart {
 		a.openKeys(context.Background(), 0)
 	}
@@ -204,7 +214,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	loops, stop := context.WithCancel(context.Background())
 	defer stop()
 	var running sync.WaitGroup
-	for _, loop := range []func(context.Context){a.work, a.poll, a.report, a.checkRecords, a.save, a.renew, a.openLater} {
+	for _, loop := range []func(context.Context){a.work, a.poll, a.report, a.checkRecords, a.save, a.followLog, a.renew, a.openLater, a.probe} {
 		running.Go(func() { loop(loops) })
 	}
 	if status != nil {

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // testPace lets nothing wait that need not.
 var testPace = Pace{
 	RetryMin: 5 * time.Millisecond, RetryMax: 50 * time.Millisecond, PollWait: 2 * time.Second, PollGap: time.Millisecond, Report: time.Second,
-	CheckMin: 5 * time.Millisecond, CheckMax: 50 * time.Millisecond, Save: 20 * time.Millisecond, Renew: 10 * time.Millisecond, Grace: 10 * time.Second,
+	CheckMin: 5 * time.Millisecond, CheckMax: 50 * time.Millisecond, Save: 20 * time.Millisecond, Follow: 5 * time.Millisecond, Renew: 10 * time.Millisecond, Grace: 10 * time.Second,
 }
 
 // rig is an agent with a control plane and a DNS of its own.

@@ -31,6 +31,7 @@ func (a *Agent) adopt(in agentapi.Instructions) error {
 	f.mu.Unlock()
 	a.counters.forget(gone)
 	a.rebuild()
+	kick(a.probeKick)
 	return err
 }
 
@@ -103,6 +104,7 @@ func (f *fleetState) want(assignments iter.Seq[agentapi.Assignment]) (gone []str
 func (f *fleetState) head(in *agentapi.Instructions) {
 	f.have = true
 	f.wanted.Version, f.wanted.Installation, f.wanted.Epoch, f.wanted.ReportSeconds = in.Version, in.Installation, in.Epoch, in.ReportSeconds
+	f.wanted.Probes = takeProbes(in.Probes)
 }
 
 // wantKey gives a key its wish and returns it; nil when another assignment named it already.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/postseal/postseal/internal/agentapi"
+	"github.com/postseal/postseal/internal/mailauth"
 )
 
 // defaultStream is the stream of an assignment whose signer has only one.
@@ -68,8 +69,9 @@ func choose(s *settings, t *Table, m *subject) choice {
 		c.reason = ReasonFromMissing
 		return c
 	}
-	from, reason := authorAddress(m.author.from[0])
-	c.domain, c.reason = from.domain, reason
+	local, domain, problem := mailauth.Author(m.author.from[0])
+	from := address{local, domain}
+	c.domain, c.reason = domain, Reason(problem)
 	if c.reason != signed {
 		return c
 	}

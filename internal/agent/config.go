@@ -40,11 +40,13 @@ type Config struct {
 	Mismatch       Mismatch   `yaml:"mismatch"`     // authors that fit neither envelope nor login
 	Logins         Logins     `yaml:"logins"`       // which login may sign for which domain
 	Verify         Verify     `yaml:"verify"`       // mail that is not ours, on listeners with verify: true
+	Probe          Probe      `yaml:"probe"`        // how test messages are submitted
 	Domains        []string   `yaml:"domains"`      // the only domains that may be signed for; empty = all that are assigned
 	Resolver       []string   `yaml:"resolver"`     // recursive servers, ADDR:PORT; empty = the system's
 	CheckRecord    string     `yaml:"check_record"` // before_first_use (default) or off
 	LongLines      string     `yaml:"long_lines"`   // skip (default) or sign
 	MaxMessages    int        `yaml:"max_messages"` // messages held at once; further ones are not signed
+	MTALog         MTALog     `yaml:"mta_log"`      // the MTA's log, for what receivers refuse
 	Metrics        Metrics    `yaml:"metrics"`
 	Log            Log        `yaml:"log"`
 }
@@ -162,6 +164,7 @@ type settings struct {
 	signLong    bool
 
 	verify verifySettings
+	probe  probeSettings
 
 	rules               ruleset
 	stream              streamSource
@@ -212,6 +215,12 @@ func compile(cfg Config) (*settings, error) {
 		return nil, err
 	}
 	if s.verify, err = cfg.Verify.compile(); err != nil {
+		return nil, err
+	}
+	if err := cfg.MTALog.check(); err != nil {
+		return nil, err
+	}
+	if s.probe, err = cfg.Probe.compile(); err != nil {
 		return nil, err
 	}
 	for _, d := range cfg.Domains {

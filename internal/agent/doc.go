@@ -21,6 +21,8 @@
 // table) → steps.go (make, prove, destroy) → checkrecord.go (our
 // own record) → canary.go (proof) → report.go (what is).
 //
+// What receivers say: mtalog.go (the MTA's log) → refusals.go (counted, kept, reported, shown).
+//
 // The process: config.go, pace.go (settings), state.go (what survives), agent.go (start, reload, stop), sockets.go (listeners come and
 // go), status.go (what people see), metrics.go, times.go (what
 // scrapers see).

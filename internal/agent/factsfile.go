@@ -147,7 +147,7 @@ func writeInstructions(dir string, in agentapi.Instructions) error {
 	assignments := in.Assignments
 	in.Assignments = nil
 	return replaceState(dir, fileInstructions, func(w io.Writer) error {
-		head, err := json.Marshal(instructionsHead{in.Version, in.Installation, in.Epoch, in.ReportSeconds})
+		head, err := json.Marshal(instructionsHead{in.Version, in.Installation, in.Epoch, in.ReportSeconds, takeProbes(in.Probes)})
 		if err != nil {
 			return err
 		}
@@ -178,6 +178,8 @@ type instructionsHead struct {
 	Installation  string `json:"installation"`
 	Epoch         int64  `json:"epoch"`
 	ReportSeconds int    `json:"report_seconds"`
+	// Probes are kept, because after a restart the control plane does not say again what the agent has.
+	Probes []agentapi.ProbeOrder `json:"probes,omitempty"`
 }
 
 // readInstructions puts the last instructions in force again; ok is false when there are none.
@@ -195,6 +197,8 @@ func (f *fleetState) readInstructions(dir string) (ok bool, err error) {
 				in.Epoch = j.int()
 			case "report_seconds":
 				in.ReportSeconds = int(j.int())
+			case "probes":
+				j.raw(&in.Probes)
 			case "assignments":
 				f.want(func(yield func(agentapi.Assignment) bool) {
 					j.array(func() {

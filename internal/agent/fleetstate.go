@@ -40,6 +40,7 @@ type wishes struct {
 	Epoch         int64
 	ReportSeconds int
 	Assignments   []*assignment
+	Probes        []agentapi.ProbeOrder // never changed, only replaced
 }
 
 // assignment is one permission to sign.
@@ -237,6 +238,7 @@ const (
 	conditionNoContact    = "no_contact"
 	conditionReport       = "report_refused"
 	conditionListener     = "listener"
+	conditionMTALog       = "mta_log"
 )
 
 // condition sets or, with an empty sentence, clears a condition.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/postseal/postseal/dkim"
 	"github.com/postseal/postseal/internal/authres"
+	"github.com/postseal/postseal/internal/mailauth"
 	"github.com/postseal/postseal/internal/milter"
 	"github.com/postseal/postseal/internal/resolver"
 )
@@ -73,7 +74,7 @@ func (m *incoming) header(name, value []byte) {
 	case equalFold(name, tagField):
 		m.tags++
 	case len(m.from) < 2 && equalFold(name, "From"):
-		m.from = append(m.from, string(value[:min(len(value), maxFrom+1)]))
+		m.from = append(m.from, string(value[:min(len(value), mailauth.MaxFrom+1)]))
 	}
 	if m.light {
 		return

@@ -87,6 +87,7 @@ func (a *Agent) writeMetrics(w io.Writer) {
 	m.value(float64(hits), Label{"result", "hit"})
 	m.value(float64(misses), Label{"result", "miss"})
 
+	a.refusals.writeMetrics(&m)
 	a.writeFleet(&m)
 	a.writeVerified(&m)
 }

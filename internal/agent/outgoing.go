@@ -7,6 +7,7 @@ import (
 
 	"github.com/postseal/postseal/dkim"
 	"github.com/postseal/postseal/internal/agentapi"
+	"github.com/postseal/postseal/internal/mailauth"
 	"github.com/postseal/postseal/internal/milter"
 )
 
@@ -65,7 +66,7 @@ func newOutgoing(a *Agent, log *slog.Logger, on *socket, set *settings, e envelo
 func (m *outgoing) header(name, value []byte) {
 	if len(m.author.from) < 2 && equalFold(name, "From") {
 		// One octet too many makes it unparsable, which it is.
-		m.author.from = append(m.author.from, string(value[:min(len(value), maxFrom+1)]))
+		m.author.from = append(m.author.from, string(value[:min(len(value), mailauth.MaxFrom+1)]))
 	}
 	if m.seen.field(m.set, name, value) || m.reason != signed || m.light {
 		return

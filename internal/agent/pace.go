@@ -15,6 +15,7 @@ type Pace struct {
 	CheckMin time.Duration // first wait before a record that was not right is looked up again
 	CheckMax time.Duration // longest such wait
 	Save     time.Duration // how much counting a power cut may lose
+	Follow   time.Duration // how often the MTA's log is looked at
 	Renew    time.Duration // how often the certificate's age is looked at
 	Grace    time.Duration // how long messages in flight may take at stop
 }
@@ -30,6 +31,7 @@ func DefaultPace() Pace {
 		CheckMin: 5 * time.Second,  // a resolver that was just started
 		CheckMax: 10 * time.Minute, // longer than most negative TTLs are worth waiting for twice
 		Save:     5 * time.Second,
+		Follow:   2 * time.Second, // nobody waits for it, and a look at a log that did not grow costs three system calls
 		Renew:    time.Hour,
 		Grace:    30 * time.Second, // Postfix hands a message over in one go; systemd waits 90 s
 	}
@@ -43,7 +45,7 @@ func (p Pace) withDefaults() Pace {
 		otherwise time.Duration
 	}{
 		{&p.RetryMin, d.RetryMin}, {&p.RetryMax, d.RetryMax}, {&p.PollWait, d.PollWait}, {&p.PollGap, d.PollGap}, {&p.Report, d.Report},
-		{&p.CheckMin, d.CheckMin}, {&p.CheckMax, d.CheckMax}, {&p.Save, d.Save}, {&p.Renew, d.Renew}, {&p.Grace, d.Grace},
+		{&p.CheckMin, d.CheckMin}, {&p.CheckMax, d.CheckMax}, {&p.Save, d.Save}, {&p.Follow, d.Follow}, {&p.Renew, d.Renew}, {&p.Grace, d.Grace},
 	} {
 		if *f.at <= 0 {
 			*f.at = f.otherwise

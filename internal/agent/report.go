@@ -70,10 +70,14 @@ func (a *Agent) reportOnce(ctx context.Context) error {
 	if err := a.reachable(request); err != nil {
 		return err
 	}
-	response, err := a.controlPlane.Report(request, a.currentReport())
+	report := a.currentReport()
+	response, err := a.controlPlane.Report(request, report)
 	a.giveBack()
 	if err != nil {
 		return err
+	}
+	if a.refusals.taken(report.Refusals) {
+		defer a.reportSoon()
 	}
 	a.contact()
 	a.setCondition(conditionReport, "")
@@ -90,8 +94,10 @@ func (a *Agent) currentReport() agentapi.Report {
 	defer f.mu.Unlock()
 	r := agentapi.Report{
 		Version: agentapi.Version, Applied: f.applied, Source: agentapi.Source{Installation: f.wanted.Installation, Epoch: f.wanted.Epoch}, UnixTime: a.now().Unix(), Software: software(), Unsigned: a.counters.reasonTotals(),
-		Keys: make([]agentapi.KeyReport, 0, len(f.keys)),
+		Refusals: a.refusals.pending(),
+		Keys:     make([]agentapi.KeyReport, 0, len(f.keys)),
 	}
+	r.ProbesReady, r.Probes = a.settings.Load().probe.ready(), a.probes.reported(f.wanted.Probes)
 	// First who may still sign, then how much was signed: a key that is said to have stopped comes with its last number.
 	inUse := a.tables.inUse()
 	ids := slices.Sorted(maps.Keys(f.keys))

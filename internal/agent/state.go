@@ -22,6 +22,8 @@ const (
 	fileInstructions = "instructions.json" // the last instructions that were applied
 	fileFacts        = "facts.json"        // what else must survive
 	fileCounters     = "counters.json"
+	fileMTALog       = "mta_log.json" // where the MTA's log was left, and what receivers refused
+	fileProbes       = "probes.json"
 	dirKeys          = "keys"
 	dirIdentity      = "identity"
 )

@@ -28,6 +28,8 @@ type Status struct {
 	EightBit   uint64            `json:"eight_bit"` // signed messages that a conversion to 7 bits would break
 	Notes      map[string]uint64 `json:"notes"`     // signed messages about which there is something to know
 	Verified   map[string]uint64 `json:"verified"`  // mail of others, by "method/result/reason"; what was done, by "action/…"
+	Refusals   []StatusRefusal   `json:"refusals"`  // what receivers refused because of authentication, in the hours that are kept
+	MTALog     *StatusMTALog     `json:"mta_log"`   // null = none is followed
 	InFlight   int64             `json:"in_flight"`
 	Times      []StatusTime      `json:"times"` // of messages, since the start
 	Conditions []StatusCondition `json:"conditions"`
@@ -91,6 +93,29 @@ type StatusTime struct {
 	MicrosecondsEach int64  `json:"microseconds_each"` // on average
 }
 
+// StatusRefusal is what one receiver refuses of one domain, with one code.
+type StatusRefusal struct {
+	Domain    string    `json:"domain"` // "" = not known
+	Receiver  string    `json:"receiver"`
+	Code      string    `json:"code"`
+	Cause     string    `json:"cause"`
+	Permanent bool      `json:"permanent"`
+	Messages  uint64    `json:"messages"`
+	First     time.Time `json:"first"`
+	Last      time.Time `json:"last"`
+	Text      string    `json:"text"` // a sample
+}
+
+// StatusMTALog is how the MTA's log is followed.
+type StatusMTALog struct {
+	File    string `json:"file"`
+	Kind    string `json:"kind"`
+	Lines   uint64 `json:"lines"`    // read since the start
+	TooLong uint64 `json:"too_long"` // passed over because of their length
+	Gaps    uint64 `json:"gaps"`     // how often lines may have been missed: the log was rotated and compressed meanwhile
+	Missed  uint64 `json:"missed"`   // refusals that were not counted, because there were too many different ones
+}
+
 // StatusCondition is something that a person should know.
 type StatusCondition struct {
 	Word    string `json:"word"`
@@ -101,6 +126,7 @@ type StatusCondition struct {
 func (a *Agent) Status() Status {
 	s := Status{Unsigned: a.counters.reasonTotals(), Notes: a.counters.noteTotals(), Verified: a.counters.verdicts.totals(), EightBit: a.counters.warned.Load(), InFlight: a.slots.Load()}
 	s.Server.Software = software()
+	s.Refusals, s.MTALog = a.refusals.status()
 	s.Times = append(a.counters.times.status("sign", "sign"), a.counters.verdicts.times.status("verify", "check")...)
 	if a.identities != nil {
 		id := a.identities.current()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"strconv"
 
 	"blitiri.com.ar/go/spf"
@@ -13,20 +12,14 @@ import (
 	"github.com/postseal/postseal/dmarc"
 	"github.com/postseal/postseal/internal/authres"
 	"github.com/postseal/postseal/internal/fault"
+	"github.com/postseal/postseal/internal/mailauth"
 )
 
 // tagField is what the action tag adds. Fields of that name from outside are removed.
 const tagField = "X-Postseal-Tag"
 
-// MailResolver is what verifying mail asks of DNS; *resolver.Cache is one. The errors are those of package net.
-type MailResolver interface {
-	dkim.SecureResolver
-	LookupMX(ctx context.Context, name string) ([]*net.MX, error)
-	LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error)
-	LookupAddr(ctx context.Context, addr string) ([]string, error)
-	// Exists reports whether a name exists: anything but NXDOMAIN (RFC 8020).
-	Exists(ctx context.Context, name string) (bool, error)
-}
+// MailResolver is what verifying mail asks of DNS; *resolver.Cache is one.
+type MailResolver = mailauth.Resolver
 
 // canVerify refuses settings that verify mail with a resolver that cannot be asked for all of it.
 func (a *Agent) canVerify(set *settings) error {
@@ -43,8 +36,8 @@ type verdict struct {
 	overload bool // nothing was looked at
 
 	dkim     []dkim.Result
-	begins   []string   // header.b of each
-	spf      spfVerdict // its result is "" = not looked at
+	begins   []string     // header.b of each
+	spf      mailauth.SPF // its result is "" = not looked at
 	mailFrom string
 	dmarc    *dmarc.Evaluation // nil = not looked at
 	dmarcWhy string
@@ -62,7 +55,7 @@ func (m *incoming) judge(ctx context.Context) (v verdict) {
 	v.begins = authres.SignaturePrefixes(m.begins)
 	if m.set.verify.spf {
 		v.mailFrom = m.sender.from
-		v.spf = checkSPF(ctx, m.dns, m.sender.client, m.sender.helo, m.sender.from)
+		v.spf = mailauth.CheckSPF(ctx, m.dns, m.sender.client, m.sender.helo, m.sender.from)
 	}
 	if m.set.verify.dmarc {
 		m.checkDMARC(ctx, &v)
@@ -70,68 +63,15 @@ func (m *incoming) judge(ctx context.Context) (v verdict) {
 	return v
 }
 
-// checkDMARC evaluates the author's domain (RFC 9989 §5.3).
+// checkDMARC evaluates the author's domain.
 func (m *incoming) checkDMARC(ctx context.Context, v *verdict) {
-	v.dmarc = &dmarc.Evaluation{Result: dmarc.PermError}
-	switch {
-	// A field that could not be looked at changes nothing here: else whoever forges could have his mail escape by adding one.
-	case len(m.from) == 0 && m.lost > 0:
-		v.dmarcWhy = string(ReasonHeaderSyntax)
-		return
-	case len(m.from) == 0:
-		v.dmarcWhy = string(ReasonFromMissing)
-		return
-	case len(m.from) > 1:
-		v.dmarcWhy = string(ReasonFromMultipleFields)
+	// A field that could not be looked at changes nothing else: else whoever forges could have his mail escape by adding one.
+	if len(m.from) == 0 && m.lost > 0 {
+		v.dmarc, v.dmarcWhy = &dmarc.Evaluation{Result: dmarc.PermError}, string(ReasonHeaderSyntax)
 		return
 	}
-	domain, reason := authorDomain(m.from[0])
-	if reason != signed {
-		v.dmarcWhy = string(reason)
-		return
-	}
-	in := dmarc.Message{From: domain}
-	for _, r := range v.dkim {
-		if r.Result == dkim.Pass {
-			in.DKIM = append(in.DKIM, r.Domain)
-		}
-	}
-	if v.spf.result == string(spf.Pass) {
-		in.SPF = v.spf.domain
-	}
-	e := dmarc.Evaluator{Resolver: m.dns, Exists: m.dns.Exists}
-	out, err := e.Evaluate(ctx, in)
-	v.dmarc = &out
-	switch {
-	case err == nil:
-	case out.Result == dmarc.TempError:
-		v.dmarcWhy = dnsReason(err)
-	default:
-		v.dmarcWhy = "record_invalid"
-	}
-	if out.Result == dmarc.Fail && m.undecided(ctx, &e, in, v) {
-		out.Result, v.dmarcWhy = dmarc.TempError, reasonDNS
-	}
-}
-
-// undecided reports whether a message that fails would pass if what DNS did not tell were in its favour: only what is certain fails
-// (RFC 9989 §5.3.1). Trouble with other domains than the author's changes nothing, or a forger would bring some along.
-func (m *incoming) undecided(ctx context.Context, e *dmarc.Evaluator, in dmarc.Message, v *verdict) bool {
-	open := v.spf.result == string(spf.TempError)
-	if open {
-		in.SPF = v.spf.domain
-	}
-	for _, r := range v.dkim {
-		if r.Result == dkim.TempError {
-			in.DKIM = append(in.DKIM, r.Domain)
-			open = true
-		}
-	}
-	if !open {
-		return false
-	}
-	out, err := e.Evaluate(ctx, in)
-	return err != nil || out.Result == dmarc.Pass
+	out, why := mailauth.CheckDMARC(ctx, m.dns, m.from, v.dkim, v.spf)
+	v.dmarc, v.dmarcWhy = &out, why
 }
 
 // decide finds the strictest action that a result asks for.
@@ -155,8 +95,8 @@ func (v *verdict) decide(set *verifySettings) {
 	if best != dkim.Pass {
 		consider(set.dkimActions[string(best)], "dkim", text)
 	}
-	if v.spf.result != "" && v.spf.result != string(spf.Pass) {
-		consider(set.spfActions[v.spf.result], "spf", v.spf.text())
+	if v.spf.Result != "" && v.spf.Result != string(spf.Pass) {
+		consider(set.spfActions[v.spf.Result], "spf", v.spf.String())
 	}
 	if v.dmarc == nil {
 		return
@@ -181,13 +121,13 @@ func (v *verdict) refusal() string {
 		return fmt.Sprintf("%s No passing DKIM signature (%s)", code, v.because)
 	case "spf":
 		code := "5.7.23"
-		if v.spf.result == string(spf.TempError) || v.spf.result == string(spf.PermError) {
+		if v.spf.Result == string(spf.TempError) || v.spf.Result == string(spf.PermError) {
 			code = "5.7.24"
 		}
 		if !permanent {
 			code = "4" + code[1:]
 		}
-		return fmt.Sprintf("%s SPF validation of %s (%s)", code, v.spf.domain, v.because)
+		return fmt.Sprintf("%s SPF validation of %s (%s)", code, v.spf.Domain, v.because)
 	}
 	code := "5.7.1"
 	if !permanent {
@@ -228,10 +168,10 @@ func (v *verdict) field(id string) authres.Field {
 			f.Results = append(f.Results, out)
 		}
 	}
-	if v.spf.result != "" {
-		r := authres.Result{Method: "spf", Value: v.spf.result, Reason: v.spf.reason}
-		if v.spf.helo {
-			r.Properties = []authres.Property{{Type: "smtp", Name: "helo", Value: v.spf.domain}}
+	if v.spf.Result != "" {
+		r := authres.Result{Method: "spf", Value: v.spf.Result, Reason: v.spf.Reason}
+		if v.spf.HELO {
+			r.Properties = []authres.Property{{Type: "smtp", Name: "helo", Value: v.spf.Domain}}
 		} else {
 			r.Properties = []authres.Property{{Type: "smtp", Name: "mailfrom", Value: v.mailFrom}}
 		}
@@ -275,8 +215,8 @@ func (m *incoming) count(v *verdict) {
 		}
 	}
 	c.add("dkim", string(best), reason)
-	if v.spf.result != "" {
-		c.add("spf", v.spf.result, v.spf.reason)
+	if v.spf.Result != "" {
+		c.add("spf", v.spf.Result, v.spf.Reason)
 	}
 	if v.dmarc != nil {
 		c.add("dmarc", string(v.dmarc.Result), string(v.dmarc.Requested))
@@ -312,8 +252,8 @@ func (m *incoming) report(v *verdict) {
 		}
 		attributes = append(attributes, slog.String("dkim", text))
 	}
-	if v.spf.result != "" {
-		attributes = append(attributes, slog.String("spf", v.spf.text()), slog.String("mail_from", v.mailFrom))
+	if v.spf.Result != "" {
+		attributes = append(attributes, slog.String("spf", v.spf.String()), slog.String("mail_from", v.mailFrom))
 	}
 	if v.dmarc != nil {
 		attributes = append(attributes, slog.String("dmarc", string(v.dmarc.Result)), slog.String("from", v.dmarc.From), slog.String("policy", string(v.dmarc.Requested)))

@@ -16,6 +16,13 @@ const (
 	MaxWait        = 5 * time.Minute // a long poll ends by then, so that dead connections are noticed
 	MaxReasons     = 64              // distinct reasons for not signing in one report
 	MaxReasonBytes = 64              // octets of one such reason
+	MaxRefusals    = 500             // in one report: with their texts some 300 kB; the others follow
+	MaxRefusalText = 400             // octets of what a receiver said
+	MaxRefusalWord = 64              // octets of a code, a cause or a receiver's short name; a receiver may be a domain of 253
+
+	MaxProbes     = 32      // orders of probes in one set of instructions; a command that asks for a server's domains shows them on a page
+	MaxProbeReply = 1 << 10 // octets of an MTA's reply that are passed on: RFC 5321 §4.5.3.1.5 allows 512 in a line, and replies may have several
+	ProbesPerHour = 60      // probes that an agent submits in an hour: a control plane in wrong hands makes no flood of it
 )
 
 // ControlPlane is what an agent asks of the control plane. Every call but Join carries the agent's identity in the

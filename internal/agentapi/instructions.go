@@ -26,6 +26,16 @@ type Instructions struct {
 	Assignments  []Assignment `json:"assignments"`
 	// ReportSeconds is how often the agent should report counters when nothing else happens.
 	ReportSeconds int `json:"report_seconds"`
+	// Probes are messages that the agent should submit to its MTA, at most MaxProbes. Unlike all else they are done once: the agent remembers what became of one for as long
+	// as it is named.
+	Probes []ProbeOrder `json:"probes,omitempty"`
+}
+
+// ProbeOrder asks for one message through the server's MTA. What is in it, and whom it comes from, the agent decides.
+type ProbeOrder struct {
+	ID     string `json:"id"`
+	Domain string `json:"domain"` // author's domain, A-labels, lower case; one that the agent is assigned for
+	To     string `json:"to"`     // the recipient: LOCAL+TOKEN@HOST, with a token of 26 letters and digits in base32
 }
 
 // NoKey says what becomes of a message that should be signed and cannot be.

@@ -1,6 +1,6 @@
 package agentapi
 
-// Report is what an agent has applied and seen since it started; it replaces the previous one.
+// Report is what an agent has applied and seen since it started; it replaces the previous one, but for Refusals, which add to what is known.
 type Report struct {
 	Version  int         `json:"version"`
 	Applied  int64       `json:"applied"` // Instructions.Version that is in force on this agent
@@ -10,6 +10,44 @@ type Report struct {
 	Keys     []KeyReport `json:"keys"`
 	// Unsigned counts messages that should have been signed and were not, by reason, since the agent's state began.
 	Unsigned map[string]uint64 `json:"unsigned"`
+	// Refusals are hours in which receivers refused mail because of its authentication, as far as they changed since a report that was taken. Each says all of its
+	// hour, so that it can be said again.
+	Refusals []Refusal `json:"refusals,omitempty"`
+	// ProbesReady says that this agent is set up to submit probes. Agents of older releases never say so.
+	ProbesReady bool `json:"probes_ready,omitzero"`
+	// Probes says what became of each order of the instructions in force that is done.
+	Probes []ProbeReport `json:"probes,omitempty"`
+}
+
+// Refusal counts the messages about one domain that one receiver refused in one hour with one code, as the MTA's log has it. Everything in it but the
+// numbers comes from strangers.
+type Refusal struct {
+	Hour      int64  `json:"hour"`      // Unix time of its beginning
+	Domain    string `json:"domain"`    // of the author where the receiver names it, else of the envelope sender; A-labels; "" = not known
+	Receiver  string `json:"receiver"`  // "Gmail", "Microsoft", …, or a domain
+	Code      string `json:"code"`      // enhanced status code such as 5.7.26, or three digits
+	Cause     string `json:"cause"`     // authentication, dkim, spf, dmarc, alignment, reverse_dns, tls, arc, null_mx
+	Permanent bool   `json:"permanent"` // at least one message was given back; else all are tried again
+	Messages  uint64 `json:"messages"`  // different messages; never falls
+	First     int64  `json:"first"`     // Unix time
+	Last      int64  `json:"last"`      // Unix time
+	Text      string `json:"text"`      // what the receiver said, once
+}
+
+// ProbeState is what became of an order.
+type ProbeState string
+
+const (
+	ProbeSubmitted ProbeState = "submitted" // the MTA took the message
+	ProbeRefused   ProbeState = "refused"   // the MTA did not, or the agent does not do what was asked
+	ProbeNotSetUp  ProbeState = "not_set_up"
+)
+
+// ProbeReport is what became of one order.
+type ProbeReport struct {
+	ID    string     `json:"id"`
+	State ProbeState `json:"state"`
+	Reply string     `json:"reply"` // what the MTA answered, or why it was not asked
 }
 
 // KeyReport is the fact about one (key, holder).

@@ -39,7 +39,9 @@ type Options struct {
 	Looker Looker
 	// Reports are what receivers report; nil = none are taken.
 	Reports Reports
-	Log     *slog.Logger
+	// Probes asks for probes; nil = that is not possible.
+	Probes Probing
+	Log    *slog.Logger
 	// Changed is called after an act that may have made work due or instructions new; nil = nobody wants to know.
 	Changed func()
 	// Version of the software, for people.
@@ -54,6 +56,7 @@ type API struct {
 	agents  Agents
 	looker  Looker
 	reports Reports
+	probing Probing
 	log     *slog.Logger
 	changed func()
 	version string
@@ -65,7 +68,7 @@ type API struct {
 // New assembles the API.
 func New(o Options) (*API, error) {
 	a := &API{
-		storage: o.Storage, access: o.Access, joining: o.Joining, agents: o.Agents, looker: o.Looker, reports: o.Reports, log: o.Log, changed: o.Changed, version: o.Version,
+		storage: o.Storage, access: o.Access, joining: o.Joining, agents: o.Agents, looker: o.Looker, reports: o.Reports, probing: o.Probes, log: o.Log, changed: o.Changed, version: o.Version,
 		joins: make(chan struct{}, maxJoins),
 	}
 	if a.log == nil {
@@ -119,6 +122,7 @@ func (a *API) describe(mux *http.ServeMux) error {
 	a.keyRoutes(h)
 	a.recordRoutes(h)
 	a.ticketRoutes(h)
+	a.probeRoutes(h)
 	a.controlRoutes(h)
 	a.journalRoutes(h)
 	a.findingRoutes(h)

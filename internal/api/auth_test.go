@@ -116,7 +116,7 @@ func bodyFor(operation string) string {
 		"decommission": `{"reason":"x"}`, "plan-service": `{"service":"x"}`, "change-service": `{"service":"x"}`, "join-token-add": `{"server":"mx1"}`, "user-add": `{"name":"eve","role":"viewer"}`, "access-token-add": `{}`,
 		"plan-dmarc": `{"value":"v=DMARC1; p=none"}`, "set-dmarc": `{"value":"v=DMARC1; p=none"}`,
 		"mute": `{"domain":"example.org","id":"X","reason":"x","until":"2099-01-01T00:00:00Z"}`, "unmute": `{"domain":"example.org","id":"X"}`,
-		"note-ticket": `{"note":"x"}`, "adopt-record": `{"name":"x","reason":"x"}`, "disown-record": `{"name":"x","reason":"x"}`,
+		"note-ticket": `{"note":"x"}`, "ask-probes": `{"server":"mx1"}`, "adopt-record": `{"name":"x","reason":"x"}`, "disown-record": `{"name":"x","reason":"x"}`,
 	}[operation]
 }
 

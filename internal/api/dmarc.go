@@ -13,6 +13,7 @@ import (
 	"github.com/postseal/postseal/internal/audit"
 	"github.com/postseal/postseal/internal/inventory"
 	"github.com/postseal/postseal/internal/lifecycle"
+	"github.com/postseal/postseal/internal/report"
 )
 
 type dmarcInput struct {
@@ -38,7 +39,13 @@ func (a *API) dmarcRoutes(h huma.API) {
 			if err != nil {
 				return client.DMARCStep{}, err
 			}
-			return stepOut(s.Domain, audit.NextDMARC(dmarcEvidence(s, findings))), nil
+			var j report.Judgement
+			if a.reports != nil {
+				if j, err = a.reports.Judge(ctx, s, report.Period{Domains: []string{s.Domain.Name}, Since: s.Now.Add(-defaultReportSpan), Until: s.Now}); err != nil {
+					return client.DMARCStep{}, err
+				}
+			}
+			return nextPolicy(s, findings, j), nil
 		})
 	register(a, h, op{method: http.MethodPost, path: "/domains/{domain}/dmarc/plan", id: "plan-dmarc", summary: "What another DMARC policy would change; changes nothing",
 		role: access.Viewer, what: "read"},
@@ -206,7 +213,22 @@ func aboutThePolicy() []string {
 	return []string{"DMARC-07", "DMARC-08", "DMARC-09", "DMARC-11", "DMARC-12"}
 }
 
-// dmarcEvidence gathers what is known for the next step. Reports are not read yet, so that there are no numbers of them.
+// nextPolicy is the next step with what reports say of it.
+func nextPolicy(s lifecycle.Situation, findings []audit.OpenFinding, j report.Judgement) client.DMARCStep {
+	e := dmarcEvidence(s, findings)
+	if a := j.Advice; a.Days > 0 {
+		// Mail of impostors is what a policy is for: it counts neither for nor against.
+		e.Numbers = &audit.DMARCNumbers{Days: a.Days, Aligned: a.OwnAligned, NotAligned: a.Own - a.OwnAligned}
+	}
+	p := audit.NextDMARC(e)
+	if p.Step != "" && e.Numbers != nil {
+		p.Reasons, p.Missing = append(p.Reasons, j.Advice.Reasons...), append(p.Missing, j.Advice.Missing...)
+		p.Ready = p.Ready && len(j.Advice.Missing) == 0
+	}
+	return stepOut(s.Domain, p)
+}
+
+// dmarcEvidence gathers what is known for the next step beside reports.
 func dmarcEvidence(s lifecycle.Situation, findings []audit.OpenFinding) audit.DMARCEvidence {
 	e := audit.DMARCEvidence{Now: s.Now, Observed: s.Domain.Mode != inventory.Managed, Policy: s.Domain.DMARC}
 	plan := lifecycle.Next(s)
@@ -223,7 +245,7 @@ func dmarcEvidence(s lifecycle.Situation, findings []audit.OpenFinding) audit.DM
 		e.Reports = append(e.Reports, reporting)
 	}
 	for _, f := range findings {
-		if f.Severity != "info" && f.ID != lifecycle.ReportMissingFinding && !slices.Contains(aboutThePolicy(), f.ID) {
+		if f.Severity != "info" && f.ID != lifecycle.ReportMissingFinding && !strings.HasPrefix(f.ID, "RPT-") && !slices.Contains(aboutThePolicy(), f.ID) {
 			e.Findings = append(e.Findings, f.ID+" "+f.Subject+": "+f.Message)
 		}
 	}

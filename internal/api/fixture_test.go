@@ -22,6 +22,7 @@ import (
 	"github.com/postseal/postseal/internal/inventory"
 	"github.com/postseal/postseal/internal/journal"
 	"github.com/postseal/postseal/internal/lifecycle"
+	"github.com/postseal/postseal/internal/probe"
 	"github.com/postseal/postseal/internal/store"
 	"github.com/postseal/postseal/internal/ticket"
 )
@@ -94,6 +95,10 @@ func (s storage) Records(ctx context.Context, f api.RecordFilter) ([]lifecycle.R
 	return s.Store.Records(ctx, store.RecordFilter(f))
 }
 
+func (s storage) Probes(ctx context.Context, f api.ProbeFilter) ([]probe.Probe, error) {
+	return s.Store.Probes(ctx, store.ProbeFilter(f))
+}
+
 func (s storage) Tickets(ctx context.Context, f api.TicketFilter) ([]ticket.Ticket, error) {
 	return s.Store.Tickets(ctx, store.TicketFilter(f))
 }
@@ -124,7 +129,7 @@ func newBench(t *testing.T, wrap func(api.Storage) api.Storage) *bench {
 	if wrap != nil {
 		s = wrap(s)
 	}
-	handler, err := api.New(api.Options{Storage: s, Access: b.access, Joining: b.fleet, Agents: b.fleet, Looker: b, Changed: func() { b.changed.Add(1) }})
+	handler, err := api.New(api.Options{Storage: s, Access: b.access, Joining: b.fleet, Agents: b.fleet, Looker: b, Probes: probe.New(b.store), Changed: func() { b.changed.Add(1) }})
 	must(t, err)
 	b.server = httptest.NewUnstartedServer(handler)
 	b.server.TLS = b.ca.ServerTLS([]string{"127.0.0.1"}, time.Now)

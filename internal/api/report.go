@@ -16,6 +16,7 @@ import (
 	"github.com/postseal/postseal/internal/access"
 	"github.com/postseal/postseal/internal/api/client"
 	"github.com/postseal/postseal/internal/fault"
+	"github.com/postseal/postseal/internal/lifecycle"
 	"github.com/postseal/postseal/internal/report"
 )
 
@@ -36,6 +37,8 @@ type Reports interface {
 	Take(ctx context.Context, a report.Arrival) (report.Receipt, error)
 	// Octets returns an input as it arrived. fault.NotFound when there is none, and when its octets are kept no more.
 	Octets(ctx context.Context, input string) (report.Arrival, error)
+	// Judge says what the reports of a time mean for a domain.
+	Judge(ctx context.Context, s lifecycle.Situation, p report.Period) (report.Judgement, error)
 	// Names returns what addresses are called (PTR), as far as that is found in a short time.
 	Names(ctx context.Context, addresses []netip.Addr) map[netip.Addr]string
 }
@@ -106,6 +109,7 @@ func (a *API) reportRoutes(h huma.API) {
 			return client.RawReport{Name: arrival.Name, Octets: arrival.Octets}, err
 		})
 	register(a, h, op{method: http.MethodGet, path: "/domains/{domain}/reports/sources", id: "report-sources", summary: "Where mail in the name of a domain came from", role: access.Viewer, what: "read"}, a.reportSources)
+	register(a, h, op{method: http.MethodGet, path: "/domains/{domain}/reports/summary", id: "report-summary", summary: "How a domain's mail fared, by signer and selector", role: access.Viewer, what: "read"}, a.reportSummary)
 }
 
 func receivedOut(r report.ReceivedReport) client.ReceivedReport {

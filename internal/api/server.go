@@ -103,6 +103,9 @@ func serverOut(x Agent, now time.Time) client.Server {
 		Joined: x.Joined, CertificateEnds: x.CertificateEnds, Reported: x.Reported, SkewSeconds: int64(x.Skew / time.Second),
 		Software: x.Software, Keys: x.Keys, Unsigned: maps.Clone(x.Unsigned),
 	}
+	for _, r := range x.Refused {
+		s.Refused = append(s.Refused, client.Refused(r))
+	}
 	switch {
 	case !x.Server.Decommissioned.IsZero():
 		s.State = "decommissioned"

@@ -12,6 +12,8 @@ import (
 
 	"github.com/postseal/postseal/internal/access"
 	"github.com/postseal/postseal/internal/api/client"
+	"github.com/postseal/postseal/internal/audit"
+	"github.com/postseal/postseal/internal/fleet"
 	"github.com/postseal/postseal/internal/inventory"
 	"github.com/postseal/postseal/internal/lifecycle"
 )
@@ -94,6 +96,10 @@ func (a *API) statusOf(ctx context.Context, who access.Principal, domains []inve
 	if page.Tickets, names, err = a.waitingTickets(ctx, who, domains); err != nil {
 		return page, err
 	}
+	refused, err := a.refusedMail(ctx, who, domains)
+	if err != nil {
+		return page, err
+	}
 	for _, d := range domains {
 		s, err := a.situation(ctx, d.Name)
 		if err != nil {
@@ -101,9 +107,27 @@ func (a *API) statusOf(ctx context.Context, who access.Principal, domains []inve
 		}
 		status := domainStatus(s)
 		nameTickets(&status, names)
+		status.Findings = append(status.Findings, refused[d.Name]...)
 		page.Domains = append(page.Domains, status)
 	}
 	return page, nil
+}
+
+// refusedMail returns the findings that receivers refuse mail of a page's domains, which nobody must look for elsewhere; at most maxPage of them, and no muted ones.
+func (a *API) refusedMail(ctx context.Context, who access.Principal, domains []inventory.Domain) (map[string][]client.Finding, error) {
+	if len(domains) == 0 {
+		return nil, nil
+	}
+	f := audit.FindingFilter{ID: fleet.RefusalFinding, Labels: who.Labels, After: []string{domains[0].Name, "", ""}, Limit: maxPage}
+	if len(domains) == 1 {
+		f.Domain = domains[0].Name
+	}
+	open, err := a.storage.Findings(ctx, f)
+	out := map[string][]client.Finding{}
+	for _, o := range open {
+		out[o.Domain] = append(out[o.Domain], openOut(o))
+	}
+	return out, err
 }
 
 // situation reads a domain the way the planner sees it: wanted records that are not stored yet are in it, under ids

@@ -5,9 +5,11 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/internal/audit"
+	"github.com/postseal/postseal/internal/fleet"
 	"github.com/postseal/postseal/internal/inventory"
 	"github.com/postseal/postseal/internal/journal"
 	"github.com/postseal/postseal/internal/lifecycle"
+	"github.com/postseal/postseal/internal/probe"
 	"github.com/postseal/postseal/internal/ticket"
 )
 
@@ -18,6 +20,7 @@ type Storage interface {
 	Acts
 	Controls
 	Tickets
+	Probes
 }
 
 // Inventory is the whole inventory, and the one way to change it.
@@ -111,6 +114,25 @@ type Tickets interface {
 	NoteTicket(ctx context.Context, number int64, note, by string) error
 }
 
+// Probes are messages that prove paths.
+type Probes interface {
+	// ProbeSettings returns what the inventory says of probes, and the database's time.
+	ProbeSettings(ctx context.Context) (inventory.Probes, time.Time, error)
+	// Probes returns probes, newest first.
+	Probes(ctx context.Context, f ProbeFilter) ([]probe.Probe, error)
+	// Probe returns one probe; fault.NotFound.
+	Probe(ctx context.Context, id string) (probe.Probe, error)
+}
+
+// ProbeFilter selects probes.
+type ProbeFilter struct {
+	Domain string // "" = all
+	Signer string // name of a server or service; "" = all
+	State  probe.State
+	Labels []string // of domains with at least one of these; empty = all
+	Limit  int      // > 0
+}
+
 // TicketFilter selects tickets.
 type TicketFilter struct {
 	Closed bool     // closed ones too
@@ -161,4 +183,5 @@ type Agent struct {
 	Software        string
 	Keys            int               // holdings that are neither destroyed nor gone
 	Unsigned        map[string]uint64 // messages not signed, by reason
+	Refused         []fleet.Refused   // what receivers refused in the last fleet.RefusalQuiet, the newest first
 }

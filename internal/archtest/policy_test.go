@@ -35,6 +35,8 @@ authres:
 	Authentication-Results fields, written and read: the words of RFC 8601, not where they come from.
 milter:
 	The milter protocol and nothing of what a message means. Bytes of strangers come in here, so it stays small and is fuzzed alone.
+mtalog:
+	What an MTA's log says about receivers that refuse. Text of strangers comes in here too, so it is fuzzed alone; it knows neither agent nor fleet.
 keystore:
 	Where private keys are held. Only the agent has them, so only the agent imports it.
 services:
@@ -43,6 +45,14 @@ webapi:
 	Clients of other people's HTTP APIs: the secret, limits, retries, errors. DNS hosts and mail services need the same; it knows neither.
 awssign:
 	Signs requests to the APIs of AWS; a DNS host and a mail service need it.
+
+googleauth:
+	Access tokens for Google's APIs with the key of a service account; a DNS host and a mail service need it.
+
+floor 1 tools that lean on those
+
+mailauth: dkim dmarc resolver
+	Who wrote a message, as far as its author's domain vouches for it. The agent asks it of mail that comes in, intake of the mail that reports come in.
 
 floor 2 nouns: what an organisation has and what happened to it
 
@@ -68,13 +78,15 @@ audit: dkim dmarc resolver evidence inventory services
 	Observations to findings. It looks at records that are not ours, therefore resolver.
 ticket: evidence inventory journal
 	Asks people for changes of DNS. What is done, evidence says; the changes themselves come from the store, so that it needs neither lifecycle nor publisher.
+probe: dkim agentapi inventory journal
+	Proves paths by messages of its own. agentapi, because a server's probe is an order to its agent, within the contract's limits; dkim for the words of results.
 report: dkim dmarc resolver inventory services
 	Report bytes to attributed facts. No sockets: bytes come from intake or the command line.
 fleet: agentapi inventory journal
 	The control plane's side of the agents.
 alert: journal
 	Tells people what the journal says. Who raises an alert does not import it.
-serviceclient/*: services webapi awssign
+serviceclient/*: services webapi awssign googleauth
 	One client for each outside service's API; none knows the others.
 
 floor 3 what hangs on a capability
@@ -86,7 +98,7 @@ publisher/programs:
 
 floor 3 the ways into a zone
 
-publisher/provider/*: publisher publisher/hosted publisher/programs webapi awssign
+publisher/provider/*: publisher publisher/hosted publisher/programs webapi awssign googleauth
 	One package for each way into a zone. It knows the interface that it fills and nothing of the fleet.
 
 floor 4 the shapes on the wire
@@ -96,27 +108,27 @@ api/client:
 
 floor 4 edges: never import each other
 
-api: CAPABILITIES NOUNS agentapi api/client
-	The HTTP API. It asks the same questions as web and shares none of its code. The shapes on the wire stand once, in its client. It also carries the agents' contract.
+api: CAPABILITIES NOUNS agentapi api/client dmarc
+	The HTTP API. It asks the same questions as web and shares none of its code. The shapes on the wire stand once, in its client. It also carries the agents' contract. dmarc, because the rows of reports are shown as they were received.
 web: CAPABILITIES NOUNS
 	The console. Server-rendered from the capabilities, not from the API.
 store: CAPABILITIES NOUNS agentapi dmarc
 	Fills the storage interfaces that capabilities and nouns declare; they do not know that it exists. Instructions for agents are composed where the wishes are, in one transaction. dmarc, because the rows of reports are stored as they were received.
 nameserver: publisher inventory
 	The built-in name server answers with what publisher wants to exist.
-intake: report
-	Mail and IMAP connections that reports come in by; what a report says is report's business.
+intake: dkim dmarc resolver mailauth report probe
+	Mail and IMAP connections that reports come in by; what a report says is report's business, and what a probe shows that of probe. dkim, dmarc, mailauth and resolver, because the mail that a report or a probe comes in is verified where it arrives.
 
 floor 5 the two programs
 
-agent: dkim dmarc resolver agentapi authres milter keystore
+agent: dkim dmarc resolver agentapi authres milter mtalog keystore mailauth
 	Its import cone stays small enough to read in a day: it runs beside every mail server and holds the keys.
 server: BELOW -keystore
 	The only place that knows everyone. It never holds a private key of a domain, therefore not keystore.
 
 floor 6 a whole fleet in one process
 
-demo: server agent nameserver dkim dmarc agentapi api/client inventory services publisher publisher/provider/*
+demo: server agent nameserver dkim dmarc agentapi api/client intake inventory services publisher publisher/provider/*
 	Starts the real parts against each other; nameserver and publisher for the outside service's own zone, dkim and dmarc for the receiver that checks the mail, inventory and services for its fleet.yaml.
 
 floor 6 the command
@@ -136,7 +148,7 @@ archtest:
 
 // cones limits what a package may reach through any number of imports, inside the module.
 const cones = `
-agent: dkim dmarc resolver agentapi authres milter keystore fault
+agent: dkim dmarc resolver agentapi authres milter mtalog keystore mailauth fault
 	What runs on a mail server. Reading these packages is reading everything of ours that runs there.
 api/client: fault
 	Other programs link it.

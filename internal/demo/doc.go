@@ -5,5 +5,5 @@
 //
 // Files in the order of what happens: run.go (start, watch, rotate, sum up), dns.go (the resolver that everybody asks),
 // mta.go (a mail server: SMTP in, milter, SMTP out), receiver.go (verifies at arrival and again at the end), service.go (an
-// outside service with its own zone and key), traffic.go (who sends what), report.go (the receiver's DMARC report), outcome.go (what is printed).
+// outside service with its own zone and key), traffic.go (who sends what), report.go (one server breaks bodies for a while; the receivers' DMARC reports; what they mean), outcome.go (what is printed).
 package demo

@@ -25,7 +25,9 @@ const (
 // and hands the result to the next hop by SMTP. Mail that the milter cannot be asked about goes out unsigned.
 type mta struct {
 	name     string
+	address  string // that it sends from
 	nextHop  string
+	footer   atomic.Bool // something adds a footer after the message was signed
 	milter   *milter.Client
 	server   *smtp.Server
 	listener net.Listener
@@ -34,12 +36,12 @@ type mta struct {
 }
 
 // startMTA listens on a free loopback port. milterNetwork and milterAddr are where the agent listens.
-func startMTA(name, milterNetwork, milterAddr, nextHop string) (*mta, error) {
+func startMTA(name, address, milterNetwork, milterAddr, nextHop string) (*mta, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	m := &mta{name: name, nextHop: nextHop, listener: listener, done: make(chan struct{}),
+	m := &mta{name: name, address: address, nextHop: nextHop, listener: listener, done: make(chan struct{}),
 		milter: milter.NewClient(milterNetwork, milterAddr, milter.WithActions(milter.OptAddHeader|milter.OptChangeHeader|milter.OptSetMacros), milter.WithReadTimeout(smtpTimeout))}
 	m.server = newSMTP(name, smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &mtaSession{m: m}, nil }))
 	go func() {
@@ -94,7 +96,10 @@ func (s *mtaSession) Data(r io.Reader) error {
 	if err != nil {
 		signed = raw // our own trouble never loses mail
 	}
-	return deliver(s.m.nextHop, s.from, s.to, signed)
+	if s.m.footer.Load() {
+		signed = append(signed, "-- \r\nsent by the list\r\n"...)
+	}
+	return deliver(s.m.address, s.m.nextHop, s.from, s.to, signed)
 }
 
 // filter shows one message to the milter and returns it with the header fields that the milter inserted.
@@ -180,12 +185,20 @@ func splitFields(head []byte) []string {
 	return fields
 }
 
-// deliver hands a message to an SMTP server.
-func deliver(addr, from string, to []string, raw []byte) error {
-	client, err := smtp.Dial(addr)
+// deliver hands a message to an SMTP server. local is the address that it comes from, "" = any; systems that have only one loopback address use that.
+func deliver(local, addr, from string, to []string, raw []byte) error {
+	d := net.Dialer{Timeout: smtpTimeout}
+	if local != "" {
+		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(local)}
+	}
+	conn, err := d.Dial("tcp", addr)
+	if err != nil && local != "" {
+		conn, err = net.DialTimeout("tcp", addr, smtpTimeout)
+	}
 	if err != nil {
 		return err
 	}
+	client := smtp.NewClient(conn)
 	defer client.Close()
 	if err := client.SendMail(from, to, bytes.NewReader(raw)); err != nil {
 		return err

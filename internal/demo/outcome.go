@@ -12,8 +12,10 @@ type Outcome struct {
 	OK       bool             `json:"ok"` // every message verified at arrival and again at the end, through the rotation
 	Servers  []ServerOutcome  `json:"servers"`
 	Services []ServiceOutcome `json:"services"`
-	// Report is what the receiver's DMARC report said, by selector.
+	// Report is what the receivers' DMARC reports said, by selector.
 	Report []ReportRow `json:"report,omitempty"`
+	// Findings are what the reports mean: in the end one server's bodies are broken on purpose.
+	Findings []ReportFinding `json:"findings,omitempty"`
 	// Problems say, in sentences, what kept the demo from being all right.
 	Problems []string `json:"problems,omitempty"`
 }
@@ -37,7 +39,15 @@ type ServiceOutcome struct {
 	Verified int    `json:"verified"`
 }
 
-// ReportRow is one line of the receiver's aggregate report.
+// ReportFinding is what the control plane makes of reports.
+type ReportFinding struct {
+	ID       string `json:"id"`
+	Severity string `json:"severity"`
+	Subject  string `json:"subject"`
+	Message  string `json:"message"`
+}
+
+// ReportRow is how one selector fared at all receivers.
 type ReportRow struct {
 	Selector string `json:"selector"`
 	Signer   string `json:"signer"`
@@ -63,10 +73,13 @@ func (o Outcome) WriteText(w io.Writer) {
 		fmt.Fprintf(w, "%-10s %-45s %6d %9d\n", s.Service, "its own key behind our CNAME: "+s.State, s.Sent, s.Verified)
 	}
 	if len(o.Report) > 0 {
-		fmt.Fprintf(w, "\nThe receiver's DMARC report names the server by its selector:\n")
+		fmt.Fprintf(w, "\nThe receivers' DMARC reports name the server by its selector (postseal report summary):\n")
 		for _, r := range o.Report {
 			fmt.Fprintf(w, "  %-22s %-10s %5d pass %3d fail\n", r.Selector, r.Signer, r.Pass, r.Fail)
 		}
+	}
+	for _, f := range o.Findings {
+		fmt.Fprintf(w, "  %s %s: %s\n", f.Severity, f.ID, f.Message)
 	}
 	for _, p := range o.Problems {
 		fmt.Fprintf(w, "PROBLEM: %s\n", p)

@@ -29,6 +29,8 @@ type receiver struct {
 type arrival struct {
 	raw      []byte
 	from     string // sender's envelope: tells the stream of the demo's traffic
+	source   string // address that it came from
+	receiver string // domain of the first recipient
 	via      string // mail server that it came through
 	selector string // of the passing signature, else of the first one; "" = unsigned
 	domain   string
@@ -43,7 +45,10 @@ func startReceiver(resolver dkim.Resolver) (*receiver, error) {
 		return nil, fmt.Errorf("receiver: %w", err)
 	}
 	r := &receiver{resolver: resolver, listener: listener, done: make(chan struct{})}
-	r.server = newSMTP("receiver.example", smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &receiverSession{r: r}, nil }))
+	r.server = newSMTP("receiver.example", smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
+		source, _, err := net.SplitHostPort(c.Conn().RemoteAddr().String())
+		return &receiverSession{r: r, source: source}, err
+	}))
 	go func() {
 		defer close(r.done)
 		_ = r.server.Serve(listener)
@@ -59,11 +64,12 @@ func (r *receiver) stop() {
 }
 
 type receiverSession struct {
-	r    *receiver
-	from string
+	r        *receiver
+	source   string
+	from, to string
 }
 
-func (s *receiverSession) Reset()        { s.from = "" }
+func (s *receiverSession) Reset()        { s.from, s.to = "", "" }
 func (s *receiverSession) Logout() error { return nil }
 
 func (s *receiverSession) Mail(from string, _ *smtp.MailOptions) error {
@@ -71,7 +77,12 @@ func (s *receiverSession) Mail(from string, _ *smtp.MailOptions) error {
 	return nil
 }
 
-func (s *receiverSession) Rcpt(string, *smtp.RcptOptions) error { return nil }
+func (s *receiverSession) Rcpt(to string, _ *smtp.RcptOptions) error {
+	if s.to == "" {
+		_, s.to, _ = strings.Cut(to, "@")
+	}
+	return nil
+}
 
 func (s *receiverSession) Data(body io.Reader) error {
 	raw, err := io.ReadAll(body)
@@ -79,7 +90,7 @@ func (s *receiverSession) Data(body io.Reader) error {
 		return err
 	}
 	a := s.r.judge(context.Background(), raw)
-	a.from = s.from
+	a.from, a.source, a.receiver = s.from, s.source, s.to
 	s.r.mu.Lock()
 	s.r.kept = append(s.r.kept, a)
 	s.r.mu.Unlock()

@@ -16,6 +16,7 @@ import (
 
 	"github.com/postseal/postseal/internal/agent"
 	"github.com/postseal/postseal/internal/api/client"
+	"github.com/postseal/postseal/internal/intake"
 	"github.com/postseal/postseal/internal/inventory"
 	"github.com/postseal/postseal/internal/server"
 	"github.com/postseal/postseal/internal/services"
@@ -30,7 +31,7 @@ policy: {test_mode: true, min_wait: 2s, ttl: 1s, retention: 14s, tombstone: 3s, 
 dns: {resolvers: [%q], authorities: {example.com: [%q], wl4711.sendgrid.net: [%q]}}
 publishers:
   own: {builtin: {zone: example.com}}
-servers: {mx1: {}, mx2: {}}
+servers: {mx1: {addresses: [127.0.0.11]}, mx2: {addresses: [127.0.0.12]}}
 domains:
   example.com:
     mode: managed
@@ -71,6 +72,7 @@ type demo struct {
 	began    time.Time
 	dns      *resolver
 	service  *service
+	mailer   *mailer
 	server   *server.Server
 	client   *client.Client
 	receiver *receiver
@@ -114,16 +116,20 @@ func (d *demo) start(ctx context.Context) error {
 	if d.service, err = startService(ctx); err != nil {
 		return fmt.Errorf("start the outside service: %w", err)
 	}
+	if d.mailer, err = startMailer(ctx); err != nil {
+		return fmt.Errorf("start the receivers' name server: %w", err)
+	}
 	d.server, err = server.New(ctx, server.Config{
 		Data: filepath.Join(d.dir, "control-plane"), Listen: "127.0.0.1:0", Hosts: []string{"127.0.0.1", "localhost"},
 		Nameserver: "127.0.0.1:0", NameserverNames: []string{"ns1.postseal.example"}, NegativeTTL: time.Second,
 		ReportEvery: time.Second, Poll: 100 * time.Millisecond, Logger: d.o.Log,
+		Intake: intake.Config{SMTP: intake.SMTP{Listen: "127.0.0.1:0", Name: "reports." + domain}},
 	})
 	if err != nil {
 		return fmt.Errorf("start the control plane: %w", err)
 	}
 	d.background(func() error { return d.server.Run(ctx) })
-	d.dns, err = startResolver(map[string]string{domain: d.server.NameserverAddr(), serviceZone: d.service.names.Addr()})
+	d.dns, err = startResolver(map[string]string{domain: d.server.NameserverAddr(), serviceZone: d.service.names.Addr(), receiverZone: d.mailer.names.Addr()})
 	if err != nil {
 		return fmt.Errorf("start the resolver: %w", err)
 	}
@@ -134,8 +140,8 @@ func (d *demo) start(ctx context.Context) error {
 	if d.receiver, err = startReceiver(d.dns.client()); err != nil {
 		return err
 	}
-	for _, name := range []string{"mx1", "mx2"} {
-		m, err := d.startMailServer(ctx, name)
+	for i, name := range []string{"mx1", "mx2"} {
+		m, err := d.startMailServer(ctx, name, fmt.Sprintf("127.0.0.%d", 11+i))
 		if err != nil {
 			return fmt.Errorf("start %s: %w", name, err)
 		}
@@ -184,7 +190,7 @@ func (d *demo) apply(ctx context.Context) error {
 }
 
 // startMailServer joins an agent with a token, runs it, and starts a mail server whose milter it is.
-func (d *demo) startMailServer(ctx context.Context, name string) (*mailServer, error) {
+func (d *demo) startMailServer(ctx context.Context, name, address string) (*mailServer, error) {
 	token, err := d.client.AddJoinToken(ctx, client.JoinTokenRequest{Server: name})
 	if err != nil {
 		return nil, err
@@ -217,7 +223,7 @@ func (d *demo) startMailServer(ctx context.Context, name string) (*mailServer, e
 		return nil, ctx.Err()
 	}
 	listens := m.agent.Addrs()[0]
-	if m.mta, err = startMTA(name, listens.Network(), listens.String(), d.receiver.addr()); err != nil {
+	if m.mta, err = startMTA(name, address, listens.Network(), listens.String(), d.receiver.addr()); err != nil {
 		return nil, err
 	}
 	d.say("%s joined as %s; its milter listens on %s, its SMTP on %s", name, joined.ServerID, listens, m.mta.addr())
@@ -249,21 +255,10 @@ func (d *demo) play(ctx context.Context) (Outcome, error) {
 	if err := d.gone(ctx, first); err != nil {
 		outcome.fail("%v", err)
 	}
-	if err := d.report(ctx, &outcome, signers(first, second)); err != nil {
+	if err := d.report(ctx, &outcome); err != nil {
 		outcome.fail("the DMARC report: %v", err)
 	}
 	return outcome, nil
-}
-
-// signers names who signs with each selector.
-func signers(byServer ...map[string]string) map[string]string {
-	out := map[string]string{"s1": "sendgrid"}
-	for _, m := range byServer {
-		for server, selector := range m {
-			out[selector] = server
-		}
-	}
-	return out
 }
 
 // ready waits until every mail server signs and the service's record stands, and returns each server's selector.
@@ -453,6 +448,9 @@ func (d *demo) stop() {
 	}
 	if d.dns != nil {
 		d.dns.stop()
+	}
+	if d.mailer != nil && d.mailer.names != nil {
+		_ = d.mailer.names.Stop(context.Background())
 	}
 	if d.service != nil {
 		_ = d.service.names.Stop(context.Background())

@@ -51,12 +51,12 @@ func startService(ctx context.Context) (*service, error) {
 
 // send signs one message for domain and delivers it to the receiver, as such a service does.
 func (s *service) send(domain, receiver string, n int) error {
-	raw := fmt.Appendf(nil, "From: News <news@%s>\r\nTo: someone@receiver.example\r\nSubject: newsletter %d\r\nDate: %s\r\nMessage-ID: <%d@sendgrid.example>\r\nX-Demo-Via: sendgrid\r\n\r\nHello\r\n",
-		domain, n, time.Now().Format(time.RFC1123Z), n)
+	raw := fmt.Appendf(nil, "From: News <news@%s>\r\nTo: %s\r\nSubject: newsletter %d\r\nDate: %s\r\nMessage-ID: <%d@sendgrid.example>\r\nX-Demo-Via: sendgrid\r\n\r\nHello\r\n",
+		domain, recipient(n), n, time.Now().Format(time.RFC1123Z), n)
 	fields, err := dkim.SignMessage(bytes.NewReader(raw), dkim.Signing{Domain: domain, Selector: "s1", Key: s.key, Time: time.Now()})
 	if err != nil {
 		return err
 	}
 	s.sent.Add(1)
-	return deliver(receiver, "bounces@sendgrid.example", []string{"someone@receiver.example"}, append(bytes.Join(fields, nil), raw...))
+	return deliver("", receiver, "bounces@sendgrid.example", []string{recipient(n)}, append(bytes.Join(fields, nil), raw...))
 }

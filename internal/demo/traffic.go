@@ -54,12 +54,15 @@ func (t *traffic) end() {
 	t.wg.Wait()
 }
 
+// recipient is somebody at one of the receivers, by turns.
+func recipient(n int) string { return "someone@" + receivers()[n%len(receivers())] }
+
 // submit sends one message through a mail server, as an application of the organisation does.
 func submit(m *mailServer, n int) error {
 	bodies := []string{"Your order has been shipped.\r\n", "Line one\r\n.a line with a dot\r\n\r\ntrailing space \r\n\r\n\r\n", ""}
-	raw := fmt.Sprintf("From: Shop <shop@%s>\r\nTo: someone@receiver.example\r\nSubject: order %d\r\n of today\r\nDate: %s\r\nMessage-ID: <%d.%s@%s>\r\nX-Demo-Via: %s\r\n\r\n%s",
-		domain, n, time.Now().Format(time.RFC1123Z), n, m.name, domain, m.name, bodies[n%len(bodies)])
-	return deliver(m.mta.addr(), "shop@"+domain, []string{"someone@receiver.example"}, []byte(raw))
+	raw := fmt.Sprintf("From: Shop <shop@%s>\r\nTo: %s\r\nSubject: order %d\r\n of today\r\nDate: %s\r\nMessage-ID: <%d.%s@%s>\r\nX-Demo-Via: %s\r\n\r\n%s",
+		domain, recipient(n), n, time.Now().Format(time.RFC1123Z), n, m.name, domain, m.name, bodies[n%len(bodies)])
+	return deliver("", m.mta.addr(), "shop@"+domain, []string{recipient(n)}, []byte(raw))
 }
 
 // until asks again and again whether something has happened, at most for as long as ctx lasts.

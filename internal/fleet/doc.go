@@ -9,5 +9,5 @@
 // Files in the order of an agent's life: storage.go (what is needed of a store), seal.go and authority.go (the
 // certificate authority and its file), issue.go (certificates for agents and for the listener), token.go (join tokens),
 // fleet.go (the service), join.go, renew.go, identity.go (who is calling), poll.go (what an agent is told), report.go
-// (what it says, and what of it is believed).
+// (what it says, and what of it is believed), refusals.go (what receivers said to its mail server).
 package fleet

@@ -57,7 +57,7 @@ func (f *Fleet) Report(ctx context.Context, serverID string, r agentapi.Report) 
 		r.Applied = 0 // a number from before a restore acknowledges nothing
 	}
 	checked := CheckedReport{Received: r, Skew: time.Unix(r.UnixTime, 0).Sub(now)}
-	checked.Received.Keys = nil
+	checked.Received.Keys, checked.Received.Refusals = nil, timely(r.Refusals, now)
 	var canaries []canary
 	for _, k := range r.Keys {
 		have, exists := known[k.ID]
@@ -136,6 +136,17 @@ func checkReport(r agentapi.Report) error {
 		return invalid("the applied version is negative")
 	case r.UnixTime <= 0 || r.UnixTime > maxAge*100:
 		return invalid("the agent's clock shows no date")
+	}
+	if err := checkRefusals(r.Refusals, invalid); err != nil {
+		return err
+	}
+	if len(r.Probes) > agentapi.MaxProbes {
+		return invalid("%d answers about probes are more than %d", len(r.Probes), agentapi.MaxProbes)
+	}
+	for _, p := range r.Probes {
+		if p.ID == "" || len(p.ID) > maxIDBytes || len(p.Reply) > agentapi.MaxProbeReply {
+			return invalid("an answer about a probe has no id, or is too long")
+		}
 	}
 	for reason := range r.Unsigned {
 		if len(reason) > agentapi.MaxReasonBytes || reason == "" {

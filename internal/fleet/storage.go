@@ -72,7 +72,7 @@ type Conversation interface {
 	ReportedKeys(ctx context.Context, serverID string, keyIDs []string) (map[string]ReportedKey, error)
 	// SaveReport stores the facts of a report (of the holdings: Has, Value, Signing, Signed, LastSigned = now −
 	// age, Acked, Reported, Skew, CanaryVerified, Error), the agent's software, applied version and unsigned counters,
-	// and returns the server's present instruction version. Where a fact changed the domain's work is due now.
+	// adds its refusals, and returns the server's present instruction version. Where a fact changed the domain's work is due now.
 	SaveReport(ctx context.Context, serverID string, r CheckedReport) (latest int64, err error)
 	// Journal writes one event; used for refusals.
 	Journal(ctx context.Context, e journal.Entry) error
@@ -133,7 +133,7 @@ type ReportedKey struct {
 
 // CheckedReport is a report within its limits, about keys of this server only, with canaries judged.
 type CheckedReport struct {
-	Received agentapi.Report // Keys holds only keys that this server holds; canaries are stripped
+	Received agentapi.Report // Keys holds only keys that this server holds; canaries are stripped. Refusals holds only those of near hours
 	// Skew is the agent's clock minus the database's.
 	Skew time.Duration
 	// Canaries has the verdict for every key whose canary was looked at, by key id.

@@ -52,6 +52,7 @@ type checker struct {
 func (f Fleet) Check(catalogue Services) (bad, warnings []Problem) {
 	c := &checker{f: &f, services: catalogue}
 	c.dns()
+	c.probes()
 	for i, w := range f.Windows {
 		if _, err := w.read(); err != nil {
 			key, message, found := strings.Cut(err.Error(), ": ")
@@ -113,6 +114,32 @@ func (c *checker) dns() {
 		if _, err := endpoint("192.0.2.1:"+port, false); err != nil {
 			c.wrong("dns.authority_port", "", "%q is not a port", shorten(port))
 		}
+	}
+}
+
+func (c *checker) probes() {
+	p := c.f.Probes
+	if p == (Probes{}) {
+		return
+	}
+	switch full, err := probeAddress(p.Address); {
+	case p.Address == "":
+		c.wrong("probes", "write address: probe@reports.example.com, a name whose MX is the intake", "probes has no address")
+	case err != nil || full != p.Address:
+		c.wrong("probes.address", "", "%q is not an address such as probe@reports.example.com", shorten(p.Address))
+	}
+	if p.Every != 0 && p.Every < minProbeEvery || p.Every > maxDuration {
+		c.wrong("probes.every", "0 leaves probes to those who ask for them", "every is %s; %s at least is wanted", FormatDuration(p.Every), FormatDuration(minProbeEvery))
+	}
+}
+
+// gate checks what the retirement of replaced keys waits for.
+func (c *checker) gate(gate, path string) {
+	switch {
+	case gate != "" && gate != GateProbe:
+		c.wrong(path, "write gate: probe, or leave it out", "unknown gate %q", shorten(gate))
+	case gate == GateProbe && c.f.Probes.Address == "":
+		c.wrong(path, "add probes: {address: probe@reports.example.com} to the file", "the gate is a probe, and there is no address for probes")
 	}
 }
 

@@ -55,6 +55,7 @@ func (c *checker) domain(d *FleetDomain, path string, publishers map[string]Publ
 		c.warn(path+".policy.test_mode", "", "test_mode is on: waits too short for production are taken")
 	}
 	c.approvals(path+".policy.need_approval", d.Policy.NeedApproval)
+	c.gate(d.Policy.Gate, path+".policy.gate")
 	c.publisher(d, path, publishers)
 	if d.Mode == Managed && len(d.Signers) == 0 {
 		c.warn(path, "", "nobody signs for %s", d.Name)

@@ -23,7 +23,7 @@ const (
 // Change is one difference between what is and what a fleet.yaml wants.
 type Change struct {
 	Action Action `json:"action"`
-	Noun   string `json:"noun"` // domain, server, pool, service, assignment, publisher, dns, windows, approvals
+	Noun   string `json:"noun"` // domain, server, pool, service, assignment, publisher, dns, probes, windows, approvals
 	Name   string `json:"name"`
 	Domain string `json:"domain,omitempty"` // of a domain and of an assignment
 	Why    string `json:"why"`              // one sentence for people
@@ -151,6 +151,17 @@ func (a *applier) settings() {
 		!maps.EqualFunc(a.next.DNS.Authorities, f.Authorities, slices.Equal[[]string]) {
 		a.next.DNS = f
 		a.change(Alter, "dns", "dns", "other name servers are asked")
+	}
+	if p := a.f.Probes; p != a.next.Probes {
+		a.next.Probes = p
+		switch {
+		case p.Address == "":
+			a.change(Alter, "probes", "probes", "no probes are sent any more")
+		case p.Every == 0:
+			a.change(Alter, "probes", "probes", "probes go to %s, when somebody asks for one", p.Address)
+		default:
+			a.change(Alter, "probes", "probes", "probes go to %s, every %s", p.Address, FormatDuration(p.Every))
+		}
 	}
 	if !slices.EqualFunc(a.next.Windows, a.f.Windows, func(x, y Window) bool {
 		return x.From == y.From && x.To == y.To && x.Zone == y.Zone && slices.Equal(x.Days, y.Days)

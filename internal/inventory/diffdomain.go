@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -139,6 +140,9 @@ func policyText(have, want Policy) string {
 	}
 	flag("test_mode", have.TestMode, want.TestMode)
 	flag("opaque_selectors", have.OpaqueSelectors, want.OpaqueSelectors)
+	if have.Gate != want.Gate {
+		parts = append(parts, "gate "+cmp.Or(want.Gate, "none"))
+	}
 	return strings.Join(parts, ", ")
 }
 

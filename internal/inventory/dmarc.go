@@ -159,6 +159,15 @@ func SetDMARC(current State, domain, value string, weaken bool, opts ApplyOption
 	return a.finish(current)
 }
 
+// PolicyOf returns what a domain's DMARC policy asks for mail that fails, "" when there is none, and whether it aligns strictly by DKIM.
+func PolicyOf(d Domain) (policy string, strict bool) {
+	r, err := dmarc.Parse(d.DMARC)
+	if err != nil {
+		return "", false
+	}
+	return string(r.For(true, true)), r.DKIM == dmarc.Strict
+}
+
 // Weaker says in which ways a policy asks for less than another one, a sentence each: less is asked of receivers, or nobody is told any more.
 // A text that is no policy asks for nothing.
 func Weaker(old, value string) []string {

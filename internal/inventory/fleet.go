@@ -18,6 +18,7 @@ type Fleet struct {
 	Windows      []Window      `json:"windows,omitempty"`
 	NeedApproval []string      `json:"need_approval,omitempty"` // steps that wait for a named person, in every domain
 	DNS          DNS           `json:"dns"`
+	Probes       Probes        `json:"probes,omitzero"`
 	// Warnings are what a person should look at; they do not stop an apply.
 	Warnings []Problem `json:"warnings,omitempty"`
 }

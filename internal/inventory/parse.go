@@ -74,6 +74,7 @@ func (p *fleetParser) read(body ast.Node) {
 	fields := map[string]func(ast.Node){
 		"policy":     func(v ast.Node) { p.readPolicy(v, "policy", &p.policy, &p.fleet.NeedApproval, "need_approval") },
 		"dns":        p.readDNS,
+		"probes":     p.readProbes,
 		"windows":    p.readWindows,
 		"publishers": p.readPublishers,
 		"servers":    p.readServers,
@@ -120,7 +121,11 @@ func (p *fleetParser) readPolicy(n ast.Node, path string, into *Policy, approval
 				into.JitterPercent = i
 			}
 		},
-		"test_mode":        func(v ast.Node) { p.mark(path+".test_mode", v); into.TestMode = p.boolean(v, "test_mode") },
+		"test_mode": func(v ast.Node) { p.mark(path+".test_mode", v); into.TestMode = p.boolean(v, "test_mode") },
+		"gate": func(v ast.Node) {
+			p.mark(path+".gate", v)
+			into.Gate, _ = p.text(v, "gate")
+		},
 		"opaque_selectors": func(v ast.Node) { into.OpaqueSelectors = p.boolean(v, "opaque_selectors") },
 		"need_approval": func(v ast.Node) {
 			p.texts(v, "need_approval", approvalsPath, func(s string, _ ast.Node) { *approvals = append(*approvals, s) })
@@ -165,6 +170,24 @@ func (p *fleetParser) readDNS(n ast.Node) {
 			p.mark("dns.authority_port", v)
 			dns.AuthorityPort, _ = p.text(v, "authority_port")
 		},
+	})
+}
+
+func (p *fleetParser) readProbes(n ast.Node) {
+	probes := &p.fleet.Probes
+	probes.Every = DefaultProbeEvery
+	p.object(n, "probes", map[string]func(ast.Node){
+		"address": func(v ast.Node) {
+			p.mark("probes.address", v)
+			if s, ok := p.text(v, "address"); ok {
+				full, err := probeAddress(s)
+				if err != nil {
+					p.wrong(v, "", "%q %v", shorten(s), err)
+				}
+				probes.Address = full
+			}
+		},
+		"every": func(v ast.Node) { p.mark("probes.every", v); p.duration(v, "every", &probes.Every) },
 	})
 }
 

@@ -19,9 +19,14 @@ type Policy struct {
 	TestMode bool `json:"test_mode,omitempty"`
 	// OpaqueSelectors keeps server names out of selectors.
 	OpaqueSelectors bool `json:"opaque_selectors,omitempty"`
+	// Gate is what the retirement of a replaced key waits for: "" = nothing more, GateProbe.
+	Gate string `json:"gate,omitempty"`
 	// NeedApproval lists the steps of this domain that wait for a named person, beside those of State.NeedApproval.
 	NeedApproval []string `json:"need_approval,omitempty"`
 }
+
+// GateProbe has the old key wait until a probe through each server has arrived with a signature of the new one.
+const GateProbe = "probe"
 
 // The defaults (DESIGN.md §5).
 const (

@@ -14,6 +14,7 @@ type State struct {
 	// NeedApproval lists the lifecycle steps that wait for a named person, for every domain.
 	NeedApproval []string `json:"need_approval,omitempty"`
 	DNS          DNS      `json:"dns"`
+	Probes       Probes   `json:"probes,omitzero"`
 }
 
 // NeedApprovalOf returns the steps of a domain that wait for a named person: those of every domain and its own. It is

@@ -40,6 +40,10 @@ func (l *line) activate(k *Key) {
 // active plans a key that holders were told to sign with.
 func (l *line) active(k *Key) {
 	if why := l.replaced(k); why != "" {
+		if text := l.gate(k); text != "" {
+			l.heldByGate(k, why, text)
+			return
+		}
 		l.step(StepRetire, k, why)
 		return
 	}

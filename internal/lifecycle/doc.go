@@ -11,7 +11,7 @@
 //
 // Files in the order of a key's life: key.go, record.go, holding.go (the nouns), situation.go (what the planner sees),
 // next.go and line.go (the planner, and the succession of keys that it plans), generate.go, publish.go, propagate.go,
-// prove.go and canary.go, activate.go, retire.go, reported.go (what receivers say of a key that leaves), revoke.go, remove.go (one step each), holders.go (who joins or leaves a
+// prove.go and canary.go, activate.go, gate.go (what a replaced key waits for), retire.go, reported.go (what receivers say of a key that leaves), revoke.go, remove.go (one step each), holders.go (who joins or leaves a
 // pool), fallback.go and compromise.go (the two ways out of order), standby.go (a key that is kept ready for them), service.go (records whose
 // keys others hold), reportto.go (those in zones of domains that take DMARC reports), behind.go (what stands
 // behind them), findings.go (what people should know), adopt.go (what they let us take over), selector.go (names), slot.go (names that are used in turn, and CNAMEs that lead to

@@ -65,8 +65,23 @@ func copied(keys ...Key) []Key {
 func (m *memory) situation() Situation {
 	return Situation{
 		Now: m.now, Domain: m.domain, Signers: maps.Clone(m.signers), Assignments: slices.Clone(m.assignments),
-		Keys: copied(m.keys...), Records: slices.Clone(m.records), Controls: m.controls, Repair: m.repair, Through: m.through,
+		Keys: copied(m.keys...), Records: slices.Clone(m.records), Controls: m.controls, Repair: m.repair, Through: m.through, Probed: m.probed(),
 	}
+}
+
+// probed: a probe through each server proves the key that it signs with some minutes after it began to.
+func (m *memory) probed() map[string][]string {
+	const takes = 10 * time.Minute
+	by := map[string][]string{}
+	for i := range m.keys {
+		k := &m.keys[i]
+		for _, h := range k.Holders {
+			if h.Signing && !k.Signing.IsZero() && m.now.Sub(k.Signing) >= takes {
+				by[h.ServerID] = append(by[h.ServerID], k.Selector)
+			}
+		}
+	}
+	return by
 }
 
 func (m *memory) Situation(context.Context, string) (Situation, error) { return m.situation(), nil }

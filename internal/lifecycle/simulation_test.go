@@ -142,6 +142,9 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w.end = w.m.now.Add(simDays * day)
 	p := inventory.DefaultPolicy()
 	p.RotateEvery, p.Retention, p.Tombstone = 25*day, inventory.MinRetention, 5*day
+	if seed%2 == 1 {
+		p.Gate = inventory.GateProbe
+	}
 	w.m.domain = inventory.Domain{Name: "example.com", Mode: inventory.Managed, Publisher: "bind", Policy: p, DMARC: "v=DMARC1; p=none"}
 	s := newScene().server("mx1", "rsa2048", "ed25519").server("mx2").pool("pool", "p1", "p2")
 	s.assignment("pool").Stream = "bulk"

@@ -23,6 +23,8 @@ type Situation struct {
 	Repair bool
 	// Passed says when receivers last reported a selector of a retired key to pass in mail from an address of ours.
 	Passed map[string]time.Time
+	// Probed has, by server, the selectors that probes through it arrived with; read only where the policy's gate is a probe.
+	Probed map[string][]string
 }
 
 // StepKind names a step. The words appear in the journal, in approvals and in the API.

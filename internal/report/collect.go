@@ -201,7 +201,7 @@ func (f *Facts) key(content [4]uint64) [32]byte {
 func sentence(err error) string {
 	var known *fault.Error
 	if errors.As(err, &known) {
-		return kept(known.Message)
+		return kept(strings.TrimPrefix(known.Message, "dmarc: "))
 	}
-	return kept(err.Error())
+	return kept(strings.TrimPrefix(err.Error(), "dmarc: "))
 }

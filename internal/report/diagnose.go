@@ -52,6 +52,7 @@ const (
 	RptBySPF      = "RPT-10" // somebody unknown passes, by SPF alone
 	RptImpostor   = "RPT-11" // somebody unknown sends in the name, and nothing aligns
 	RptNewSender  = "RPT-12" // a signer or service that was not seen before
+	RptRetired    = "RPT-13" // a retired key goes on signing
 )
 
 // Diagnose says what the reports about a domain mean (reference: §10), the worst first. groups are of the scene's days.
@@ -73,9 +74,30 @@ func Diagnose(groups []Group, scene Scene) []Diagnosis {
 	c.lookups()
 	c.policy()
 	slices.SortStableFunc(c.found, func(a, b Diagnosis) int {
-		return cmp.Or(cmp.Compare(a.Severity.rank(), b.Severity.rank()), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Subject, b.Subject))
+		return cmp.Or(cmp.Compare(a.Severity.rank(), b.Severity.rank()), cmp.Compare(a.ID, b.ID), cmp.Compare(b.Messages, a.Messages), cmp.Compare(a.Subject, b.Subject))
 	})
-	return c.found
+	return worst(c.found)
+}
+
+// maxAlike is how many diagnoses with one id are told apart: strangers can make up selectors at will.
+const maxAlike = 20
+
+// worst leaves the worst ones of each id, and says how many there are beside them.
+func worst(found []Diagnosis) []Diagnosis {
+	alike := map[string]int{}
+	var kept []Diagnosis
+	for _, d := range found {
+		if alike[d.ID]++; alike[d.ID] <= maxAlike {
+			kept = append(kept, d)
+		}
+	}
+	for i := range kept {
+		if d := &kept[i]; alike[d.ID] > maxAlike {
+			d.Message += fmt.Sprintf(" (and %s)", count(int64(alike[d.ID]-maxAlike), "more like this", "more like this"))
+			alike[d.ID] = 0
+		}
+	}
+	return kept
 }
 
 func (s Severity) rank() int { return slices.Index([]Severity{Error, Warning, Info}, s) }
@@ -83,17 +105,22 @@ func (s Severity) rank() int { return slices.Index([]Severity{Error, Warning, In
 // clinic is a diagnosis while it is made.
 type clinic struct {
 	Scene
-	groups    []Group
-	selectors map[string]*SceneSelector
-	found     []Diagnosis
+	groups   []*Group
+	keys     map[string]*SceneSelector // by the key's id: a slot has several, one after another
+	declared map[string]bool           // selectors
+	found    []Diagnosis
 }
 
 // newClinic takes the groups that say something. A signer that was renamed goes by its newest name.
 func newClinic(groups []Group, scene Scene) *clinic {
-	c := &clinic{Scene: scene, selectors: make(map[string]*SceneSelector, len(scene.Selectors))}
-	c.groups = filter(groups, func(g *Group) bool {
-		return g.Messages > 0 && !g.First.IsZero() && !g.Last.Before(g.First) && !g.Last.After(scene.To.Add(aheadMost))
-	})
+	c := &clinic{Scene: scene, keys: make(map[string]*SceneSelector, len(scene.Selectors)), declared: make(map[string]bool, len(scene.Selectors))}
+	own := make([]Group, 0, len(groups))
+	for i := range groups {
+		g := &groups[i]
+		if g.Messages > 0 && !g.First.IsZero() && !g.Last.Before(g.First) && !g.Last.After(scene.To.Add(aheadMost)) {
+			own = append(own, *g)
+		}
+	}
 	names := map[Who]Who{}
 	now := func(w Who) Who {
 		if w.ID == "" {
@@ -108,13 +135,20 @@ func newClinic(groups []Group, scene Scene) *clinic {
 	for _, s := range scene.Signers {
 		now(s.Who)
 	}
-	for i := range c.groups {
-		c.groups[i].Signer, c.groups[i].Source = now(c.groups[i].Signer), now(c.groups[i].Source)
+	c.groups = make([]*Group, len(own))
+	for i := range own {
+		g := &own[i]
+		g.Signer, g.Source = now(g.Signer), now(g.Source)
+		c.groups[i] = g
 	}
 	for i := range scene.Selectors {
 		s := scene.Selectors[i]
 		s.Signer = now(s.Signer)
-		c.selectors[foldName(s.Selector)] = &s
+		s.Selector = foldName(s.Selector)
+		c.declared[s.Selector] = true
+		if s.KeyID != "" {
+			c.keys[s.KeyID] = &s
+		}
 	}
 	c.Failures = make([]Sample, 0, len(scene.Failures))
 	for _, f := range scene.Failures {
@@ -131,7 +165,7 @@ type weighed struct {
 }
 
 // weigh sums groups up: those that are vouched for when they are enough, else all; ok is false when these are not enough either.
-func weigh(groups []Group) (w weighed, ok bool) {
+func weigh(groups []*Group) (w weighed, ok bool) {
 	if f := sum(groups, true); f.enough() {
 		return weighed{f, true}, true
 	}
@@ -140,12 +174,15 @@ func weigh(groups []Group) (w weighed, ok bool) {
 }
 
 // of sums other groups up in the same way, to compare them.
-func (w weighed) of(groups []Group) figures { return sum(groups, w.vouched) }
+func (w weighed) of(groups []*Group) figures { return sum(groups, w.vouched) }
 
 const notVouched = " (by reports that nobody vouches for: their senders could not be verified)"
 
-// add notes a diagnosis that rests on figures.
+// add notes a diagnosis that rests on figures, unless it is past.
 func (c *clinic) add(w weighed, d Diagnosis) {
+	if c.To.Sub(w.last) > fresh {
+		return
+	}
 	d.Reporters = w.names()
 	if d.Messages == 0 {
 		d.Messages = w.messages
@@ -158,10 +195,10 @@ func (c *clinic) add(w weighed, d Diagnosis) {
 }
 
 // by divides groups by what they are about, in a stable order.
-func by[K comparable](groups []Group, key func(*Group) (K, bool), name func(K) string) (keys []K, parts map[K][]Group) {
-	parts = map[K][]Group{}
+func by[K comparable](groups []*Group, key func(*Group) (K, bool), name func(K) string) (keys []K, parts map[K][]*Group) {
+	parts = map[K][]*Group{}
 	for i := range groups {
-		k, ok := key(&groups[i])
+		k, ok := key(groups[i])
 		if !ok {
 			continue
 		}

@@ -165,8 +165,8 @@ func mostly(f figures, reasons ...string) bool {
 	return morePercent(n, f.messages, mostPercent)
 }
 
-func keyOf(groups []Group, selector string) string {
-	i := slices.IndexFunc(groups, func(g Group) bool { return g.Selector == selector && g.KeyID != "" })
+func keyOf(groups []*Group, selector string) string {
+	i := slices.IndexFunc(groups, func(g *Group) bool { return g.Selector == selector && g.KeyID != "" })
 	if i < 0 {
 		return ""
 	}
@@ -185,7 +185,7 @@ func (c *clinic) unsignedPaths() {
 			continue
 		}
 		d := Diagnosis{ID: "DKIM-L07", Severity: Warning, Subject: server.Name, Source: server, Of: t.share.messages, Since: t.since,
-			Message: fmt.Sprintf("%s comes from %s without a signature of ours%s", shareOf(t.fails.messages, t.share.messages), server.Name, c.at(t.fails, t.spell)),
+			Message: fmt.Sprintf("%s come from %s without a signature of ours%s", shareOf(t.fails.messages, t.share.messages), server.Name, c.at(t.fails, t.spell)),
 			Fix:     "find the path that goes past the signer: another smtpd, a bulk mailer, bounces, a listener that is not declared outbound; postseal agent status there says what it signs"}
 		switch {
 		case t.fails.messages == t.share.messages:
@@ -223,21 +223,38 @@ func (c *clinic) otherServers() {
 	}
 }
 
-// deadKeys finds keys that are revoked or removed and sign all the same (DKIM-L01).
+// queueTime is how long mail that was signed in time may lie in a queue: five days are what Postfix gives it (reference: §6).
+const queueTime = 5 * 24 * time.Hour
+
+// deadKeys finds keys that sign all the same: revoked or removed ones (DKIM-L01), and retired ones when no queue explains it any more (RPT-13).
 func (c *clinic) deadKeys() {
-	names, parts := by(c.groups, func(g *Group) (string, bool) {
-		s := c.selectors[g.Selector]
-		dead := s != nil && s.KeyID != "" && s.KeyID == g.KeyID && (s.State == "revoked" || s.State == "removed")
-		return g.Selector, dead && g.home() && g.Result != "" && g.First.After(s.Since)
-	}, func(s string) string { return s })
-	for _, name := range names {
-		if w, ok := weigh(parts[name]); ok && c.To.Sub(w.last) <= fresh {
-			s := c.selectors[name]
-			c.add(w, Diagnosis{ID: "DKIM-L01", Severity: Error, Subject: keyName(name, c.Domain), Signer: s.Signer, KeyID: s.KeyID, Selector: name, Since: w.first,
-				Message: fmt.Sprintf("%s signs with a key that is %s since %s: %s at %s, the last on %s", s.Signer.Name, s.State, date(s.Since), count(w.messages, "message", "messages"),
-					count(int64(len(w.reporters)), "reporter", "reporters"), date(w.last)),
-				Fix: "look at the agent there (postseal agent status): it must reach the control plane to be told; or the key was copied to another program"})
+	keys, parts := by(c.groups, func(g *Group) (string, bool) {
+		s := c.keys[g.KeyID]
+		if s == nil || g.How != Exact || !g.home() || g.Result == "" {
+			return "", false
 		}
+		switch s.State {
+		case "revoked", "removed":
+			return s.KeyID, g.First.After(s.Since)
+		case "retired":
+			return s.KeyID, g.First.After(s.Since.Add(queueTime))
+		}
+		return "", false
+	}, func(id string) string { return c.keys[id].Selector + id })
+	for _, id := range keys {
+		w, ok := weigh(parts[id])
+		if !ok {
+			continue
+		}
+		s := c.keys[id]
+		d := Diagnosis{ID: "DKIM-L01", Severity: Error, Subject: keyName(s.Selector, c.Domain), Signer: s.Signer, KeyID: s.KeyID, Selector: s.Selector, Since: w.first}
+		if s.State == "retired" {
+			d.ID, d.Severity = RptRetired, Warning
+		}
+		d.Message = fmt.Sprintf("%s signs with %s, which is %s since %s: %s at %s, the last on %s", s.Signer.Name, s.Selector, s.State, date(s.Since), count(w.messages, "message", "messages"),
+			count(int64(len(w.reporters)), "reporter", "reporters"), date(w.last))
+		d.Fix = "look at the agent there (postseal agent status): it must reach the control plane to be told; or the key was copied to another program"
+		c.add(w, d)
 	}
 }
 
@@ -253,7 +270,7 @@ func (c *clinic) idleSelectors() {
 		if s.State != "active" && s.KeyID != "" || s.Since.IsZero() || c.To.Sub(s.Since) < unseen || w.selectors[name] > 0 || w.selectors[Folded] > 0 {
 			continue
 		}
-		seen := slices.ContainsFunc(c.groups, func(g Group) bool { return g.Selector == name && c.To.Sub(g.Last) < unseen })
+		seen := slices.ContainsFunc(c.groups, func(g *Group) bool { return g.Vouched && g.Selector == name && c.To.Sub(g.Last) < unseen })
 		if seen {
 			continue
 		}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,7 +14,7 @@ import (
 func (c *clinic) strangeSelectors() {
 	type name struct{ selector, domain string }
 	strange := func(g *Group) bool {
-		return g.KeyID == "" && g.How != Exact && g.Selector != "" && g.Selector != Folded && c.ours(g.SigningDomain) && c.selectors[g.Selector] == nil
+		return g.KeyID == "" && g.How != Exact && g.Selector != "" && g.Selector != Folded && c.ours(g.SigningDomain) && !c.declared[g.Selector]
 	}
 	text := func(n name) string { return keyName(n.selector, n.domain) }
 	names, passing := by(c.groups, func(g *Group) (name, bool) {
@@ -165,23 +166,55 @@ func (c *clinic) strangers() {
 		return
 	}
 	all := w.of(c.groups)
-	relayed := w.of(filter(bare, func(g *Group) bool { return g.passedOn() || g.Result == "pass" }))
-	through := w.of(filter(bare, func(g *Group) bool { return g.Disposition == "" || g.Disposition == "none" || g.Disposition == "pass" }))
-	d := Diagnosis{ID: RptImpostor, Severity: Info, Subject: c.Domain, Of: all.messages, Since: w.first}
-	d.Message = fmt.Sprintf("%s in the name of %s are from nobody known, and neither DKIM nor SPF aligns", shareOf(w.messages, all.messages), c.Domain)
-	d.Fix = "see the sources (postseal report sources " + c.Domain + "): what is yours should sign"
-	switch {
-	case morePercent(relayed.messages, w.messages, halfPercent):
-		d.Message += ": most were passed on by forwarders or lists that sign themselves, or that the receiver knows"
-	default:
-		d.Message += ": impostors, or senders of yours that were forgotten"
-		if morePercent(w.messages, all.messages, failingPercent) && morePercent(through.messages, w.messages, halfPercent) && c.Policy != "reject" {
-			d.Severity = Warning
-			d.Message += "; " + grouped(through.messages) + " of them were let through"
-			d.Fix += "; the others are stopped by a stronger policy: postseal dmarc show " + c.Domain
+	passedOn := w.of(filter(bare, (*Group).passedOn))
+	signed := filter(bare, func(g *Group) bool { return g.Result == "pass" && !g.passedOn() })
+	others := w.of(signed)
+	rest := w.messages - passedOn.messages - others.messages
+	kinds := []struct {
+		n    int64
+		says string
+	}{
+		{rest, grouped(rest) + " without a signature that verifies, from impostors or from senders of yours that were forgotten"},
+		{others.messages, grouped(others.messages) + " signed with other domains (" + list(domainsOf(signed, w.vouched)) + "), by services that are not set up, by lists, or by impostors who sign"},
+		{passedOn.messages, grouped(passedOn.messages) + " that were passed on by forwarders or lists, as receivers say"},
+	}
+	slices.SortStableFunc(kinds, func(a, b struct {
+		n    int64
+		says string
+	}) int {
+		return cmp.Compare(b.n, a.n)
+	})
+	text := fmt.Sprintf("%s in the name of %s are from nobody known, and neither DKIM nor SPF aligns: ", shareOf(w.messages, all.messages), c.Domain)
+	for i, k := range kinds {
+		if k.n > 0 && i > 0 {
+			text += "; "
+		}
+		if k.n > 0 {
+			text += k.says
 		}
 	}
+	d := Diagnosis{ID: RptImpostor, Severity: Info, Subject: c.Domain, Of: all.messages, Since: w.first, Message: text,
+		Fix: "see the sources (postseal report sources " + c.Domain + "): what is yours should sign"}
+	through := w.of(filter(bare, func(g *Group) bool {
+		return !g.passedOn() && (g.Disposition == "" || g.Disposition == "none" || g.Disposition == "pass")
+	}))
+	if c.Policy != "reject" && morePercent(through.messages, all.messages, failingPercent) {
+		d.Severity = Warning
+		d.Message += "; " + grouped(through.messages) + " of all these were let through"
+		d.Fix += "; the others are stopped by a stronger policy: postseal dmarc show " + c.Domain
+	}
 	c.add(w, d)
+}
+
+// domainsOf are the signing domains of groups, those with most messages first.
+func domainsOf(groups []*Group, vouched bool) []string {
+	counts := map[string]int64{}
+	for _, g := range groups {
+		if g.Vouched || !vouched {
+			counts[g.SigningDomain] = plus(counts[g.SigningDomain], g.Messages)
+		}
+	}
+	return byCount(counts)
 }
 
 // newcomers finds signers and services that were not seen before (RPT-12). What was there before must be known for as long again as what is new.
@@ -202,7 +235,7 @@ func (c *clinic) newcomers() {
 	}, func(n newcomer) string { return whoName(n.who) + n.domain })
 	for _, n := range comers {
 		w, ok := weigh(parts[n])
-		if !ok || slices.ContainsFunc(parts[n], func(g Group) bool { return g.First.Before(c.To.Add(-fresh)) }) {
+		if !ok || slices.ContainsFunc(parts[n], func(g *Group) bool { return (g.Vouched || !w.vouched) && g.First.Before(c.To.Add(-fresh)) }) {
 			continue
 		}
 		name := n.who.Name

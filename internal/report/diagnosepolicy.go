@@ -50,11 +50,14 @@ func (c *clinic) lookups() {
 		since, still := sure[0].t.since, false
 		for _, v := range sure {
 			if !temporary(v) {
-				continue // no key there, at several: that is DKIM-L06
+				continue
 			}
 			still = true
 			all.messages = plus(all.messages, v.t.fails.messages)
 			all.reporters[v.name] = v.t.fails.messages
+			if v.t.fails.last.After(all.last) {
+				all.last = v.t.fails.last
+			}
 			if v.t.since.Before(since) {
 				since = v.t.since
 			}
@@ -66,16 +69,25 @@ func (c *clinic) lookups() {
 			return
 		}
 	}
+	lasting := 0
+	for _, v := range sure {
+		if !temporary(v) {
+			lasting++
+		}
+	}
 	for _, v := range victims {
+		if lasting >= FloorReporters && !temporary(v) {
+			continue // no key there, at several: that is DKIM-L06
+		}
 		others := sum(filter(signed, func(g *Group) bool { return g.Org != v.name && g.Vouched && g.Result == "pass" }), true)
 		if others.messages < FloorMessages {
 			continue // nobody to compare with
 		}
-		what := "could not look up keys of"
+		what, cause := "could not look up keys of", NoAnswer
 		if !temporary(v) {
-			what = "found no usable key of"
+			what, cause = "found no usable key of", NoKey
 		}
-		c.add(v.t.fails, Diagnosis{ID: RptTheirDNS, Severity: Info, Subject: v.name, Cause: NoAnswer, Of: v.t.share.messages, Since: v.t.since,
+		c.add(v.t.fails, Diagnosis{ID: RptTheirDNS, Severity: Info, Subject: v.name, Cause: cause, Of: v.t.share.messages, Since: v.t.since,
 			Message: fmt.Sprintf("%s %s %s for %s since %s, and the others could: it has trouble with DNS, or is answered otherwise", v.name, what, c.Domain, shareOf(v.t.fails.messages, v.t.share.messages), date(v.t.since)),
 			Fix:     "nothing, if it passes; else compare what is answered there with what the name servers say, at that hour"})
 	}
@@ -83,7 +95,7 @@ func (c *clinic) lookups() {
 
 // strictly reports whether mail fails only because the policy wants the very same domain: a signature of the domain's family passes and is not aligned.
 func (c *clinic) strictly(g *Group) bool {
-	return c.Strict && g.Result == "pass" && !g.DKIM && c.ours(g.SigningDomain) && g.HeaderFrom != Folded && g.SigningDomain != g.HeaderFrom
+	return c.Strict && g.Result == "pass" && !g.DKIM && c.ours(g.SigningDomain) && g.HeaderFrom != "" && g.HeaderFrom != Folded && g.SigningDomain != g.HeaderFrom
 }
 
 // policy finds what reports say of the domain's own records: strict alignment that mail of ours misses (DMARC-24), a policy that stops mail of ours (DMARC-25), and an include that nobody uses (SPF-13).
@@ -120,19 +132,20 @@ func (c *clinic) mine(g *Group) bool {
 // includes finds SPF includes that nobody uses. Mail of a service can pass SPF without showing whose it is; as long as such mail is seen nothing is said.
 func (c *clinic) includes() {
 	const unused = 60 * 24 * time.Hour
-	w, ok := weigh(c.groups)
-	if !ok || !w.vouched || c.To.Sub(c.From) < unused || w.first.After(c.To.Add(-unused)) {
+	groups := filter(c.groups, func(g *Group) bool { return g.Vouched })
+	w, ok := weigh(groups)
+	if !ok || c.To.Sub(c.From) < unused || w.first.After(c.To.Add(-unused)) {
 		return
 	}
-	for i := range c.groups {
-		if g := &c.groups[i]; g.SPF && g.Source.Kind == "" && c.To.Sub(g.Last) < unused || g.Selector == Folded {
+	for i := range groups {
+		if g := groups[i]; g.SPF && g.Source.Kind == "" && c.To.Sub(g.Last) < unused || g.Selector == Folded {
 			return
 		}
 	}
 	for _, x := range c.Includes {
 		used := false
-		for i := range c.groups {
-			g := &c.groups[i]
+		for i := range groups {
+			g := groups[i]
 			used = used || c.To.Sub(g.Last) < unused && (g.Signer == x.Service || g.Source == x.Service)
 		}
 		if !used && x.Service.Name != "" {

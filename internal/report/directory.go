@@ -20,6 +20,7 @@ type Directory struct {
 	records    map[selectorName]Who       // of services in the inventory
 	sole       map[string]Who             // the only signer that ever had a key for a domain
 	addresses  map[netip.Addr]*origin
+	placed     map[string]struct{} // servers, by id, of whom some address is known
 	networks   map[netip.Prefix]*origin
 	bits4      []int // lengths of the prefixes in networks, longest first
 	bits6      []int
@@ -47,7 +48,7 @@ func NewDirectory(roll Roll) *Directory {
 	d := &Directory{
 		domains: make(map[string]struct{}, len(roll.Domains)), signers: make(map[string]Who, len(roll.Signers)), members: make(map[string][]string, len(roll.Signers)),
 		keys: make(map[selectorName][]keySpan, len(roll.Keys)), records: map[selectorName]Who{}, sole: map[string]Who{},
-		addresses: map[netip.Addr]*origin{}, networks: map[netip.Prefix]*origin{},
+		addresses: map[netip.Addr]*origin{}, placed: map[string]struct{}{}, networks: map[netip.Prefix]*origin{},
 	}
 	for _, x := range roll.Domains {
 		d.domains[x.Name] = struct{}{}
@@ -126,6 +127,9 @@ func (d *Directory) places(roll Roll) {
 
 // name says who an origin is. Several servers are one pool where one pool has them all; otherwise a server without an id, as it cannot be told which.
 func (d *Directory) name(o *origin, pools map[string][]string) {
+	for _, id := range o.servers {
+		d.placed[id] = struct{}{}
+	}
 	slices.SortFunc(o.servers, func(a, b string) int {
 		return cmp.Or(cmp.Compare(d.signers[a].Name, d.signers[b].Name), cmp.Compare(a, b))
 	})
@@ -208,6 +212,18 @@ func (d *Directory) Domain(name string) string {
 func (d *Directory) Include(domain, host string) Include {
 	who, _ := d.recognised.byDomain(foldName(host), foldName(domain))
 	return Include{Host: host, Service: who}
+}
+
+// Signer says what a scene has to know of a signer of the inventory; ok is false when there is none with that id.
+func (d *Directory) Signer(id string) (s SceneSigner, ok bool) {
+	who, ok := d.signers[id]
+	s = SceneSigner{Who: who, Placed: who.Kind == string(inventory.KindService) || len(d.members[id]) > 0}
+	for _, server := range d.members[id] {
+		if _, placed := d.placed[server]; !placed {
+			s.Placed = false
+		}
+	}
+	return s, ok
 }
 
 // top is the highest domain of the inventory that a name belongs to.

@@ -1,9 +1,13 @@
 package report
 
 import (
+	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"github.com/postseal/postseal/dmarc"
 	"github.com/postseal/postseal/internal/inventory"
@@ -227,4 +231,73 @@ func TestCauseOf(t *testing.T) {
 			t.Errorf("%s %q: %q, want %q", c.result, c.human, got, c.want)
 		}
 	}
+}
+
+func TestSceneSigner(t *testing.T) {
+	d := NewDirectory(organisation(t))
+	for id, placed := range map[string]bool{"mx1": true, "nat1": true, "pool": true, "lone": false, "grid": true} {
+		if s, ok := d.Signer(id); !ok || s.Who != who(d, id) || s.Placed != placed {
+			t.Errorf("%s: %+v, %v", id, s, ok)
+		}
+	}
+	if _, ok := d.Signer("nobody"); ok {
+		t.Error("nobody was found")
+	}
+	for host, want := range map[string]string{"sendgrid.net": "grid", "_spf.google.com": "google-workspace", "spf.example.org": "", "com": ""} {
+		if x := d.Include("example.com", host); x.Service.ID != want || x.Host != host {
+			t.Errorf("%s: %+v", host, x)
+		}
+	}
+}
+
+// TestPlaces: whatever networks there are, an address is found in the longest that holds it, and one of its own counts first.
+func TestPlaces(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var roll Roll
+		address := func(name string) netip.Addr {
+			if rapid.Bool().Draw(t, "six") {
+				return netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 0, byte(rapid.IntRange(0, 3).Draw(t, name)), 15: byte(rapid.IntRange(0, 7).Draw(t, name))})
+			}
+			return netip.AddrFrom4([4]byte{192, 0, byte(rapid.IntRange(0, 3).Draw(t, name)), byte(rapid.IntRange(0, 7).Draw(t, name))})
+		}
+		for i := range rapid.IntRange(0, 8).Draw(t, "servers") {
+			s := inventory.Signer{ID: fmt.Sprint("s", i), Kind: inventory.KindServer, Name: fmt.Sprint("s", i)}
+			if rapid.Bool().Draw(t, "own") {
+				s.Addresses = []string{address("own").String()}
+			} else {
+				a := address("net")
+				roll.Networks = append(roll.Networks, Network{netip.PrefixFrom(a, rapid.IntRange(0, a.BitLen()).Draw(t, "bits")), []string{s.ID}})
+			}
+			roll.Signers = append(roll.Signers, s)
+		}
+		d := NewDirectory(roll)
+		at := address("at")
+		var want []string
+		for _, s := range roll.Signers {
+			if len(s.Addresses) > 0 && s.Addresses[0] == at.String() {
+				want = append(want, s.ID)
+			}
+		}
+		longest := -1
+		for _, n := range roll.Networks {
+			if len(want) > 0 && longest < 0 {
+				break
+			}
+			if !n.Prefix.Contains(at) || n.Prefix.Bits() < longest {
+				continue
+			}
+			if n.Prefix.Bits() > longest {
+				want, longest = nil, n.Prefix.Bits()
+			}
+			want = append(want, n.Servers...)
+		}
+		var got []string
+		if o := d.at(at); o != nil {
+			got = o.servers
+		}
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Fatalf("%s: %v, want %v", at, got, want)
+		}
+	})
 }

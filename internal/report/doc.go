@@ -10,8 +10,18 @@
 //	tls.go      TLS reports
 //	failure.go  failure reports
 //	collect.go  Collect: a document as facts, in the form in which they are stored (facts.go)
-//	roll.go, directory.go, recognise.go  who is who
-//	attribute.go, cause.go  whose a row is, and what may have gone wrong with it
-//	cells.go, days.go  what is counted of a report, by day
 //	take.go     Taker: the whole of this for an arrival (arrival.go), into the archive (storage.go)
+//
+// and from facts to answers:
+//
+//	roll.go            what is known of who sends
+//	directory.go       whose domains, keys and addresses these are
+//	recognise.go       which names are a service's
+//	cause.go           why a signature did not pass, in the reporter's words
+//	attribute.go       whose a row is
+//	days.go, cells.go  the unit of roll-ups: messages of a report by day
+//	group.go, spell.go what is summed up, and since when there is trouble
+//	diagnose*.go       what it means: own keys, others, DNS and policy
+//	judge.go           all of it at once
+//	advice.go, bulk.go whether a policy can be raised; large receivers' rules
 package report

@@ -120,33 +120,50 @@ func readFields(body []byte) textproto.MIMEHeader {
 		body = bytes.TrimLeft(body[i[0]:], "\r\n")
 	}
 	fields := make(textproto.MIMEHeader)
-	name := ""
+	var name string
+	var value strings.Builder // of the field that is read; it may go on in the next line
+	many := 0
+	end := func() {
+		if name != "" {
+			fields[name] = append(fields[name], value.String())
+			many++
+		}
+		name = ""
+		value.Reset()
+	}
+	add := func(text string) {
+		if room := maxField - value.Len(); len(text) > room {
+			text = text[:room]
+		}
+		value.WriteString(text)
+	}
 	lines := bufio.NewScanner(bytes.NewReader(body))
 	lines.Buffer(make([]byte, 0, sniffed), maxFailure)
-	for lines.Scan() {
+	for lines.Scan() && many < maxFields {
 		line := strings.TrimRight(lines.Text(), "\r")
 		switch {
-		case line == "" && len(fields) > 0:
-			return fields
+		case line == "" && many == 0 && name == "":
 		case line == "":
+			end()
+			return fields
 		case (line[0] == ' ' || line[0] == '\t') && name != "":
-			last := len(fields[name]) - 1
-			fields[name][last] += " " + strings.TrimSpace(line)
+			add(" " + strings.TrimSpace(line))
 		default:
-			before, value, ok := strings.Cut(line, ":")
-			if before = strings.TrimSpace(before); !ok || before == "" || strings.ContainsAny(before, " \t") {
-				name = ""
-				continue
+			end()
+			before, after, ok := strings.Cut(line, ":")
+			if before = strings.TrimSpace(before); ok && before != "" && !strings.ContainsAny(before, " \t") {
+				name = textproto.CanonicalMIMEHeaderKey(before)
+				add(strings.TrimSpace(after))
 			}
-			name = textproto.CanonicalMIMEHeaderKey(before)
-			fields[name] = append(fields[name], strings.TrimSpace(value))
 		}
 	}
+	end()
 	return fields
 }
 
 // fromDomain is the domain of the first address in a field.
 func fromDomain(field string) string {
+	field = field[:min(len(field), maxField)]
 	if list, err := mail.ParseAddressList(field); err == nil && len(list) > 0 {
 		field = list[0].Address
 	}

@@ -28,12 +28,21 @@ type Group struct {
 	Disposition   string
 	Reason        string
 
-	Org      string // who reports
-	Vouched  bool   // Trust.Vouched of the reports
+	// Org is who reports: the domain that was verified where there is one. The name in a report is whatever its sender wrote, and reporters are counted.
+	Org      string
+	Vouched  bool // Trust.Vouched of the reports
 	Messages int64
 	Reports  int64
 	First    time.Time // midnight UTC of the first day and of the last
 	Last     time.Time
+}
+
+// Group is the group of one cell of one report.
+func (c Cell) Group(org string, vouched bool) Group {
+	return Group{
+		HeaderFrom: c.HeaderFrom, SigningDomain: c.SigningDomain, Selector: c.Selector, Result: c.Result, Cause: c.Cause, Signer: c.Signer, How: c.How, KeyID: c.KeyID, Source: c.Source,
+		DKIM: c.DKIM, SPF: c.SPF, Disposition: c.Disposition, Reason: c.Reason, Org: org, Vouched: vouched, Messages: c.Messages, Reports: 1, First: c.Day, Last: c.Day,
+	}
 }
 
 // Scene is what is known beside the reports when a domain's groups are looked at.
@@ -109,10 +118,10 @@ type figures struct {
 }
 
 // sum adds groups up; with vouched only those of reports that are vouched for.
-func sum(groups []Group, vouched bool) figures {
+func sum(groups []*Group, vouched bool) figures {
 	f := figures{reporters: map[string]int64{}, causes: map[Cause]int64{}, reasons: map[string]int64{}, sources: map[Who]int64{}, selectors: map[string]int64{}}
 	for i := range groups {
-		g := &groups[i]
+		g := groups[i]
 		if vouched && !g.Vouched {
 			continue
 		}
@@ -149,10 +158,10 @@ func morePercent(part, all int64, percent float64) bool {
 	return all > 0 && float64(part)*100 > float64(all)*percent
 }
 
-func filter(groups []Group, keep func(*Group) bool) []Group {
-	var out []Group
+func filter(groups []*Group, keep func(*Group) bool) []*Group {
+	var out []*Group
 	for i := range groups {
-		if keep(&groups[i]) {
+		if keep(groups[i]) {
 			out = append(out, groups[i])
 		}
 	}

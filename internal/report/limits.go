@@ -10,6 +10,15 @@ const (
 	maxRatio = 300
 	// freeInflated is what any document may inflate to.
 	freeInflated = 4 << 20
+	// maxInflatedInAll is what all documents of one input inflate to together. Reporters send one, or a handful.
+	maxInflatedInAll = 512 << 20
+	// maxHeld is what all that is unpacked and is no document takes in memory together: archives in archives, attachments, mails in mails.
+	maxHeld = 2 * MaxInput
+	// maxFiles is how many files of archives are looked at in one input, and maxDirectory how many one archive may list.
+	maxFiles     = 256
+	maxDirectory = 4096
+	// maxProblems is how many problems of one input are told.
+	maxProblems = 256
 	// maxWraps is how often a document is wrapped: a zip within a gzip within a forwarded mail.
 	maxWraps = 5
 	// maxDocuments is how many documents one input holds.
@@ -18,8 +27,18 @@ const (
 	maxParts = 256
 	// maxJSON is the largest TLS report, in octets; it is read as a whole.
 	maxJSON = 16 << 20
+	// maxTLSPolicies is how many policies a TLS report has, and maxTLSFailures how many kinds of failures under all of them.
+	maxTLSPolicies = 10_000
+	maxTLSFailures = 100_000
+	// maxTLSWords is how many lines of a policy, or hosts of it, are kept.
+	maxTLSWords = 100
+	// maxSessions bounds a count of sessions, so that sums do not overflow.
+	maxSessions = 1 << 40
 	// maxFailure is the largest failure report, in octets.
 	maxFailure = 4 << 20
+	// maxFields is how many fields of a header are read, and maxField the longest value, in octets; the rest is cut off.
+	maxFields = 500
+	maxField  = 4096
 	// maxKept is the longest text of a report that is kept, in octets.
 	maxKept = 255
 	// maxShapes is how much the records of one report may differ beside source and count, in octets. A report of a hundred thousand records stays below a few hundred thousand.

@@ -17,7 +17,7 @@ func (o *opener) mail(name string, data []byte, wraps int) {
 	before := len(o.documents) + len(o.problems)
 	entity, err := message.Read(bytes.NewReader(data))
 	if err != nil && !message.IsUnknownCharset(err) && !message.IsUnknownEncoding(err) {
-		o.problems = append(o.problems, Problem{name, fault.Wrap(fault.Invalid, err, "the mail cannot be read: %v", err)})
+		o.failed(name, fault.Wrap(fault.Invalid, err, "the mail cannot be read: %v", err))
 		return
 	}
 	if isFailureReport(data, entity) {
@@ -61,9 +61,8 @@ func (o *opener) entity(name string, e *message.Entity, wraps int) {
 		}
 		return
 	}
-	data, err := io.ReadAll(io.LimitReader(e.Body, MaxInput+1))
-	if len(data) > MaxInput {
-		o.problem(name, "a part has more than %d MiB", MaxInput>>20)
+	data, err := io.ReadAll(e.Body) // which is within the input
+	if !o.held(name, len(data)) {
 		return
 	}
 	if err != nil && len(data) == 0 {

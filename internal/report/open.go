@@ -44,7 +44,7 @@ const (
 // Open finds the reports in an input: a document itself, gzip, zip, a mail with any of these attached, a mail forwarded in a mail. What it is, its octets say; names and media types
 // are often wrong. An input without a report gives a Problem, so that nothing is dropped silently. input must stay as it is while the documents are used.
 func Open(name string, input []byte) (documents []Document, problems []Problem) {
-	o := &opener{}
+	o := &opener{inflate: maxInflatedInAll, hold: maxHeld}
 	if len(input) > MaxInput {
 		return nil, []Problem{{name, fault.New(fault.Invalid, "it has more than %d MiB", MaxInput>>20)}}
 	}
@@ -58,11 +58,31 @@ func Open(name string, input []byte) (documents []Document, problems []Problem) 
 type opener struct {
 	documents []Document
 	problems  []Problem
-	parts     int
+	parts     int   // of mails that were looked at
+	files     int   // of archives
+	inflate   int64 // what documents may inflate to yet
+	hold      int64 // what may be unpacked into memory yet
 }
 
 func (o *opener) problem(name, format string, args ...any) {
-	o.problems = append(o.problems, Problem{name, fault.New(fault.Invalid, format, args...)})
+	o.failed(name, fault.New(fault.Invalid, format, args...))
+}
+
+func (o *opener) failed(name string, err error) {
+	switch n := len(o.problems); {
+	case n < maxProblems-1:
+		o.problems = append(o.problems, Problem{name, err})
+	case n == maxProblems-1:
+		o.problems = append(o.problems, Problem{name, fault.New(fault.Invalid, "there are more than %d problems in one input; this one and the others are not told", maxProblems-1)})
+	}
+}
+
+// held reports whether so much may be unpacked into memory beside what is there already.
+func (o *opener) held(name string, octets int) bool {
+	if o.hold -= int64(octets); o.hold < 0 {
+		o.problem(name, "what is packed in this input takes more than %d MiB", maxHeld>>20)
+	}
+	return o.hold >= 0
 }
 
 func (o *opener) document(d Document) {
@@ -89,8 +109,11 @@ func (o *opener) octets(name string, data []byte, wraps int) {
 	case mailMessage:
 		o.mail(name, withoutFromLine(data), wraps)
 	case base64Text:
-		if plain, err := io.ReadAll(base64.NewDecoder(base64.StdEncoding, bytes.NewReader(packedText(data)))); err == nil || len(plain) > 0 {
-			o.octets(name, plain, wraps+1)
+		packed := packedText(data)
+		plain := make([]byte, base64.StdEncoding.DecodedLen(len(packed)))
+		n, _ := base64.StdEncoding.Decode(plain, packed) // as far as it goes
+		if o.held(name, len(packed)+len(plain)) {
+			o.octets(name, plain[:n], wraps+1)
 		}
 	default:
 		o.problem(name, "it is no report, no archive and no mail: it begins with %s", beginning(data))
@@ -109,39 +132,42 @@ func beginning(data []byte) string {
 // inflated looks at what comes out of a compressed stream. What is a document is not kept: it is inflated as it is read, and from the beginning when it is read again.
 func (o *opener) inflated(name string, size int64, open func() (io.Reader, error), wraps int) {
 	limit := min(MaxInflated, max(freeInflated, size*maxRatio))
-	again := func() io.Reader {
+	seen := new(int64)
+	begin := func() io.Reader {
 		r, err := open()
 		if err != nil {
 			return failing{fault.Wrap(fault.Invalid, err, "it cannot be inflated: %v", err)}
 		}
-		return &inflating{r: r, left: limit}
+		return &inflating{r: r, left: limit, budget: &o.inflate, seen: seen}
 	}
-	begun := again()
+	begun := begin()
 	head := make([]byte, sniffed)
 	n, err := io.ReadFull(begun, head)
 	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
-		o.problems = append(o.problems, Problem{name, unwrapped(err)})
+		o.failed(name, unwrapped(err))
 		return
+	}
+	again := func() io.Reader {
+		if begun == nil {
+			return begin()
+		}
+		r := io.MultiReader(bytes.NewReader(head[:n]), begun)
+		begun = nil
+		return r
 	}
 	switch k := sniff(head[:n]); k {
 	case xmlDocument, jsonDocument:
-		o.document(Document{name, k, func() io.Reader {
-			if begun == nil {
-				return again()
-			}
-			r := io.MultiReader(bytes.NewReader(head[:n]), begun)
-			begun = nil
-			return r
-		}})
+		o.document(Document{name, k, again})
 	default:
 		// Archives in archives and mails are small, or they are none.
-		data, err := io.ReadAll(io.LimitReader(again(), MaxInput+1))
+		most := min(MaxInput, o.hold)
+		data, err := io.ReadAll(io.LimitReader(again(), most+1))
 		switch {
+		case int64(len(data)) > most:
+			o.problem(name, "it inflates to more than %d MiB that are no report", most>>20)
 		case err != nil:
-			o.problems = append(o.problems, Problem{name, unwrapped(err)})
-		case len(data) > MaxInput:
-			o.problem(name, "it inflates to more than %d MiB that are no report", MaxInput>>20)
-		default:
+			o.failed(name, unwrapped(err))
+		case o.held(name, len(data)):
 			o.octets(name, data, wraps+1)
 		}
 	}
@@ -154,24 +180,36 @@ func unwrapped(err error) error {
 	return fault.Wrap(fault.Invalid, err, "it cannot be inflated: %v", err)
 }
 
-// inflating ends a stream that inflates to too much.
+// inflating ends a stream that inflates to too much: by itself, or together with the others of its input. What comes out again when it is read again is counted once.
 type inflating struct {
-	r    io.Reader
-	left int64
+	r      io.Reader
+	left   int64  // of what this stream may inflate to
+	at     int64  // what came out
+	seen   *int64 // what came out in any reading of this stream
+	budget *int64 // what all streams may inflate to yet
+	err    error  // with which it ended
 }
 
 func (l *inflating) Read(b []byte) (int, error) {
-	if l.left < 0 {
-		return 0, fault.New(fault.Invalid, "it inflates to more than a report does; that is how archives attack")
+	if l.err != nil {
+		return 0, l.err
 	}
 	n, err := l.r.Read(b[:min(int64(len(b)), l.left+1)])
-	if l.left -= int64(n); l.left < 0 {
-		n--
-		return n, fault.New(fault.Invalid, "it inflates to more than a report does; that is how archives attack")
-	}
 	if err != nil && err != io.EOF {
 		err = fault.Wrap(fault.Invalid, err, "it cannot be inflated: %v", err)
 	}
+	if int64(n) > l.left {
+		n, err = int(l.left), fault.New(fault.Invalid, "it inflates to more than a report does; that is how archives attack")
+	}
+	if more := l.at + int64(n) - *l.seen; more > *l.budget {
+		n -= int(more - *l.budget)
+		err = fault.New(fault.Invalid, "the documents of this input inflate to more than %d MiB together; that is how archives attack", maxInflatedInAll>>20)
+	}
+	l.left, l.at = l.left-int64(n), l.at+int64(n)
+	if more := l.at - *l.seen; more > 0 {
+		*l.seen, *l.budget = l.at, *l.budget-more
+	}
+	l.err = err
 	return n, err
 }
 
@@ -181,6 +219,10 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 // zip looks at the files of an archive. Their names are shown and never used.
 func (o *opener) zip(name string, data []byte, wraps int) {
+	if bytes.Count(data, []byte("PK\x01\x02")) > maxDirectory {
+		o.problem(name, "the archive holds more than %d files", maxDirectory)
+		return
+	}
 	archive, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
 		o.problem(name, "the archive cannot be read: %v", err)
@@ -193,6 +235,10 @@ func (o *opener) zip(name string, data []byte, wraps int) {
 		}
 		if found++; found > maxDocuments {
 			o.problem(name, "the archive holds more than %d files; the others were not read", maxDocuments)
+			return
+		}
+		if o.files++; o.files > maxFiles {
+			o.problem(name, "there are more than %d files in the archives of this input; the others were not read", maxFiles)
 			return
 		}
 		o.inflated(name+", "+kept(path.Base(f.Name)), int64(f.CompressedSize64), func() (io.Reader, error) { return f.Open() }, wraps)

@@ -142,9 +142,9 @@ func deep(n int) []byte {
 
 // Archives that attack end early, and take no more memory than the largest that is allowed.
 func TestBombs(t *testing.T) {
-	zeros := gz(bytes.Repeat([]byte{0}, 64<<20))
-	spaces := gz([]byte(strings.Replace(small, "<record>", strings.Repeat(" ", 300<<20)+"<record>", 1)))
-	rows := gz([]byte("<feedback><report_metadata><report_id>x</report_id></report_metadata>" + strings.Repeat("<record></record>", 20_000_000)))
+	zeros := gz(bytes.Repeat([]byte{0}, 16<<20))
+	spaces := gz([]byte(strings.Replace(small, "<record>", strings.Repeat(" ", 40<<20)+"<record>", 1)))
+	rows := gz([]byte("<feedback><report_metadata><report_id>x</report_id></report_metadata>" + strings.Repeat("<record></record>", 1_000_000)))
 	var many []string
 	for i := range 200 {
 		many = append(many, fmt.Sprint(i), small)

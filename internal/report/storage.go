@@ -29,6 +29,15 @@ type Ledger interface {
 	ReportsToRead(ctx context.Context, ours, after string, limit int) ([]WithRows, error)
 	// ReplaceCells sets the domain of the inventory that a stored report is counted for and its cells; roll-ups follow.
 	ReplaceCells(ctx context.Context, id, ours string, cells []Cell) error
+	// Counting says up to where reports were counted anew, and for which generation of the inventory.
+	Counting(ctx context.Context) (Counting, error)
+	SetCounting(ctx context.Context, c Counting) error
+}
+
+// Counting is up to where stored reports were attributed anew.
+type Counting struct {
+	Generation int64
+	After      string // the last report that was; "" = all were
 }
 
 // Answers are the questions that people ask.
@@ -49,6 +58,8 @@ type Answers interface {
 	Counts(ctx context.Context, p Period, by Grouping) ([]Count, error)
 	// Groups returns the cells of domains, summed over reports, and over days unless daily: the ground of diagnosis. At most MaxGroups, those with most messages first.
 	Groups(ctx context.Context, p Period, daily bool) ([]Group, error)
+	// CountReports says how many aggregate reports of a time are counted.
+	CountReports(ctx context.Context, p Period) (int, error)
 	// LastPassed returns, by selector, the latest end of a vouched report in which a signature of this domain passed in mail from one of these signers' own addresses.
 	// Selectors that nobody reported since the given time are missing.
 	LastPassed(ctx context.Context, domain string, selectors, own []string, since time.Time) (map[string]time.Time, error)

@@ -1,7 +1,11 @@
 package report
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -42,95 +46,223 @@ type TLSFailure struct {
 	Information string
 }
 
-const (
-	// maxTLSPolicies is how many policies of a report are kept, and maxTLSFailures how many failures of each.
-	maxTLSPolicies = 1000
-	maxTLSFailures = 10_000
-	// maxSessions bounds a count, so that sums do not overflow.
-	maxSessions = 1 << 40
-)
-
 // words reads a text or a list of texts: reporters write either.
 type words []string
 
 func (w *words) UnmarshalJSON(raw []byte) error {
-	var many []string
-	if json.Unmarshal(raw, &many) == nil {
-		*w = many
+	var one string
+	if json.Unmarshal(raw, &one) == nil {
+		if one != "" {
+			*w = strings.SplitN(strings.ReplaceAll(one, "\r\n", "\n"), "\n", maxTLSWords)
+		}
 		return nil
 	}
-	var one string
-	if json.Unmarshal(raw, &one) == nil && one != "" {
-		*w = strings.Split(strings.ReplaceAll(one, "\r\n", "\n"), "\n")
+	list := json.NewDecoder(bytes.NewReader(raw))
+	if begin, err := list.Token(); err != nil || begin != json.Delim('[') {
+		return nil // what is neither, nobody needs
 	}
-	return nil // what is neither, nobody needs
+	for list.More() && len(*w) < maxTLSWords {
+		if list.Decode(&one) != nil {
+			break
+		}
+		*w = append(*w, one)
+	}
+	return nil
 }
 
-// tlsJSON is the document (RFC 8460 §4.4).
-type tlsJSON struct {
-	OrgName string `json:"organization-name"`
-	Range   struct {
+// The objects of the document (RFC 8460 §4.4) that are read as a whole.
+type (
+	tlsRange struct {
 		Start string `json:"start-datetime"`
 		End   string `json:"end-datetime"`
-	} `json:"date-range"`
-	Contact  string `json:"contact-info"`
-	ID       string `json:"report-id"`
-	Policies []struct {
-		Policy struct {
-			Type    string `json:"policy-type"`
-			Strings words  `json:"policy-string"`
-			Domain  string `json:"policy-domain"`
-			MX      words  `json:"mx-host"`
-		} `json:"policy"`
-		Summary struct {
-			Successful int64 `json:"total-successful-session-count"`
-			Failed     int64 `json:"total-failure-session-count"`
-		} `json:"summary"`
-		Details []struct {
-			Result      string `json:"result-type"`
-			SendingIP   string `json:"sending-mta-ip"`
-			ReceivingMX string `json:"receiving-mx-hostname"`
-			HELO        string `json:"receiving-mx-helo"`
-			ReceivingIP string `json:"receiving-ip"`
-			Sessions    int64  `json:"failed-session-count"`
-			Information string `json:"additional-information"`
-			Reason      string `json:"failure-reason-code"`
-		} `json:"failure-details"`
-	} `json:"policies"`
+	}
+	tlsPolicy struct {
+		Type    string `json:"policy-type"`
+		Strings words  `json:"policy-string"`
+		Domain  string `json:"policy-domain"`
+		MX      words  `json:"mx-host"`
+	}
+	tlsSummary struct {
+		Successful int64 `json:"total-successful-session-count"`
+		Failed     int64 `json:"total-failure-session-count"`
+	}
+	tlsDetail struct {
+		Result      string `json:"result-type"`
+		SendingIP   string `json:"sending-mta-ip"`
+		ReceivingMX string `json:"receiving-mx-hostname"`
+		HELO        string `json:"receiving-mx-helo"`
+		ReceivingIP string `json:"receiving-ip"`
+		Sessions    int64  `json:"failed-session-count"`
+		Information string `json:"additional-information"`
+		Reason      string `json:"failure-reason-code"`
+	}
+)
+
+// tlsParser reads the document piece by piece: lists without end would otherwise take a hundred times their size in memory.
+type tlsParser struct {
+	dec      *json.Decoder
+	report   TLSReport
+	failures int
 }
 
 // parseTLS reads a TLS report.
 func parseTLS(in io.Reader) (*TLSReport, error) {
-	raw, err := io.ReadAll(io.LimitReader(in, maxJSON+1))
+	limited := &io.LimitedReader{R: in, N: maxJSON + 1}
+	text := bufio.NewReader(limited)
+	if mark, _ := text.Peek(3); string(mark) == "\ufeff" {
+		_, _ = text.Discard(3)
+	}
+	p := tlsParser{dec: json.NewDecoder(text)}
+	err := p.document()
+	var known *fault.Error
+	var other *json.UnmarshalTypeError
 	switch {
-	case err != nil:
-		return nil, invalid(err)
-	case len(raw) > maxJSON:
+	case limited.N == 0:
 		return nil, fault.New(fault.Invalid, "it has more than %d MiB", maxJSON>>20)
-	}
-	var doc tlsJSON
-	if err := json.Unmarshal([]byte(strings.TrimPrefix(string(raw), "\ufeff")), &doc); err != nil {
+	case errors.As(err, &known):
+		return nil, known
+	case errors.As(err, &other):
+		return nil, fault.Wrap(fault.Invalid, err, "it is no TLS report: %s cannot be %s", other.Field, other.Value)
+	case err != nil:
 		return nil, fault.Wrap(fault.Invalid, err, "it is no TLS report: %v", err)
-	}
-	if doc.OrgName == "" && doc.ID == "" && len(doc.Policies) == 0 {
+	case p.report.OrgName == "" && p.report.ID == "" && len(p.report.Policies) == 0:
 		return nil, fault.New(fault.Invalid, "it is no TLS report: it names neither who reports nor a policy")
 	}
-	r := &TLSReport{OrgName: kept(doc.OrgName), Contact: kept(doc.Contact), ID: kept(doc.ID), Begin: moment(doc.Range.Start), End: moment(doc.Range.End)}
-	for _, p := range doc.Policies[:min(len(doc.Policies), maxTLSPolicies)] {
-		out := TLSPolicy{Type: strings.ToLower(kept(p.Policy.Type)), Domain: domainOf(p.Policy.Domain), Successful: bounded(p.Summary.Successful), Failed: bounded(p.Summary.Failed)}
-		for _, s := range p.Policy.Strings[:min(len(p.Policy.Strings), maxTLSPolicies)] {
-			out.Strings = append(out.Strings, kept(s))
+	return &p.report, nil
+}
+
+func (p *tlsParser) document() error {
+	r := &p.report
+	err := p.object(func(key string) (err error) {
+		switch key {
+		case "organization-name":
+			r.OrgName, err = p.text()
+		case "contact-info":
+			r.Contact, err = p.text()
+		case "report-id":
+			r.ID, err = p.text()
+		case "date-range":
+			var when tlsRange
+			err = p.dec.Decode(&when)
+			r.Begin, r.End = moment(when.Start), moment(when.End)
+		case "policies":
+			err = p.list(p.policy)
+		default:
+			err = p.skip()
 		}
-		for _, s := range p.Policy.MX[:min(len(p.Policy.MX), maxTLSPolicies)] {
-			out.MX = append(out.MX, kept(s))
-		}
-		for _, d := range p.Details[:min(len(p.Details), maxTLSFailures)] {
-			out.Failures = append(out.Failures, TLSFailure{Result: strings.ToLower(kept(d.Result)), SendingIP: kept(d.SendingIP), ReceivingMX: kept(d.ReceivingMX), ReceivingIP: kept(d.ReceivingIP),
-				HELO: kept(d.HELO), Sessions: bounded(d.Sessions), Reason: kept(d.Reason), Information: kept(d.Information)})
-		}
-		r.Policies = append(r.Policies, out)
+		return err
+	})
+	if err != nil {
+		return err
 	}
-	return r, nil
+	switch _, err := p.dec.Token(); {
+	case err == nil:
+		return errors.New("something follows it")
+	case err != io.EOF:
+		return err
+	}
+	return nil
+}
+
+func (p *tlsParser) policy() error {
+	if len(p.report.Policies) == maxTLSPolicies {
+		return fault.New(fault.Invalid, "it has more than %d policies", maxTLSPolicies)
+	}
+	var out TLSPolicy
+	err := p.object(func(key string) (err error) {
+		switch key {
+		case "policy":
+			var policy tlsPolicy
+			err = p.dec.Decode(&policy)
+			out.Type, out.Domain, out.Strings, out.MX = strings.ToLower(kept(policy.Type)), domainOf(policy.Domain), keptAll(policy.Strings), keptAll(policy.MX)
+		case "summary":
+			var sum tlsSummary
+			err = p.dec.Decode(&sum)
+			out.Successful, out.Failed = bounded(sum.Successful), bounded(sum.Failed)
+		case "failure-details":
+			err = p.list(func() error { return p.detail(&out) })
+		default:
+			err = p.skip()
+		}
+		return err
+	})
+	p.report.Policies = append(p.report.Policies, out)
+	return err
+}
+
+func (p *tlsParser) detail(of *TLSPolicy) error {
+	if p.failures++; p.failures > maxTLSFailures {
+		return fault.New(fault.Invalid, "it has more than %d kinds of failures", maxTLSFailures)
+	}
+	var d tlsDetail
+	err := p.dec.Decode(&d)
+	of.Failures = append(of.Failures, TLSFailure{Result: strings.ToLower(kept(d.Result)), SendingIP: kept(d.SendingIP), ReceivingMX: kept(d.ReceivingMX), ReceivingIP: kept(d.ReceivingIP),
+		HELO: kept(d.HELO), Sessions: bounded(d.Sessions), Reason: kept(d.Reason), Information: kept(d.Information)})
+	return err
+}
+
+// object reads an object, or null; each reads the value of a key, which comes in lower case.
+func (p *tlsParser) object(each func(key string) error) error {
+	return p.within('{', func() error {
+		key, err := p.dec.Token()
+		if err != nil {
+			return err
+		}
+		name, _ := key.(string) // what else could it be
+		return each(strings.ToLower(name))
+	})
+}
+
+// list reads a list, or null; each reads one of its values.
+func (p *tlsParser) list(each func() error) error { return p.within('[', each) }
+
+func (p *tlsParser) within(begin json.Delim, each func() error) error {
+	switch t, err := p.dec.Token(); {
+	case err != nil:
+		return whole(err)
+	case t == nil:
+		return nil
+	case t != begin:
+		return fmt.Errorf("there is %.20q where %s should begin", fmt.Sprint(t), map[json.Delim]string{'{': "an object", '[': "a list"}[begin])
+	}
+	for p.dec.More() {
+		if err := each(); err != nil {
+			return whole(err)
+		}
+	}
+	_, err := p.dec.Token()
+	return whole(err)
+}
+
+// whole turns the end of the input, which comes too early, into an error that says so.
+func whole(err error) error {
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return errors.New("it breaks off")
+	}
+	return err
+}
+
+// text reads a text; of what is none, nothing is kept.
+func (p *tlsParser) text() (string, error) {
+	var s string
+	err := p.dec.Decode(&s)
+	var other *json.UnmarshalTypeError
+	if errors.As(err, &other) {
+		err = nil
+	}
+	return kept(s), err
+}
+
+func (p *tlsParser) skip() error {
+	var raw json.RawMessage
+	return p.dec.Decode(&raw)
+}
+
+func keptAll(list words) (out []string) {
+	for _, s := range list {
+		out = append(out, kept(s))
+	}
+	return out
 }
 
 func bounded(n int64) int64 { return min(max(n, 0), maxSessions) }

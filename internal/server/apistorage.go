@@ -7,6 +7,7 @@ import (
 	"github.com/postseal/postseal/internal/inventory"
 	"github.com/postseal/postseal/internal/journal"
 	"github.com/postseal/postseal/internal/lifecycle"
+	"github.com/postseal/postseal/internal/probe"
 	"github.com/postseal/postseal/internal/store"
 	"github.com/postseal/postseal/internal/ticket"
 )
@@ -14,7 +15,7 @@ import (
 // apiStorage is the store in the API's words: edges do not import each other, so each has names of its own for what is
 // only asked for and listed.
 type apiStorage struct {
-	*store.Store
+	heard
 	// prepare takes an inventory's settings over before its domains are worked on; restore takes the stored ones back.
 	prepare func(inventory.State)
 	restore func()
@@ -49,6 +50,10 @@ func (s apiStorage) Records(ctx context.Context, f api.RecordFilter) ([]lifecycl
 
 func (s apiStorage) Tickets(ctx context.Context, f api.TicketFilter) ([]ticket.Ticket, error) {
 	return s.Store.Tickets(ctx, store.TicketFilter(f))
+}
+
+func (s apiStorage) Probes(ctx context.Context, f api.ProbeFilter) ([]probe.Probe, error) {
+	return s.Store.Probes(ctx, store.ProbeFilter(f))
 }
 
 func (s apiStorage) Journal(ctx context.Context, f api.JournalFilter) ([]journal.Entry, error) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/postseal/postseal/internal/audit"
 	"github.com/postseal/postseal/internal/fault"
+	"github.com/postseal/postseal/internal/intake"
 )
 
 // Config is what a person can set on the command line. Everything about the fleet is in the inventory.
@@ -46,7 +47,15 @@ type Config struct {
 	Policies audit.PolicyFetcher
 	// WeakKeys are known weak keys that audits look for; nil = none are known.
 	WeakKeys audit.WeakKeys
-	Logger   *slog.Logger
+	// Intake is how reports and probes get in; the zero value = by hand only.
+	Intake intake.Config
+	// ReportAddresses are taken besides those that the policies of the inventory name.
+	ReportAddresses []string
+	// Retention is how long reports are kept; zero = DefaultRetention.
+	Retention Retention
+	// DiagnoseAfter is how long after a report what it means is found out; 0 = the default.
+	DiagnoseAfter time.Duration
+	Logger        *slog.Logger
 }
 
 const (
@@ -72,8 +81,17 @@ func (c *Config) complete() error {
 			c.Hosts = append(c.Hosts, name)
 		}
 	}
+	if c.Intake.SMTP.Name == "" {
+		c.Intake.SMTP.Name = c.Hosts[0]
+	}
 	if c.SealingKey == "" {
 		c.SealingKey = filepath.Join(c.Data, "ca.sealing-key")
+	}
+	if c.Retention == (Retention{}) {
+		c.Retention = DefaultRetention()
+	}
+	if c.DiagnoseAfter <= 0 {
+		c.DiagnoseAfter = diagnoseAfter
 	}
 	if c.Poll <= 0 {
 		c.Poll = defaultPoll

@@ -20,10 +20,13 @@ import (
 	"github.com/postseal/postseal/internal/evidence"
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/fleet"
+	"github.com/postseal/postseal/internal/intake"
 	"github.com/postseal/postseal/internal/lifecycle"
 	"github.com/postseal/postseal/internal/nameserver"
+	"github.com/postseal/postseal/internal/probe"
 	"github.com/postseal/postseal/internal/publisher"
 	"github.com/postseal/postseal/internal/publisher/programs"
+	"github.com/postseal/postseal/internal/resolver"
 	"github.com/postseal/postseal/internal/services"
 	"github.com/postseal/postseal/internal/store"
 )
@@ -46,6 +49,11 @@ type Server struct {
 	publisher *publisher.Publisher
 	loop      *lifecycle.Reconciler
 	auditing  *auditing
+	reporting *reporting
+	intake    *intake.Intake  // nil = reports come by hand only
+	taking    bool            // it runs, or did
+	cache     *resolver.Cache // what the intake asks DNS
+	prober    *probe.Prober
 	names     atomic.Pointer[nameserver.Server]
 	http      *http.Server
 	listener  net.Listener
@@ -96,6 +104,11 @@ func (s *Server) build(ctx context.Context) error {
 		return err
 	}
 	s.auditing = &auditing{Server: s, catalogue: catalogue, asked: make(chan struct{}, 1)}
+	reports, err := store.OpenReports(ctx, store.Options{Database: database, Logger: c.Logger})
+	if err != nil {
+		return err
+	}
+	s.reporting = newReporting(s, reports, catalogue)
 	s.publisher = publisher.New(publisher.Deps{Zones: s.dns, Kinds: kinds(served{s.store, func(zone string) { s.zonesChanged(zone) }}, programs.In(c.Programs), c.Logger)})
 	if err := s.reconfigure(ctx); err != nil {
 		return err
@@ -105,17 +118,21 @@ func (s *Server) build(ctx context.Context) error {
 		Canaries: lifecycle.Canaries{Resolver: s.dns, NonceHeader: agentapi.CanaryNonceHeader},
 	})
 	s.access = access.New(s.store)
+	s.prober = probe.New(s.store)
 	worker, _ := os.Hostname()
 	observer := evidence.New(s.dns, time.Now)
 	s.loop = lifecycle.NewReconciler(lifecycle.Config{
-		Storage: s.store, Looker: observer, Behind: observer, Services: serviceRules{catalogue}, Publisher: publishing{s.publisher}, Worker: worker,
+		Storage: s.heard(), Looker: observer, Behind: observer, Services: serviceRules{catalogue}, Publisher: publishing{s.publisher}, Worker: worker,
 		Logger: c.Logger, Poll: c.Poll, Wake: s.store.Due(context.Background()),
 	})
-	handler, err := api.New(api.Options{Storage: s.apiStorage(), Access: s.access, Joining: s.fleet, Agents: s.fleet, Looker: observer, Log: c.Logger, Changed: s.wake})
+	handler, err := api.New(api.Options{Storage: s.apiStorage(), Access: s.access, Joining: s.fleet, Agents: s.fleet, Looker: observer, Reports: s.reporting, Probes: s.prober, Log: c.Logger, Changed: s.wake})
 	if err != nil {
 		return err
 	}
 	s.http = &http.Server{Handler: handler, ReadHeaderTimeout: headerWithin}
+	if err := s.openIntake(); err != nil {
+		return err
+	}
 	if err := s.listen(ctx); err != nil {
 		return err
 	}
@@ -190,7 +207,13 @@ func (s *Server) Run(ctx context.Context) error {
 	group.Go(func() error { return s.loop.Run(running) })
 	group.Go(func() error { return s.watch(running) })
 	group.Go(func() error { return s.auditing.Run(running) })
+	group.Go(func() error { return s.reporting.Run(running) })
+	if s.intake != nil {
+		s.taking = true
+		group.Go(func() error { return s.intake.Run(running) })
+	}
 	group.Go(func() error { return s.keepTickets(running) })
+	group.Go(func() error { return s.tendProbes(running) })
 	group.Go(func() error { return s.announce(running) })
 	group.Go(func() error {
 		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
@@ -243,6 +266,19 @@ func (s *Server) release() {
 	}
 	if s.listener != nil {
 		_ = s.listener.Close()
+	}
+	if s.intake != nil && !s.taking { // its listener is closed by Run
+		ended, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = s.intake.Run(ended)
+	}
+	if s.cache != nil {
+		s.cache.Close()
+	}
+	if s.reporting != nil {
+		if err := s.reporting.Close(); err != nil {
+			s.config.Logger.Error("closing the database of reports", "err", err)
+		}
 	}
 	if s.store != nil {
 		if err := s.store.Close(); err != nil {

@@ -70,7 +70,7 @@ func (s *Server) apiStorage() apiStorage {
 		}
 	}
 	return apiStorage{
-		Store:   s.store,
+		heard:   s.heard(),
 		prepare: func(next inventory.State) { log(s.use(next)) },
 		restore: func() { log(s.reconfigure(context.Background())) },
 	}

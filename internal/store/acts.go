@@ -66,6 +66,9 @@ func (s *Store) Decommission(ctx context.Context, serverID, by, reason string) e
 		if err != nil || n == 0 {
 			return err
 		}
+		if err := t.forgetRefusals(ctx, serverID); err != nil {
+			return err
+		}
 		domains, err := t.forget(ctx, serverID)
 		if err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/postseal/postseal/internal/fleet"
 	"github.com/postseal/postseal/internal/inventory"
 )
 
@@ -21,6 +22,7 @@ type Agent struct {
 	Software        string
 	Keys            int               // holdings that are neither destroyed nor gone
 	Unsigned        map[string]uint64 // messages not signed, by reason
+	Refused         []fleet.Refused   // what receivers refused in the last fleet.RefusalQuiet, the newest first; not all when there is much
 }
 
 // Agents returns what is known of the agent of each server, by server name, decommissioned ones included.
@@ -41,10 +43,14 @@ func (t *tx) agents(ctx context.Context) ([]Agent, error) {
 	if err != nil {
 		return nil, err
 	}
+	refused, err := t.refused(ctx)
+	if err != nil {
+		return nil, err
+	}
 	agents := make([]Agent, len(servers))
 	index := make(map[string]*Agent, len(servers))
 	for i, server := range servers {
-		agents[i] = Agent{Server: server, Unsigned: unsigned[server.ID]}
+		agents[i] = Agent{Server: server, Unsigned: unsigned[server.ID], Refused: refused[server.ID]}
 		index[server.ID] = &agents[i]
 	}
 	err = t.rows(ctx, `SELECT a.server_id, a.reported, a.applied, a.skew, a.software, i.version,
@@ -58,7 +64,7 @@ func (t *tx) agents(ctx context.Context) ([]Agent, error) {
 			return err
 		}
 		if a, ok := index[id]; ok {
-			v.Server, v.Unsigned = a.Server, a.Unsigned
+			v.Server, v.Unsigned, v.Refused = a.Server, a.Unsigned, a.Refused
 			*a = v
 		}
 		return nil

@@ -8,6 +8,7 @@ import (
 	"github.com/postseal/postseal/internal/inventory"
 	"github.com/postseal/postseal/internal/journal"
 	"github.com/postseal/postseal/internal/lifecycle"
+	"github.com/postseal/postseal/internal/probe"
 	"github.com/postseal/postseal/internal/ticket"
 )
 
@@ -23,6 +24,10 @@ func (s apiStorage) Domains(ctx context.Context, f api.DomainFilter) ([]inventor
 
 func (s apiStorage) Records(ctx context.Context, f api.RecordFilter) ([]lifecycle.Record, error) {
 	return s.Store.Records(ctx, RecordFilter(f))
+}
+
+func (s apiStorage) Probes(ctx context.Context, f api.ProbeFilter) ([]probe.Probe, error) {
+	return s.Store.Probes(ctx, ProbeFilter(f))
 }
 
 func (s apiStorage) Tickets(ctx context.Context, f api.TicketFilter) ([]ticket.Ticket, error) {

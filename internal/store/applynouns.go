@@ -212,6 +212,18 @@ func (a *applying) settings(ctx context.Context, now, next inventory.State) erro
 			return err
 		}
 	}
+	if now.Probes != next.Probes {
+		probes, err := toJSON(next.Probes)
+		if err != nil {
+			return err
+		}
+		if _, err := a.exec(ctx, `UPDATE meta SET probes = $1 WHERE id = 1`, probes); err != nil {
+			return err
+		}
+		if err := a.said("", "probes", "probes", "changed", now.Probes, next.Probes); err != nil {
+			return err
+		}
+	}
 	if written(now.Windows) != written(next.Windows) {
 		if _, err := a.exec(ctx, `DELETE FROM windows`); err != nil {
 			return err

@@ -59,6 +59,10 @@ func (s *Store) SaveAudit(ctx context.Context, w AuditWork, r audit.Report, next
 		if err := t.saveFindings(ctx, w.Domain, fromAudit, r.Findings, r.Covers); err != nil {
 			return err
 		}
+		// Those of a server that has fallen silent end here.
+		if err := t.refusalFindings(ctx, map[string]bool{w.Domain: true}); err != nil {
+			return err
+		}
 		return t.saveAuditKeys(ctx, r)
 	})
 }

@@ -17,11 +17,12 @@
 // Files: store.go, sqlite.go, postgres.go, migrate.go (opening), tx.go, column.go, clock.go (a transaction and its time),
 // hints.go (waking those who wait); work.go, commit.go, situation.go, keys.go, bindings.go, holdings.go, records.go,
 // findings.go, journal.go (the reconcile loop); inventory.go, apply.go, applynouns.go, signers.go, domains.go,
-// assignments.go (what an organisation has); controls.go, acts.go (what people say); instructions.go, compose.go, report.go,
+// assignments.go (what an organisation has); controls.go, acts.go (what people say); instructions.go, compose.go, report.go, refusals.go,
 // agents.go, jointokens.go, identities.go (agents); users.go, accesstokens.go (people and programs); zones.go (the
-// built-in name server's zones); tickets.go (people who are asked for changes); knownkeys.go (which keys reports may name).
+// built-in name server's zones); tickets.go (people who are asked for changes); probes.go, probepaths.go
+// (mail that proves paths); knownkeys.go (which keys reports may name).
 //
 // Reports that receivers send have a database of their own beside, with migrations of their own: reports.go (opening), reportslimits.go, reportsdocument.go (what is stored of a
 // document), reportsdictionary.go (texts that stand once), reportspack.go (rows in pieces), reportssave.go, reportsresave.go, reportscells.go (what is counted, and roll-ups),
-// reportsread.go, reportslist.go, reportssources.go, reportscounts.go (answers), reportsprune.go (what is old goes).
+// reportsread.go, reportslist.go, reportssources.go, reportscounts.go (answers), reportscounting.go (up to where they were counted anew), reportsprune.go (what is old goes).
 package store

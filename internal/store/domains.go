@@ -135,7 +135,7 @@ func (t *tx) dropDomain(ctx context.Context, d inventory.Domain) error {
 		`DELETE FROM assignments WHERE domain = $1`, `DELETE FROM domain_labels WHERE domain = $1`, `DELETE FROM holds WHERE domain = $1`,
 		`DELETE FROM waivers WHERE domain = $1`, `DELETE FROM findings WHERE domain = $1`, `DELETE FROM mutes WHERE domain = $1`,
 		`DELETE FROM audits WHERE domain = $1`, `DELETE FROM audit_keys WHERE domain = $1`, `DELETE FROM records WHERE domain = $1 AND key_id = ''`,
-		`DELETE FROM domains WHERE name = $1`, `UPDATE work SET due_at = 0, revision = revision + 1 WHERE domain = $1`,
+		`UPDATE refusals SET inventory = '' WHERE inventory = $1`, `DELETE FROM domains WHERE name = $1`, `UPDATE work SET due_at = 0, revision = revision + 1 WHERE domain = $1`,
 	} {
 		if _, err := t.exec(ctx, statement, d.Name); err != nil {
 			return err

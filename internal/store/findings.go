@@ -18,7 +18,11 @@ type source string
 const (
 	fromLife   source = "life"   // looks at our records
 	fromAudit  source = "audit"  // audits of the domain
+	fromReport source = "report" // what receivers report
 	fromPrimes source = "primes" // the comparison of all moduli
+	// fromReceivers: what receivers refuse, by the logs of mail servers
+	fromReceivers source = "receivers"
+	fromProbe     source = "probe" // mail that was sent to be looked at
 )
 
 // Findings returns a page of open findings by domain, id and subject.
@@ -145,6 +149,13 @@ func (t *tx) saveLifeFindings(ctx context.Context, domain string, open, resolved
 	}
 	return t.saveFindings(ctx, domain, fromLife, found, func(id, subject string) bool {
 		return slices.ContainsFunc(resolved, func(f lifecycle.Finding) bool { return f.ID == id && f.Subject == subject })
+	})
+}
+
+// SaveReportFindings does so for what the reports of a domain mean, all of it.
+func (s *Store) SaveReportFindings(ctx context.Context, domain string, found []audit.Finding) error {
+	return s.write(ctx, "keep what reports mean", func(t *tx) error {
+		return t.saveFindings(ctx, domain, fromReport, found, func(string, string) bool { return true })
 	})
 }
 

@@ -71,7 +71,11 @@ func (t *tx) instructionsFor(ctx context.Context, serverID string) (told agentap
 			p.keys = keys[p.ID]
 			return err
 		})
+	if err != nil {
+		return told, err
+	}
 	told.Assignments = compose(all)
+	told.Probes, err = t.orders(ctx, serverID)
 	return told, err
 }
 

@@ -27,7 +27,7 @@ func (s *Store) Generation(ctx context.Context) (generation int64, err error) {
 }
 
 func (t *tx) inventory(ctx context.Context) (state inventory.State, err error) {
-	if _, err := t.row(ctx, `SELECT generation, dns FROM meta WHERE id = 1`, nil, &state.Generation, fromJSON(&state.DNS)); err != nil {
+	if _, err := t.row(ctx, `SELECT generation, dns, probes FROM meta WHERE id = 1`, nil, &state.Generation, fromJSON(&state.DNS), fromJSON(&state.Probes)); err != nil {
 		return state, err
 	}
 	if state.Publishers, err = t.publishers(ctx); err != nil {

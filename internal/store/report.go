@@ -57,6 +57,12 @@ func (s *Store) SaveReport(ctx context.Context, serverID string, r fleet.Checked
 		if err := t.saveUnsigned(ctx, serverID, r.Received.Unsigned); err != nil {
 			return err
 		}
+		if err := t.saveRefusals(ctx, serverID, r.Received.Refusals, before.reported); err != nil {
+			return err
+		}
+		if err := t.saveProbeAnswers(ctx, serverID, r.Received.Probes); err != nil {
+			return err
+		}
 		_, err = t.row(ctx, `SELECT version FROM instructions WHERE server_id = $1`, []any{serverID}, &latest)
 		return err
 	})
@@ -75,8 +81,8 @@ func (t *tx) saveAgent(ctx context.Context, serverID string, r fleet.CheckedRepo
 	if _, err := t.row(ctx, `SELECT reported, skew FROM agents WHERE server_id = $1`+t.s.d.forUpdate, []any{serverID}, at(&before.reported), lasts(&before.skew)); err != nil {
 		return before, err
 	}
-	_, err = t.exec(ctx, `UPDATE agents SET reported = $1, applied = $2, skew = $3, software = $4 WHERE server_id = $5`,
-		t.now, r.Received.Applied, r.Skew, sentence(r.Received.Software), serverID)
+	_, err = t.exec(ctx, `UPDATE agents SET reported = $1, applied = $2, skew = $3, software = $4, probes = $5 WHERE server_id = $6`,
+		t.now, r.Received.Applied, r.Skew, sentence(r.Received.Software), r.Received.ProbesReady, serverID)
 	return before, err
 }
 

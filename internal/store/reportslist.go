@@ -236,6 +236,13 @@ func (r *Reports) Inputs(ctx context.Context, f report.InputFilter) (out []repor
 		}
 		w.add("id < %s", id)
 	}
+	if f.ID != "" {
+		id, err := idOf(f.ID, inputPrefix)
+		if err != nil {
+			return nil, err
+		}
+		w.add("id = %s", id)
+	}
 	if f.Problems {
 		w.add("unread + foreigners > 0")
 	}

@@ -109,7 +109,7 @@ func (t *tx) dropSigner(ctx context.Context, v inventory.Signer) error {
 		return fault.New(fault.Conflict, "%s %s has keys or an agent", v.Kind, v.Name).WithHint("decommission it instead: then its keys go through retirement")
 	}
 	for _, table := range []string{"signer_members WHERE pool_id", "signer_members WHERE server_id", "instructions WHERE server_id", "agents WHERE server_id",
-		"unsigned WHERE server_id", "join_tokens WHERE server_id", "signers WHERE id"} {
+		"unsigned WHERE server_id", "refusals WHERE server_id", "join_tokens WHERE server_id", "signers WHERE id"} {
 		if _, err := t.exec(ctx, fmt.Sprintf(`DELETE FROM %s = $1`, table), v.ID); err != nil {
 			return err
 		}

@@ -36,6 +36,11 @@ func (t *tx) situation(ctx context.Context, domain string) (got lifecycle.Situat
 	if got.ReportsTo, err = t.reportsTo(ctx, got.Domain); err != nil {
 		return got, err
 	}
+	if got.Domain.Policy.Gate == inventory.GateProbe {
+		if got.Probed, err = t.probed(ctx, domain); err != nil {
+			return got, err
+		}
+	}
 	if got.Keys, err = t.keysOf(ctx, domain); err != nil {
 		return got, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/postseal/postseal/internal/fleet"
 	"github.com/postseal/postseal/internal/inventory"
 	"github.com/postseal/postseal/internal/lifecycle"
+	"github.com/postseal/postseal/internal/probe"
 	"github.com/postseal/postseal/internal/ticket"
 )
 
@@ -49,6 +50,7 @@ var (
 	_ fleet.Storage     = (*Store)(nil)
 	_ access.Storage    = (*Store)(nil)
 	_ ticket.Storage    = (*Store)(nil)
+	_ probe.Storage     = (*Store)(nil)
 )
 
 // dialect is what the two databases do differently.

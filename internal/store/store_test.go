@@ -80,7 +80,7 @@ func TestPostgres(t *testing.T) {
 // suite is what every database must do. Each case gets an empty one.
 func suite(t *testing.T, empty func(t *testing.T) *database) {
 	for _, group := range []map[string]func(*testing.T, *database){
-		workCases, keyCases, reportCases, journalCases, inventoryCases, peopleCases, zoneCases, timeCases, scaleCases, togetherCases, lifeCases, ticketCases,
+		workCases, keyCases, reportCases, journalCases, inventoryCases, peopleCases, zoneCases, timeCases, scaleCases, togetherCases, lifeCases, ticketCases, refusalCases, probeCases,
 	} {
 		for name, f := range group {
 			t.Run(name, func(t *testing.T) { f(t, empty(t)) })

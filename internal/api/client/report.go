@@ -215,7 +215,7 @@ type ReportSummary struct {
 	Days       []DayFigures    `json:"days"`
 	Findings   []Finding       `json:"findings"`
 	Compliance []Compliance    `json:"compliance"`
-	Advice     ReportAdvice    `json:"advice"`
+	NextPolicy DMARCStep       `json:"next_policy" doc:"whether the DMARC policy can be raised, with the evidence"`
 }
 
 // SignerFigures is how one signer's mail fared.
@@ -247,17 +247,10 @@ type DayFigures struct {
 // Compliance is one rule of a large receiver for those that send in bulk.
 type Compliance struct {
 	Receiver string `json:"receiver"`
+	Bulk     bool   `json:"bulk" doc:"the domain is a bulk sender to it, as far as reports tell"`
 	Rule     string `json:"rule"`
-	Met      string `json:"met" doc:"yes, no or unknown"`
+	Met      string `json:"met" doc:"kept, broken, or not told by reports"`
 	Why      string `json:"why"`
-}
-
-// ReportAdvice says whether the policy can be raised.
-type ReportAdvice struct {
-	Policy   string   `json:"policy" doc:"the present p"`
-	Next     string   `json:"next,omitempty" doc:"the p that can be asked for now; empty = not yet, or there is none above"`
-	Text     string   `json:"text"`
-	Evidence []string `json:"evidence"`
 }
 
 // ReportSummary sums the reports of a domain up.

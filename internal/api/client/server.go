@@ -20,6 +20,20 @@ type Server struct {
 	Software         string            `json:"software,omitempty"`
 	Keys             int               `json:"keys"`
 	Unsigned         map[string]uint64 `json:"unsigned,omitempty" doc:"messages that should have been signed and were not, by reason"`
+	Refused          []Refused         `json:"refused,omitempty" doc:"what receivers refused because of authentication in the last 24 hours, by the log of its MTA"`
+}
+
+// Refused is what one receiver refused of one domain with one code.
+type Refused struct {
+	Domain    string    `json:"domain" doc:"of the author where the receiver names it, else of the envelope sender; empty = not known"`
+	Receiver  string    `json:"receiver"`
+	Code      string    `json:"code" doc:"enhanced status code, or three digits"`
+	Cause     string    `json:"cause" doc:"authentication, dkim, spf, dmarc, alignment, reverse_dns, tls, arc or null_mx"`
+	Permanent bool      `json:"permanent" doc:"given back to the sender; else it is tried again"`
+	Messages  uint64    `json:"messages"`
+	First     time.Time `json:"first"`
+	Last      time.Time `json:"last"`
+	Text      string    `json:"text" doc:"a sample of what the receiver says"`
 }
 
 // Servers is the list of servers.

@@ -9,14 +9,18 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/internal/fault"
+	"github.com/postseal/postseal/internal/googleauth"
 	"github.com/postseal/postseal/internal/publisher"
 	"github.com/postseal/postseal/internal/publisher/hosted"
 	"github.com/postseal/postseal/internal/webapi"
 )
 
 const (
-	endpoint = "https://dns.googleapis.com"
-	version  = "/dns/v1/projects/"
+	vendorName = "Google Cloud DNS"
+	endpoint   = "https://dns.googleapis.com"
+	// scope lets a token read and write DNS and nothing else.
+	scope   = "https://www.googleapis.com/auth/ndev.clouddns.readwrite"
+	version = "/dns/v1/projects/"
 	// maxTXT: a record set has 100 records, and a record's strings 255 octets each, of which the API takes sixteen together.
 	maxTXT = 4000
 )
@@ -26,9 +30,9 @@ func New(o hosted.Options, project string) (*hosted.Provider, error) {
 	if strings.TrimSpace(project) == "" {
 		return nil, fault.New(fault.Invalid, "the publisher does not say which project has the zones").WithHint("write project: my-project")
 	}
-	tokens := webapi.NewTokens(o.Client(), fetch)
+	tokens := webapi.NewTokens(o.Client(), googleauth.For{Vendor: vendorName, Scope: scope}.Fetch)
 	client, err := webapi.NewClient(webapi.API{
-		Vendor: "Google Cloud DNS", Endpoint: endpoint, Authorize: tokens.Authorize,
+		Vendor: vendorName, Endpoint: endpoint, Authorize: tokens.Authorize,
 		Explain: func(status int, body []byte) webapi.Problem {
 			if status == http.StatusUnauthorized {
 				tokens.Forget()

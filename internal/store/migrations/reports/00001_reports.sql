@@ -171,3 +171,11 @@ CREATE TABLE report_totals (
   reject     BIGINT NOT NULL,
   PRIMARY KEY (ours, day, vouched)
 ) WITHOUT ROWID;
+
+-- Up to where reports were counted anew for a generation of the inventory.
+CREATE TABLE report_counting (
+  id         BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),
+  generation BIGINT NOT NULL,
+  after      TEXT   NOT NULL, -- id of a report; '' = all were
+  reader     BIGINT NOT NULL  -- report.ReaderVersion of the program that read what could not be read
+);

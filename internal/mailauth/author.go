@@ -1,4 +1,4 @@
-package agent
+package mailauth
 
 import (
 	"slices"
@@ -8,70 +8,76 @@ import (
 	"github.com/postseal/postseal/internal/resolver"
 )
 
-// maxFrom is the longest value of a From field that is parsed; a name and an address need a few hundred octets.
-const maxFrom = 8 << 10
+// MaxFrom is the longest value of a From field that is parsed, in octets; a name and an address need a few hundred.
+const MaxFrom = 8 << 10
 
 // maxCommentDepth bounds nested comments.
 const maxCommentDepth = 16
 
-// authorDomain returns the domain of authorAddress.
-func authorDomain(value string) (string, Reason) {
-	a, reason := authorAddress(value)
-	return a.domain, reason
-}
+// Problem is a stable word that says why there is no author; "" = there is one. Package agent counts the same words.
+type Problem string
 
-// authorAddress returns the one address in the value of a From field, its domain as lower-case A-labels.
+// The problems.
+const (
+	FromMissing        Problem = "from_missing"         // no From field
+	FromMultipleFields Problem = "from_multiple_fields" // more than one From field
+	FromMultiple       Problem = "from_multiple"        // more than one address in it
+	FromGroup          Problem = "from_group"           // group syntax
+	FromUnparsable     Problem = "from_unparsable"      // not an address that every reader reads alike
+)
+
+// Author returns the one address in the value of a From field: its local part as written, its domain as lower-case A-labels.
 //
 // It is strict, because readers of mail differ where the text is odd, and a signature on something that a reader takes for another
 // author is worse than none (reference/standards.md A3): RFC 5322 §3.4 without the obsolete forms, one mailbox, no group, no
 // route, no domain literal, and UTF-8 as RFC 6532 allows it. The address may stand alone or in angle brackets after a phrase. A
 // phrase that itself looks like an address is allowed only in quotes or encoded words, as every mail program writes it.
-func authorAddress(value string) (address, Reason) {
-	if len(value) > maxFrom {
-		return address{}, ReasonFromUnparsable
+func Author(value string) (local, domain string, problem Problem) {
+	if len(value) > MaxFrom {
+		return "", "", FromUnparsable
 	}
 	l := fromLexer{rest: value}
 	tokens, ok := l.all()
 	if !ok {
-		return address{}, ReasonFromUnparsable
+		return "", "", FromUnparsable
 	}
-	if reason := manyMailboxes(tokens); reason != signed {
-		return address{}, reason
+	if problem := manyMailboxes(tokens); problem != "" {
+		return "", "", problem
 	}
 	if len(tokens) == 0 {
-		return address{}, ReasonFromUnparsable
+		return "", "", FromUnparsable
 	}
 	spec := tokens
 	if i := indexSpecial(tokens, '<'); i >= 0 {
 		last := len(tokens) - 1
 		if tokens[last].special != '>' {
-			return address{}, ReasonFromUnparsable
+			return "", "", FromUnparsable
 		}
 		spec = tokens[i+1 : last]
 		if !phrase(tokens[:i], spec) {
-			return address{}, ReasonFromUnparsable
+			return "", "", FromUnparsable
 		}
 	}
-	local, domain, ok := addrSpec(spec)
+	local, domain, ok = addrSpec(spec)
 	if !ok || !utf8.ValidString(local) {
-		return address{}, ReasonFromUnparsable
+		return "", "", FromUnparsable
 	}
 	ascii, err := resolver.ToASCII(domain)
 	if err != nil || strings.ContainsAny(ascii, "*/_") || ascii == "." {
-		return address{}, ReasonFromUnparsable
+		return "", "", FromUnparsable
 	}
-	return address{local, ascii}, signed
+	return local, ascii, ""
 }
 
 // manyMailboxes names what goes beyond one mailbox.
-func manyMailboxes(tokens []fromToken) Reason {
+func manyMailboxes(tokens []fromToken) Problem {
 	switch {
 	case indexSpecial(tokens, ':') >= 0 && indexSpecial(tokens, '<') < 0, indexSpecial(tokens, ';') >= 0:
-		return ReasonFromGroup
+		return FromGroup
 	case indexSpecial(tokens, ',') >= 0:
-		return ReasonFromMultiple
+		return FromMultiple
 	}
-	return signed
+	return ""
 }
 
 // phrase is RFC 5322 §3.2.5 with what everybody writes besides: dots ("John Q. Public"), brackets, encoded words with an at sign, and

@@ -1,4 +1,4 @@
-package agent
+package mailauth
 
 import (
 	"bytes"
@@ -153,7 +153,7 @@ var spfDiffers = map[string]string{
 	"p-macro-multiple":          spfNoPMacro,
 }
 
-// TestSPFSuite asks the agent's SPF the 203 questions of openspf's suite for RFC 7208.
+// TestSPFSuite asks our SPF the 203 questions of openspf's suite for RFC 7208.
 func TestSPFSuite(t *testing.T) {
 	text, err := os.ReadFile("../../../shared/testdata/spf/openspf/rfc7208-tests.yml")
 	if err != nil {
@@ -202,13 +202,13 @@ func TestSPFSuite(t *testing.T) {
 				}
 			}
 			cases++
-			v := checkSPF(t.Context(), zone, netip.MustParseAddr(c.Host).Unmap(), c.Helo, c.Mailfrom)
-			good := slices.Contains(want, v.result)
+			v := CheckSPF(t.Context(), zone, netip.MustParseAddr(c.Host).Unmap(), c.Helo, c.Mailfrom)
+			good := slices.Contains(want, v.Result)
 			if good {
 				agree++
 			}
 			if _, differs := spfDiffers[name]; good == differs {
-				t.Errorf("%s: %s: %s (%s), want %v", s.Description, name, v.result, v.reason, want)
+				t.Errorf("%s: %s: %s (%s), want %v", s.Description, name, v.Result, v.Reason, want)
 			}
 		}
 	}
@@ -226,7 +226,7 @@ func TestSPFIdentityIsTheDomain(t *testing.T) {
 	}
 	client := netip.MustParseAddr("192.0.2.1")
 	for _, sender := range []string{`"x@evil.example"@victim.example`, `x@evil.example@victim.example`, "@victim.example", "x@VICTIM.example"} {
-		if v := checkSPF(t.Context(), zone, client, "evil.example", sender); v.result != "fail" || v.domain != "victim.example" {
+		if v := CheckSPF(t.Context(), zone, client, "evil.example", sender); v.Result != "fail" || v.Domain != "victim.example" {
 			t.Errorf("%s: %+v", sender, v)
 		}
 	}

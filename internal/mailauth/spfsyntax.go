@@ -1,4 +1,4 @@
-package agent
+package mailauth
 
 import (
 	"net/netip"

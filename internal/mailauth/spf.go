@@ -1,4 +1,4 @@
-package agent
+package mailauth
 
 import (
 	"context"
@@ -12,20 +12,20 @@ import (
 	"github.com/postseal/postseal/internal/resolver"
 )
 
-// spfVerdict is what SPF says of a message.
-type spfVerdict struct {
-	result string // as Authentication-Results names it (RFC 8601 §2.7.2)
-	reason string // "" for pass, fail, softfail and neutral, which the record says itself
-	helo   bool   // the HELO identity was checked, because MAIL FROM is empty
-	domain string // that was checked, with A-labels; "" when there is none
+// SPF is what SPF says of a message.
+type SPF struct {
+	Result string // as Authentication-Results names it (RFC 8601 §2.7.2); "" = it was not asked
+	Reason string // "" for pass, fail, softfail and neutral, which the record says itself
+	HELO   bool   // the HELO identity was checked, because MAIL FROM is empty
+	Domain string // that was checked, with A-labels; "" when there is none
 }
 
-// text is the result with its reason.
-func (v spfVerdict) text() string {
-	if v.reason == "" {
-		return "spf=" + v.result
+// String is the result with its reason.
+func (v SPF) String() string {
+	if v.Reason == "" {
+		return "spf=" + v.Result
 	}
-	return "spf=" + v.result + " reason=" + v.reason
+	return "spf=" + v.Result + " reason=" + v.Reason
 }
 
 // The reasons of SPF, beside those of DNS.
@@ -38,42 +38,42 @@ const (
 	spfVoid       = "void_lookup_limit" // more than two that find nothing
 	spfMX         = "too_many_mx"       // more than ten hosts
 	spfSyntax     = "record_syntax"     // RFC 7208 §4.6
-	reasonDNS     = "dns_error"         // as package dkim names them
-	reasonTimeout = "dns_timeout"       //
+	ReasonDNS     = "dns_error"         // as package dkim names them
+	ReasonTimeout = "dns_timeout"       //
 )
 
-// checkSPF checks the MAIL FROM identity, or HELO where MAIL FROM is empty (RFC 7208 §2.4). A sender without local part is its
+// CheckSPF checks the MAIL FROM identity, or HELO where MAIL FROM is empty (RFC 7208 §2.4). A sender without local part is its
 // postmaster (§4.3).
-func checkSPF(ctx context.Context, dns MailResolver, client netip.Addr, helo, sender string) (v spfVerdict) {
+func CheckSPF(ctx context.Context, dns Resolver, client netip.Addr, helo, sender string) (v SPF) {
 	local, domain := "postmaster", helo
-	if v.helo = sender == ""; !v.helo {
+	if v.HELO = sender == ""; !v.HELO {
 		at := strings.LastIndexByte(sender, '@')
 		if domain = sender[at+1:]; at > 0 {
 			local = sender[:at]
 		}
 	}
 	if !client.IsValid() {
-		v.result, v.reason = "none", spfNoClient
+		v.Result, v.Reason = "none", spfNoClient
 		return v
 	}
 	ascii, err := resolver.ToASCII(domain)
 	if err != nil || !strings.Contains(ascii, ".") || strings.HasPrefix(domain, "[") || strings.ContainsAny(ascii, "*/") {
-		v.result, v.reason = "none", spfNoDomain
+		v.Result, v.Reason = "none", spfNoDomain
 		return v
 	}
-	v.domain = ascii
+	v.Domain = ascii
 	// The library cuts at the first @, so that a quoted one would have another domain checked than the one that DMARC is told of.
 	local = strings.ReplaceAll(local, "@", "_")
 	result, err := spf.CheckHostWithSender(net.IP(client.AsSlice()), helo, local+"@"+ascii, spf.WithContext(ctx), spf.WithResolver(spfDNS{dns}),
 		spf.OverrideLookupLimit(maxSPFLookups), spf.OverrideVoidLookupLimit(maxSPFVoid))
-	v.result = string(result)
+	v.Result = string(result)
 	switch result {
 	case spf.Pass, spf.Fail, spf.SoftFail, spf.Neutral:
 		if errors.Is(err, spf.ErrNoResult) {
-			v.reason = spfNoRecord
+			v.Reason = spfNoRecord
 		}
 	default:
-		v.reason = spfReason(err)
+		v.Reason = spfReason(err)
 	}
 	return v
 }
@@ -102,9 +102,9 @@ func spfReason(err error) string {
 func dnsReason(err error) string {
 	var dns *net.DNSError
 	if errors.As(err, &dns) && dns.IsTimeout || errors.Is(err, context.DeadlineExceeded) {
-		return reasonTimeout
+		return ReasonTimeout
 	}
-	return reasonDNS
+	return ReasonDNS
 }
 
 // Limits of SPF (RFC 7208 §4.6.4).
@@ -117,7 +117,7 @@ const (
 var errSPFSyntax = errors.New("not a valid SPF record")
 
 // spfDNS shows DNS as the library wants it: errors that are not of DNS would be permanent ones of the record.
-type spfDNS struct{ dns MailResolver }
+type spfDNS struct{ dns Resolver }
 
 func asDNSError(name string, err error) error {
 	var dns *net.DNSError

@@ -1,0 +1,316 @@
+package intake
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+
+	"github.com/postseal/postseal/internal/fault"
+)
+
+// imapConn is a connection to an IMAP server with the mailbox selected. It is for one goroutine.
+type imapConn struct {
+	wire     *limitedConn
+	client   *imapclient.Client
+	changed  chan struct{} // the server told of new messages
+	validity uint32        // UIDVALIDITY: UIDs mean the same messages as long as it stays
+	done     string        // mailboxes, as this server names them
+	unread   string
+}
+
+// limitedConn bounds what the server may send for one command. Package imapclient reads answers of any size into memory.
+type limitedConn struct {
+	net.Conn
+	mu   sync.Mutex
+	left int64
+}
+
+func (c *limitedConn) allow(octets int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.left = octets
+}
+
+func (c *limitedConn) Read(b []byte) (int, error) {
+	c.mu.Lock()
+	left := c.left
+	c.mu.Unlock()
+	if left <= 0 {
+		return 0, errors.New("the server sends more than any answer has")
+	}
+	n, err := c.Conn.Read(b[:min(int64(len(b)), left)])
+	c.mu.Lock()
+	c.left -= int64(n)
+	c.mu.Unlock()
+	return n, err
+}
+
+// within runs a command. When it takes too long, or ctx ends, the connection is closed, since nothing else ends it.
+func (c *limitedConn) within(ctx context.Context, d time.Duration, octets int64, command func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	c.allow(octets)
+	defer context.AfterFunc(ctx, func() { _ = c.Conn.Close() })()
+	err := command()
+	switch {
+	case ctx.Err() == context.DeadlineExceeded && err != nil:
+		return fmt.Errorf("no answer within %s", d)
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	return err
+}
+
+// dialIMAP connects, logs in, makes the mailboxes for what is done, and selects the mailbox.
+func dialIMAP(ctx context.Context, cfg *Mailbox) (*imapConn, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	c := &imapConn{changed: make(chan struct{}, 1)}
+	trouble := func(what string, err error) error {
+		return fault.New(fault.Unavailable, "%s: %v", what, err)
+	}
+	secret, err := cfg.Password.Secret()
+	if err != nil {
+		return nil, err
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", cfg.Address)
+	if err != nil {
+		return nil, trouble("no connection", err)
+	}
+	c.wire = &limitedConn{Conn: conn}
+	if err := c.wire.within(ctx, connectTime, maxAnswer, func() error { return c.open(ctx, cfg, secret) }); err != nil {
+		_ = conn.Close()
+		return nil, trouble("no login", withoutSecret(err, secret))
+	}
+	if err := c.wire.within(ctx, connectTime, maxAnswer, func() error { return c.choose(cfg) }); err != nil {
+		c.close()
+		return nil, trouble("its mailboxes cannot be used", err)
+	}
+	return c, nil
+}
+
+// open greets and logs in.
+func (c *imapConn) open(ctx context.Context, cfg *Mailbox, secret string) (err error) {
+	host, _, err := net.SplitHostPort(cfg.Address)
+	if err != nil {
+		return err
+	}
+	security := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12, NextProtos: []string{"imap"}}
+	if security.RootCAs, err = roots(cfg.Roots); err != nil {
+		return err
+	}
+	options := &imapclient.Options{TLSConfig: security, UnilateralDataHandler: &imapclient.UnilateralDataHandler{Mailbox: func(data *imapclient.UnilateralDataMailbox) {
+		if data.NumMessages != nil {
+			select {
+			case c.changed <- struct{}{}:
+			default:
+			}
+		}
+	}}}
+	switch cfg.Encryption {
+	case ImplicitTLS:
+		t := tls.Client(c.wire, security)
+		if err := t.HandshakeContext(ctx); err != nil {
+			return err
+		}
+		c.client = imapclient.New(t, options)
+	case StartTLS:
+		if c.client, err = imapclient.NewStartTLS(c.wire, options); err != nil {
+			return err
+		}
+	default:
+		c.client = imapclient.New(c.wire, options)
+	}
+	if err := c.client.WaitGreeting(); err != nil {
+		return err
+	}
+	if c.client.Caps().Has(imap.CapLoginDisabled) {
+		return errors.New("the server allows no login over this connection")
+	}
+	return c.client.Login(cfg.User, secret).Wait()
+}
+
+// withoutSecret keeps a password out of logs, whatever the server says.
+func withoutSecret(err error, secret string) error {
+	if secret != "" && strings.Contains(err.Error(), secret) {
+		return errors.New("the server repeats the password")
+	}
+	return err
+}
+
+func roots(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("there is no certificate in %s", file)
+	}
+	return pool, nil
+}
+
+// choose makes what is missing and selects the mailbox.
+func (c *imapConn) choose(cfg *Mailbox) error {
+	prefix := ""
+	if c.client.Caps().Has(imap.CapNamespace) {
+		if spaces, err := c.client.Namespace().Wait(); err == nil && len(spaces.Personal) > 0 {
+			prefix = spaces.Personal[0].Prefix // "INBOX." where everything hangs below it
+		}
+	}
+	for _, box := range []struct {
+		name string
+		into *string
+	}{{cfg.Done, &c.done}, {cfg.Unread, &c.unread}} {
+		*box.into = box.name
+		if prefix != "" && !strings.HasPrefix(box.name, prefix) {
+			*box.into = prefix + box.name
+		}
+		found, err := c.client.List("", *box.into, nil).Collect()
+		if err != nil {
+			return err
+		}
+		if len(found) > 0 {
+			continue
+		}
+		if err := c.client.Create(*box.into, nil).Wait(); err != nil {
+			return fmt.Errorf("%s cannot be made: %w", *box.into, err)
+		}
+	}
+	selected, err := c.client.Select(cfg.Name, nil).Wait()
+	if err != nil {
+		return err
+	}
+	c.validity = selected.UIDValidity
+	return nil
+}
+
+// close ends the connection, in good order if the server plays along.
+func (c *imapConn) close() {
+	_ = c.wire.within(context.Background(), time.Second, maxAnswer, func() error { return c.client.Logout().Wait() })
+	_ = c.client.Close()
+}
+
+// list returns messages that nobody deleted, the oldest first, at most maxListed.
+func (c *imapConn) list(ctx context.Context) (uids []imap.UID, err error) {
+	err = c.wire.within(ctx, commandTime, maxAnswer, func() error {
+		found, err := c.client.UIDSearch(&imap.SearchCriteria{NotFlag: []imap.Flag{imap.FlagDeleted}}, nil).Wait()
+		if err != nil {
+			return err
+		}
+		set, _ := found.All.(imap.UIDSet)
+		for _, r := range set { // ranges may be wide, and the server's word is all that we have
+			for uid := r.Start; uid != 0 && uid <= r.Stop && len(uids) < maxListed; uid++ {
+				uids = append(uids, uid)
+			}
+		}
+		slices.Sort(uids)
+		return nil
+	})
+	return uids, err
+}
+
+// sizes returns the sizes of messages in octets; those that are gone are missing.
+func (c *imapConn) sizes(ctx context.Context, uids []imap.UID) (map[imap.UID]int64, error) {
+	out := map[imap.UID]int64{}
+	err := c.wire.within(ctx, commandTime, maxAnswer, func() error {
+		found, err := c.client.Fetch(imap.UIDSetNum(uids...), &imap.FetchOptions{UID: true, RFC822Size: true}).Collect()
+		for _, m := range found {
+			out[m.UID] = m.RFC822Size
+		}
+		return err
+	})
+	return out, err
+}
+
+// fetch returns a message; nil = it is gone. It is not marked as seen.
+func (c *imapConn) fetch(ctx context.Context, uid imap.UID, room int64) (octets []byte, err error) {
+	err = c.wire.within(ctx, fetchTime, room+room/8+maxAnswer, func() error {
+		command := c.client.Fetch(imap.UIDSetNum(uid), &imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{{Peek: true}}})
+		for message := command.Next(); message != nil; message = command.Next() {
+			for item := message.Next(); item != nil; item = message.Next() {
+				section, ok := item.(imapclient.FetchItemDataBodySection)
+				if !ok || section.Literal == nil || octets != nil {
+					continue
+				}
+				var failed error
+				if size := section.Literal.Size(); size > room {
+					failed = errTooLarge
+				} else {
+					octets = make([]byte, size)
+					_, failed = io.ReadFull(section.Literal, octets)
+				}
+				if failed != nil {
+					_ = c.wire.Close() // the rest is not wanted, and the library reads it
+					_ = command.Close()
+					return failed
+				}
+			}
+		}
+		return command.Close()
+	})
+	return octets, err
+}
+
+// move moves messages to another mailbox. Without MOVE (RFC 6851) they are copied first, and marked only when that went well; the library would not wait.
+func (c *imapConn) move(ctx context.Context, uids []imap.UID, to string) error {
+	set := imap.UIDSetNum(uids...)
+	return c.wire.within(ctx, commandTime, maxAnswer, func() error {
+		if c.client.Caps().Has(imap.CapMove) {
+			_, err := c.client.Move(set, to).Wait()
+			return err
+		}
+		if _, err := c.client.Copy(set, to).Wait(); err != nil {
+			return err
+		}
+		if err := c.client.Store(set, &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: []imap.Flag{imap.FlagDeleted}}, nil).Close(); err != nil {
+			return err
+		}
+		if !c.client.Caps().Has(imap.CapUIDPlus) {
+			return nil // EXPUNGE would remove what others marked
+		}
+		return c.client.UIDExpunge(set).Close()
+	})
+}
+
+// wait waits until there may be something new: the server says so, or poll has passed.
+func (c *imapConn) wait(ctx context.Context, poll time.Duration) error {
+	timer := time.NewTimer(poll)
+	defer timer.Stop()
+	var idle *imapclient.IdleCommand
+	if c.client.Caps().Has(imap.CapIdle) {
+		if err := c.wire.within(ctx, commandTime, maxAnswer, func() (err error) { idle, err = c.client.Idle(); return err }); err != nil {
+			return err
+		}
+	}
+	var ended error
+	select {
+	case <-c.changed:
+	case <-timer.C:
+	case <-ctx.Done():
+		ended = ctx.Err()
+	case <-c.client.Closed():
+		ended = errors.New("the server closed the connection")
+	}
+	if idle == nil {
+		return ended
+	}
+	// Not ctx: the connection is still needed for a good end.
+	err := c.wire.within(context.WithoutCancel(ctx), stopTime, maxAnswer, func() error { return errors.Join(idle.Close(), idle.Wait()) })
+	return errors.Join(ended, err)
+}

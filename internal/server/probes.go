@@ -1,0 +1,27 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/postseal/postseal/internal/probe"
+)
+
+// Prober judges what arrives at the address of a probe; the intake calls it.
+func (s *Server) Prober() *probe.Prober { return s.prober }
+
+// tendProbes asks for the probes that are due and notices those that are lost.
+func (s *Server) tendProbes(ctx context.Context) error {
+	tick := time.NewTicker(probe.TendEvery)
+	defer tick.Stop()
+	for {
+		if err := s.prober.Tend(ctx); err != nil && ctx.Err() == nil {
+			s.config.Logger.Error("looking after probes", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
