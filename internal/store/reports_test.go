@@ -514,6 +514,15 @@ func testReplaceCells(t *testing.T, db *database) {
 	if v, _ := r.total(t); v != 45+15 {
 		t.Errorf("%d messages", v)
 	}
+	if c := get[report.Counting](t)(r.Counting(ctx)); c != (report.Counting{}) {
+		t.Errorf("%+v", c)
+	}
+	for _, want := range []report.Counting{{Generation: 7, After: ids[1]}, {Generation: 8}} {
+		must(t, r.SetCounting(ctx, want))
+		if c := get[report.Counting](t)(r.Counting(ctx)); c != want {
+			t.Errorf("%+v, want %+v", c, want)
+		}
+	}
 	if err := r.ReplaceCells(ctx, ids[1], "", nil); fault.CodeOf(err) != fault.Invalid {
 		t.Error(err)
 	}
@@ -684,6 +693,14 @@ func testCounts(t *testing.T, db *database) {
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s: %s", what, diff)
 		}
+	}
+	for want, p := range map[int]report.Period{4: {}, 3: {Domains: []string{testDomain}}, 1: {Since: midnight(2)}, 0: {Domains: []string{}}} {
+		if n := get[int](t)(r.CountReports(ctx, p)); n != want {
+			t.Errorf("%+v: %d reports, want %d", p, n, want)
+		}
+	}
+	if n := get[int](t)(r.CountReports(ctx, report.Period{Until: midnight(2)})); n != 3 {
+		t.Errorf("%d reports", n)
 	}
 	groups := get[[]report.Group](t)(r.Groups(ctx, report.Period{Domains: []string{testDomain}}, false))
 	if len(groups) != 6 {
@@ -961,7 +978,7 @@ func TestReportMigrationsFitBothDatabases(t *testing.T) {
 		n := 0
 		for _, m := range column.FindAllStringSubmatch(string(raw), -1) {
 			n++
-			if !slices.Contains([]string{"TEXT   NOT NULL", "TEXT NOT NULL", "BIGINT NOT NULL", "BIGINT NOT NULL PRIMARY KEY", "BLOB   NOT NULL", "BLOB", "INTEGER PRIMARY KEY AUTOINCREMENT"}, m[2]) {
+			if !slices.Contains([]string{"TEXT   NOT NULL", "TEXT NOT NULL", "BIGINT NOT NULL", "BIGINT NOT NULL PRIMARY KEY", "BIGINT NOT NULL PRIMARY KEY CHECK (id = 1)", "BIGINT NOT NULL DEFAULT 0", "BLOB   NOT NULL", "BLOB", "INTEGER PRIMARY KEY AUTOINCREMENT"}, m[2]) {
 				t.Errorf("%s: column %s is %q, which the two databases do not both understand", name, m[1], m[2])
 			}
 		}
