@@ -140,6 +140,12 @@ func repeatable(err error) bool {
 	return errors.As(err, &e) && (e.Code == "40001" || e.Code == "40P01")
 }
 
+// overtaken reports whether another transaction stored what this one had found missing a moment before; when it looks again, it finds it.
+func overtaken(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && e.Code == "23505"
+}
+
 // snapshot makes a transaction read one moment.
 func (d dialect) snapshot() *sql.TxOptions {
 	if d.sqlite() {

@@ -24,17 +24,22 @@ func (r *Reports) SetCounting(ctx context.Context, c report.Counting) error {
 	})
 }
 
-// CountReports fills report.Answers.
+// CountReports fills report.Answers. Reports are counted whose time meets that of the question.
 func (r *Reports) CountReports(ctx context.Context, p report.Period) (n int, err error) {
 	err = r.read(ctx, "count reports", func(t *tx) error {
 		var w where
-		if p.Domains != nil {
-			if err := t.oursIn(ctx, &w, "ours", p.Domains); err != nil {
-				return err
-			}
+		if err := t.oursIn(ctx, &w, "ours", p.Domains); err != nil {
+			return err
 		}
-		w.days("day", p)
-		_, err := t.row(ctx, `SELECT COUNT(DISTINCT report) FROM report_cells`+w.text(), w.args, &n)
+		w.add("type = %s", report.Aggregate)
+		w.add("state = %s", report.Stored)
+		if !p.Since.IsZero() {
+			w.add("ends >= %s", p.Since)
+		}
+		if !p.Until.IsZero() {
+			w.add("begins < %s", p.Until)
+		}
+		_, err := t.row(ctx, `SELECT COUNT(*) FROM reports`+w.text(), w.args, &n)
 		return err
 	})
 	return n, err

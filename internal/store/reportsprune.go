@@ -120,11 +120,7 @@ func (t *tx) pruneInputs(ctx context.Context, c report.Cutoffs, p *report.Pruned
 	if len(busy) > 0 {
 		return nil
 	}
-	spans, err := t.spans(ctx, reports)
-	if err != nil {
-		return err
-	}
-	if err := t.count(ctx, reports, less); err != nil {
+	if err := t.tally(ctx, reports, removed); err != nil {
 		return err
 	}
 	for len(ids) > 0 {
@@ -133,9 +129,6 @@ func (t *tx) pruneInputs(ctx context.Context, c report.Cutoffs, p *report.Pruned
 			return err
 		}
 		ids = ids[n:]
-	}
-	if err := t.sweep(ctx, spans); err != nil {
-		return err
 	}
 	p.Inputs, p.Reports = len(inputs), len(reports)
 	return t.of(ctx, inputs, `DELETE FROM report_inputs WHERE id IN (%s)`)
