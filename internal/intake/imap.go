@@ -249,16 +249,16 @@ func (c *imapConn) fetch(ctx context.Context, uid imap.UID, room func(octets int
 					continue
 				}
 				size := section.Literal.Size()
-				failed := room(size)
-				if failed == nil {
-					c.wire.allow(size + size/8 + maxAnswer) // with what TLS adds
-					octets = make([]byte, size)
-					_, failed = io.ReadFull(section.Literal, octets)
-				}
-				if failed != nil {
+				if err := room(size); err != nil {
 					_ = c.wire.Close() // the rest is not wanted, and the library reads it
 					_ = command.Close()
-					return failed
+					return err
+				}
+				c.wire.allow(size + size/8 + maxAnswer) // with what TLS adds
+				octets = make([]byte, size)
+				if _, err := io.ReadFull(section.Literal, octets); err != nil {
+					_ = c.wire.Close()
+					return err // without closing the command: behind an error the library reads by itself, and twice at once is a race
 				}
 			}
 		}
