@@ -176,6 +176,7 @@ CREATE TABLE report_totals (
 CREATE TABLE report_counting (
   id         BIGINT NOT NULL PRIMARY KEY, -- 1
   generation BIGINT NOT NULL,
-  after      TEXT   NOT NULL, -- id of a report; '' = all were
-  reader     BIGINT NOT NULL DEFAULT 0 -- report.ReaderVersion of the program that read what could not be read
+  reader     BIGINT NOT NULL, -- report.ReaderVersion
+  step       TEXT   NOT NULL, -- report.CountingStep
+  after      TEXT   NOT NULL  -- id of a report or input
 );
