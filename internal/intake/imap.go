@@ -188,7 +188,9 @@ func (c *imapConn) choose(cfg *Mailbox) error {
 		if len(found) > 0 {
 			continue
 		}
-		if err := c.client.Create(*box.into, nil).Wait(); err != nil {
+		err = c.client.Create(*box.into, nil).Wait()
+		var answer *imap.Error
+		if err != nil && !(errors.As(err, &answer) && answer.Code == imap.ResponseCodeAlreadyExists) { // another replica made it meanwhile
 			return fmt.Errorf("%s cannot be made: %w", *box.into, err)
 		}
 	}
