@@ -70,7 +70,7 @@ func (t *tx) of(ctx context.Context, ids []any, statements ...string) error {
 		return nil
 	}
 	for _, s := range statements {
-		if _, err := t.exec(ctx, fmt.Sprintf(s, marks(1, len(ids))), ids...); err != nil {
+		if _, err := t.exec(ctx, fmt.Sprintf(s, t.d.unnamed(1, len(ids))), ids...); err != nil {
 			return err
 		}
 	}
@@ -105,7 +105,7 @@ func (t *tx) pruneInputs(ctx context.Context, c report.Cutoffs, p *report.Pruned
 	var reports []int64
 	var ids []any
 	busy := make(map[int64]bool) // inputs of which something is left
-	if err := t.rows(ctx, fmt.Sprintf(`SELECT id, input, kept FROM reports WHERE input IN (%s) ORDER BY id`, marks(1, len(inputs)))+t.d.forUpdate, inputs, func(s scanner) error {
+	if err := t.rows(ctx, fmt.Sprintf(`SELECT id, input, kept FROM reports WHERE input IN (%s) ORDER BY id`, t.d.unnamed(1, len(inputs)))+t.d.forUpdate, inputs, func(s scanner) error {
 		var id, input int64
 		var kept bool
 		err := s(&id, &input, truth(&kept))

@@ -144,7 +144,7 @@ func (t *tx) shapes(ctx context.Context, ids []int64, known map[int64]report.Sha
 func (t *tx) chunked(ctx context.Context, query string, list []any, f func(scanner) error) error {
 	for len(list) > 0 {
 		n := min(len(list), maxMarks)
-		if err := t.rows(ctx, fmt.Sprintf(query, marks(1, n)), list[:n], f); err != nil {
+		if err := t.rows(ctx, fmt.Sprintf(query, t.d.unnamed(1, n)), list[:n], f); err != nil {
 			return err
 		}
 		list = list[n:]

@@ -64,6 +64,7 @@ CREATE TABLE reports (
 );
 CREATE INDEX reports_input ON reports (input, ord);
 CREATE INDEX reports_domain ON reports (ours, type, ends);
+CREATE INDEX reports_listed ON reports (ours, id);
 CREATE INDEX reports_state ON reports (state, id);
 CREATE INDEX reports_type ON reports (type, id);
 CREATE INDEX reports_old ON reports (kept, arrived);
