@@ -89,7 +89,11 @@ const (
 	FromCatalogue Source = "catalogue"
 	FromMessage   Source = "message"
 	FromInventory Source = "inventory"
+	FromReport    Source = "report" // receivers reported signatures with it
 )
+
+// guess reports whether a selector is only tried: where nothing stands at it, nothing is wrong.
+func (s Source) guess() bool { return s == FromCatalogue || s == FromReport }
 
 // Asked is one selector to look at.
 type Asked struct {

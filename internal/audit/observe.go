@@ -175,7 +175,7 @@ func (o *observation) behind() {
 			if target, err := publicsuffix.EffectiveTLDPlusOne(l.ref.CNAME[len(l.ref.CNAME)-1]); err == nil {
 				registrable[target] = true
 			}
-		case l.absent() && s.Source != FromCatalogue:
+		case l.absent() && !s.Source.guess():
 			into(o.extra.wrong, s.Selector+"."+o.q.Domain, "TXT")
 			into(o.extra.wrong, s.name+"."+o.q.Domain, "TXT")
 			into(o.extra.address, s.name, "A")

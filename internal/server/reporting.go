@@ -467,3 +467,27 @@ func (h heard) Situation(ctx context.Context, domain string) (lifecycle.Situatio
 func (s *Server) heard() heard {
 	return heard{s.store, sightings{s.reporting}, func(err error) { s.config.Logger.Warn("asking what receivers report of old keys", "err", err) }}
 }
+
+const (
+	// reportedSpan is how far back reports name selectors for audits, and maxReported how many of them at most: anybody can have signatures reported.
+	reportedSpan = 30 * 24 * time.Hour
+	maxReported  = 50
+)
+
+// addReported adds the selectors that receivers reported of a domain lately, those with most messages first. Without an answer the audit goes by the others.
+func (r *reporting) addReported(ctx context.Context, s lifecycle.Situation, asked []audit.Asked) []audit.Asked {
+	groups, err := r.Groups(ctx, report.Period{Domains: []string{s.Domain.Name}, Since: s.Now.Add(-reportedSpan), Until: s.Now}, false)
+	if err != nil {
+		r.config.Logger.Warn("reading which selectors were reported", "domain", s.Domain.Name, "err", err)
+		return asked
+	}
+	added := 0
+	for _, g := range groups {
+		known := func(x audit.Asked) bool { return strings.EqualFold(x.Selector, g.Selector) }
+		if added < maxReported && g.Vouched && g.SigningDomain == s.Domain.Name && g.Selector != "" && g.Selector != report.Folded && !slices.ContainsFunc(asked, known) {
+			asked = append(asked, audit.Asked{Selector: g.Selector, Source: audit.FromReport})
+			added++
+		}
+	}
+	return asked
+}
