@@ -99,6 +99,9 @@ func checkDomain(name string) error {
 	return nil
 }
 
+// IsSelector reports whether a key of a domain can stand at a selector.
+func IsSelector(selector, domain string) bool { return checkSelector(selector, domain) == nil }
+
 // checkSelector checks a selector: RFC 6376 §3.1. Services are known to use underscores, which resolvers take.
 func checkSelector(selector, domain string) error {
 	if _, err := labels(selector, true); err != nil {

@@ -484,7 +484,7 @@ func (r *reporting) addReported(ctx context.Context, s lifecycle.Situation, aske
 	added := 0
 	for _, g := range groups {
 		known := func(x audit.Asked) bool { return strings.EqualFold(x.Selector, g.Selector) }
-		if added < maxReported && g.Vouched && g.SigningDomain == s.Domain.Name && g.Selector != "" && g.Selector != report.Folded && !slices.ContainsFunc(asked, known) {
+		if added < maxReported && g.Vouched && g.SigningDomain == s.Domain.Name && inventory.IsSelector(g.Selector, s.Domain.Name) && !slices.ContainsFunc(asked, known) {
 			asked = append(asked, audit.Asked{Selector: g.Selector, Source: audit.FromReport})
 			added++
 		}
