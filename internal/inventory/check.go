@@ -233,8 +233,36 @@ func (c *checker) signers() {
 	}
 }
 
-// maxAddresses is how many addresses one server sends from: each is looked at by audits.
-const maxAddresses = 64
+const (
+	// maxAddresses is how many addresses one server sends from: each is looked at by audits.
+	maxAddresses = 64
+	// maxNetworks is how many networks one server sends from.
+	maxNetworks = 16
+	// minBits4 and minBits6 are the shortest prefixes: nobody who runs mail servers has more addresses for them.
+	minBits4, minBits6 = 16, 32
+)
+
+func (c *checker) networks(path string, s FleetServer) {
+	if len(s.Networks) > maxNetworks {
+		c.wrong(path+".networks", "", "%d networks are named for %s; %d at most", len(s.Networks), s.Name, maxNetworks)
+	}
+	for i, text := range s.Networks {
+		at := fmt.Sprintf("%s.networks[%d]", path, i)
+		x, err := netip.ParsePrefix(text)
+		switch least := map[bool]int{true: minBits4, false: minBits6}[x.Addr().Is4()]; {
+		case err != nil:
+			c.wrong(at, "write 192.0.2.0/24; single addresses belong to addresses", "%q is no network", shorten(text))
+		case x.Addr().Is4In6():
+			c.wrong(at, "write the IPv4 network", "%s is an IPv4 network in the form of IPv6", text)
+		case x != x.Masked():
+			c.wrong(at, fmt.Sprintf("write %s", x.Masked()), "%s has bits behind its prefix", text)
+		case x.Bits() < least:
+			c.wrong(at, "", "the network %s is too large to tell a server by; /%d at least", text, least)
+		case slices.Contains(s.Networks[:i], text):
+			c.wrong(at, "", "%s is named twice", text)
+		}
+	}
+}
 
 func (c *checker) sendsFrom(path string, s FleetServer, byAddress map[string]string) {
 	if s.HELO != "" {
@@ -242,6 +270,7 @@ func (c *checker) sendsFrom(path string, s FleetServer, byAddress map[string]str
 			c.wrong(path+".helo", "", "the name %q %v", shorten(s.HELO), err)
 		}
 	}
+	c.networks(path, s)
 	if len(s.Addresses) > maxAddresses {
 		c.wrong(path+".addresses", "", "%d addresses are named for %s; %d at most", len(s.Addresses), s.Name, maxAddresses)
 	}

@@ -113,16 +113,16 @@ func (a *applier) sendsFrom(s FleetServer) {
 	if !ok || a.err != nil || a.next.Signers[i].Kind != KindServer || a.next.Signers[i].SendsFrom.equal(s.SendsFrom) {
 		return
 	}
-	known := len(a.next.Signers[i].Addresses) > 0 || a.next.Signers[i].HELO != ""
+	known := len(a.next.Signers[i].Addresses)+len(a.next.Signers[i].Networks) > 0 || a.next.Signers[i].HELO != ""
 	a.next.Signers[i].SendsFrom = s.SendsFrom
 	if known || !a.isNew(s.Name) {
-		a.change(Alter, "server", s.Name, "%s is audited as %s", s.Name, s.SendsFrom.shown())
+		a.change(Alter, "server", s.Name, "%s is known as %s", s.Name, s.SendsFrom.shown())
 	}
 }
 
 // shown is for people: "mx1.example.com at 192.0.2.1".
 func (s SendsFrom) shown() string {
-	return cmp.Or(s.HELO, "a server without a name") + " at " + cmp.Or(strings.Join(s.Addresses, ", "), "no address")
+	return cmp.Or(s.HELO, "a server without a name") + " at " + cmp.Or(strings.Join(slices.Concat(s.Addresses, s.Networks), ", "), "no address")
 }
 
 // isNew reports whether a signer was added by this change.

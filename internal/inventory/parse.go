@@ -297,6 +297,14 @@ func (p *fleetParser) readServers(n ast.Node) {
 					out.Addresses = append(out.Addresses, s)
 				})
 			},
+			"networks": func(v ast.Node) {
+				p.texts(v, "networks", path+".networks", func(s string, n ast.Node) {
+					if x, err := netip.ParsePrefix(s); err == nil {
+						s = x.String()
+					}
+					out.Networks = append(out.Networks, s)
+				})
+			},
 		})
 		p.fleet.Servers = append(p.fleet.Servers, out)
 	})

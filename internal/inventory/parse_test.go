@@ -222,6 +222,8 @@ func TestParseProblems(t *testing.T) {
 			`1:19: "ns.example.com" is not an address`, `1:75: "1" is not an address`, `1:81: the zone "x..y" has two dots`, `1:108: "0" is not a port`}},
 		{"how servers show themselves", "servers:\n  mx1: {helo: mx1..example.com, addresses: [here, 0.0.0.0, \"fe80::1%eth0\"]}\ndns: {views: [x], block_lists: [x..y]}\n", []string{
 			`2:15: helo "mx1..example.com" has two dots`, `2:45: "here" is no address`, `2:51: "0.0.0.0" is no address`, `2:60: "fe80::1%eth0" is no address`, `3:15: "x" is not an address`, `3:33: the block list "x..y" has two dots`}},
+		{"networks of servers", "servers:\n  mx1: {networks: [192.0.2.1, 10.0.0.0/8, 192.0.2.1/24, \"2001::/16\", 192.0.2.0/24, 192.0.2.0/24, \"::ffff:192.0.2.0/120\"]}\n", []string{
+			`2:20: "192.0.2.1" is no network`, `2:31: the network 10.0.0.0/8 is too large`, `2:43: 192.0.2.1/24 has bits behind its prefix`, `2:57: the network 2001::/16 is too large`, `2:84: 192.0.2.0/24 is named twice`, `2:98: ::ffff:192.0.2.0/120 is an IPv4 network in the form of IPv6`}},
 		{"windows", "windows:\n  - {days: [sa], from: \"22:00\", to: \"04:00\"}\n  - {from: \"9\", to: \"10:00\"}\n  - {from: \"09:00\", to: \"10:00\", zone: Mars}\n  - {from: \"09:00\", to: \"09:00\"}\n", []string{
 			`2:13: unknown day "sa": did you mean "sat"?`, `3:12: "9" is not a time of day`, `4:40: "Mars" is not a time zone`, "5:5: from and to are the same"}},
 		{"publishers", "publishers:\n  a: {}\n  b: {rfc2136: {}}\n  c: {builtin: {}}\n  d: {manual: {}}\n  e: {manual: {contact: x}, builtin: {zone: x}}\n  f: {rfc2136: {server: \"::1:x\", key_file: tsig}}\n  F!: {manual: {contact: x}}\n  g: {rfc: {}}\n", []string{
@@ -414,6 +416,9 @@ func TestParseTakes(t *testing.T) {
 		{"how servers show themselves", "servers: {mx1: {helo: MX1.example.com, addresses: [192.0.2.1, \"2001:DB8:0::1\", \"::ffff:192.0.2.2\"]}, mx2: {addresses: [192.0.2.1]}}\ndns: {views: [192.0.2.99], block_lists: [List.example.net]}", func(f Fleet) bool {
 			return f.Servers[0].HELO == "mx1.example.com" && slices.Equal(f.Servers[0].Addresses, []string{"192.0.2.1", "2001:db8::1", "192.0.2.2"}) && len(f.Warnings) == 1 &&
 				slices.Equal(f.DNS.Views, []string{"192.0.2.99:53"}) && slices.Equal(f.DNS.BlockLists, []string{"list.example.net"})
+		}},
+		{"networks of servers", "servers: {mx1: {networks: [192.0.2.0/24, \"2001:DB8:0::/48\"]}, mx2: {networks: [192.0.2.0/24]}}", func(f Fleet) bool {
+			return slices.Equal(f.Servers[0].Networks, []string{"192.0.2.0/24", "2001:db8::/48"}) && len(f.Warnings) == 0
 		}},
 		{"windows by full names", "windows: [{days: [Saturday], from: 22:00, to: 24:00}]", func(f Fleet) bool {
 			return f.Windows[0].Days[0] == time.Saturday && f.Windows[0].From == "22:00"

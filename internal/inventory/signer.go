@@ -34,10 +34,11 @@ type Signer struct {
 type SendsFrom struct {
 	HELO      string   `json:"helo,omitempty"`      // the name that it says in HELO or EHLO; "" = not known
 	Addresses []string `json:"addresses,omitempty"` // from which it sends, IPv4 or IPv6, in canonical form
+	Networks  []string `json:"networks,omitempty"`  // in which its address changes, or that it shares behind a router; with a prefix length, in canonical form
 }
 
 func (s SendsFrom) equal(t SendsFrom) bool {
-	return s.HELO == t.HELO && sameSet(s.Addresses, t.Addresses)
+	return s.HELO == t.HELO && sameSet(s.Addresses, t.Addresses) && sameSet(s.Networks, t.Networks)
 }
 
 // Holders returns the ids of the servers that hold this signer's keys: a server itself, a pool's members, nobody for a

@@ -132,10 +132,7 @@ func (d *Directory) signature(s *sight, about subject) {
 		s.weak = d.sole[s.domain]
 		return
 	}
-	switch who, sure, ok := d.recognised.bySelector(at, about.ours); {
-	case ok && sure:
-		s.signer, s.how = who, Inferred
-	case ok:
+	if who, ok := d.recognised.bySelector(at, about.ours); ok {
 		s.weak = who
 	}
 }

@@ -56,10 +56,6 @@ func organisation(t testing.TB) Roll {
 			{Prefix: netip.MustParsePrefix("2001:db8:1::/48"), Servers: []string{"mx3", "stranger"}},
 			{Prefix: netip.MustParsePrefix("2001:db8:2::/48"), Servers: []string{"stranger"}},
 		},
-		Sighted: []SightedSelector{
-			{Domain: "example.com", Selector: "k2", Chain: []string{"dkim2.mcsv.net"}},
-			{Domain: "example.com", Selector: "odd", Chain: []string{"odd.elsewhere.example"}},
-		},
 		Catalogue: catalogue,
 	}
 }
@@ -129,7 +125,6 @@ func TestAttribute(t *testing.T) {
 		{"a service, by its own domain", row{DKIMResults: sigs{sig("sendgrid.net", "smtpapi", "pass")}}, foreign, grid, Inferred, "", none, "smtpapi"},
 		{"that is not in the inventory for it", row{DKIMResults: sigs{sig("example-com.20230601.gappssmtp.com", "20230601", "pass")}}, foreign, google, Inferred, "", none, "20230601"},
 		{"a domain that only looks so", row{DKIMResults: sigs{sig("sendgrid.net.evil.example", "x", "pass")}}, foreign, none, Unknown, "", none, "x"},
-		{"a selector that leads to a service", row{DKIMResults: sigs{sig("example.com", "k2", "pass")}}, own, mailchimp, Inferred, "", mx1, "k2"},
 		{"one that leads elsewhere", row{DKIMResults: sigs{sig("example.com", "odd", "pass")}}, foreign, none, Unknown, "", none, "odd"},
 		{"a service's usual selector", row{DKIMResults: sigs{sig("example.com", "google", "pass")}}, foreign, google, Inferred, "", none, "google"},
 		{"that from our address", row{DKIMResults: sigs{sig("example.com", "google", "pass")}}, own, mx1, Inferred, "", mx1, "google"},

@@ -12,7 +12,6 @@ import (
 type recogniser struct {
 	zones       map[string][]string       // a domain of a service to catalogue ids
 	selectors   map[string][]string       // a selector that one service and those that use its machines have
-	sighted     map[selectorName][]string // selectors that lead to a service
 	title       map[string]string
 	kin         map[string]string            // the service whose machines it uses, or that it is a variant of; itself else
 	declared    map[string]map[string]Who    // by domain and catalogue id: services of the inventory
@@ -26,7 +25,7 @@ type declaredBounces struct {
 }
 
 func newRecogniser(d *Directory, roll Roll) recogniser {
-	r := recogniser{zones: map[string][]string{}, selectors: map[string][]string{}, sighted: map[selectorName][]string{}, title: map[string]string{}, kin: map[string]string{},
+	r := recogniser{zones: map[string][]string{}, selectors: map[string][]string{}, title: map[string]string{}, kin: map[string]string{},
 		declared: map[string]map[string]Who{}, returnPaths: map[string][]declaredBounces{}}
 	if roll.Catalogue != nil {
 		r.learn(roll.Catalogue)
@@ -55,14 +54,6 @@ func newRecogniser(d *Directory, roll Roll) recogniser {
 				if x.For == services.ForReturnPath && x.Name != "@" && !strings.ContainsAny(x.Name, " ") && !strings.HasPrefix(x.Name, "<") {
 					r.returnPaths[domain] = append(r.returnPaths[domain], declaredBounces{services.Pattern(openParts(x.Name) + "." + domain), d.signers[a.SignerID]})
 				}
-			}
-		}
-	}
-	if roll.Catalogue != nil {
-		for _, s := range roll.Sighted {
-			for _, found := range roll.Catalogue.Recognise(s.Selector, s.Chain) {
-				at := selectorName{foldName(s.Domain), foldName(s.Selector)}
-				r.sighted[at] = append(r.sighted[at], found.ID)
 			}
 		}
 	}
@@ -196,11 +187,7 @@ func (r *recogniser) byBounces(name, ours string) (Who, bool) {
 	return r.byDomain(name, ours)
 }
 
-// bySelector recognises a service by a selector at a domain of ours. sure is true when its record was seen to lead there.
-func (r *recogniser) bySelector(at selectorName, ours string) (who Who, sure, ok bool) {
-	if who, ok = r.one(r.sighted[at], ours); ok {
-		return who, true, true
-	}
-	who, ok = r.one(r.selectors[at.selector], ours)
-	return who, false, ok
+// bySelector recognises a service by a selector at a domain of ours.
+func (r *recogniser) bySelector(at selectorName, ours string) (Who, bool) {
+	return r.one(r.selectors[at.selector], ours)
 }

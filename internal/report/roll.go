@@ -15,7 +15,6 @@ type Roll struct {
 	Assignments []inventory.Assignment // ended ones too
 	Keys        []KnownKey
 	Networks    []Network
-	Sighted     []SightedSelector
 	Catalogue   *services.Catalogue // nil = services are known by the inventory only
 }
 
@@ -34,11 +33,4 @@ type KnownKey struct {
 type Network struct {
 	Prefix  netip.Prefix
 	Servers []string // ids
-}
-
-// SightedSelector is a selector that stands in DNS and is nobody's in the inventory, with the names that its CNAME led to.
-type SightedSelector struct {
-	Domain   string
-	Selector string
-	Chain    []string
 }

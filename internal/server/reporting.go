@@ -104,9 +104,23 @@ func (r *reporting) Directory(ctx context.Context) (*report.Directory, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.known = report.NewDirectory(report.Roll{Domains: state.Domains, Signers: state.Signers, Assignments: state.Assignments, Keys: keys, Catalogue: r.catalogue})
+	r.known = report.NewDirectory(report.Roll{
+		Domains: state.Domains, Signers: state.Signers, Assignments: state.Assignments, Keys: keys, Networks: networksOf(state.Signers), Catalogue: r.catalogue,
+	})
 	r.seen = version
 	return r.known, nil
+}
+
+// networksOf are the networks that servers send from, each with all of them.
+func networksOf(signers []inventory.Signer) (out []report.Network) {
+	for _, s := range signers {
+		for _, text := range s.Networks {
+			if p, err := netip.ParsePrefix(text); err == nil {
+				out = append(out, report.Network{Prefix: p, Servers: []string{s.ID}})
+			}
+		}
+	}
+	return out
 }
 
 // Take takes an arrival in, and has what it means found out soon.
@@ -281,7 +295,7 @@ func sceneOf(s lifecycle.Situation) report.Scene {
 		}
 		x := report.SceneSigner{Who: who(a.SignerID), Placed: true}
 		for _, id := range s.Signers[a.SignerID].Holders() {
-			x.Placed = x.Placed && len(s.Signers[id].Addresses) > 0
+			x.Placed = x.Placed && len(s.Signers[id].Addresses)+len(s.Signers[id].Networks) > 0
 		}
 		if !slices.ContainsFunc(scene.Signers, func(y report.SceneSigner) bool { return y.ID == x.ID }) {
 			scene.Signers = append(scene.Signers, x)
