@@ -81,7 +81,7 @@ func sig(domain, selector, result string) dmarc.DKIMResult {
 func TestAttribute(t *testing.T) {
 	d := NewDirectory(organisation(t))
 	mx1, mx2, mx3, pool, grid, none := who(d, "mx1"), who(d, "mx2"), who(d, "mx3"), who(d, "pool"), who(d, "grid"), Who{}
-	google, mailchimp, ses := Who{"service", "google-workspace", "Google Workspace"}, Who{"service", "mailchimp", "Mailchimp"}, Who{"service", "amazon-ses", "Amazon SES (Easy DKIM)"}
+	google, ses := Who{"service", "google-workspace", "Google Workspace"}, Who{"service", "amazon-ses", "Amazon SES (Easy DKIM)"}
 	either := Who{Kind: "server", Name: "nat1.example.com or nat2.example.com"}
 	type row = dmarc.Row
 	type sigs = []dmarc.DKIMResult
