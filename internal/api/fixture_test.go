@@ -65,6 +65,7 @@ type bench struct {
 	changed atomic.Int64
 	tokens  map[access.Role]string
 	looker  api.Looker // nil = nobody looks at DNS
+	reports *keptReports
 }
 
 // Look asks the test's looker.
@@ -116,6 +117,7 @@ func newBench(t *testing.T, wrap func(api.Storage) api.Storage) *bench {
 	b.store, err = store.Open(t.Context(), store.Options{Database: dir})
 	must(t, err)
 	t.Cleanup(func() { must(t, b.store.Close()) })
+	b.reports = newReports(t, b.store, dir)
 	key, err := fleet.CreateSealingKey(filepath.Join(dir, "ca.key"))
 	must(t, err)
 	b.ca, err = fleet.OpenAuthority(filepath.Join(dir, "ca.sealed"), key, time.Now())
@@ -139,7 +141,7 @@ func (b *bench) keep(t *testing.T, tickets api.Tender) { b.serve(t, storage{b.st
 
 func (b *bench) serve(t *testing.T, s api.Storage, tickets api.Tender) {
 	t.Helper()
-	handler, err := api.New(api.Options{Storage: s, Access: b.access, Joining: b.fleet, Agents: b.fleet, Looker: b, Probes: probe.New(b.store), Tickets: tickets, Changed: func() { b.changed.Add(1) }})
+	handler, err := api.New(api.Options{Storage: s, Access: b.access, Joining: b.fleet, Agents: b.fleet, Looker: b, Probes: probe.New(b.store), Reports: b.reports, Tickets: tickets, Changed: func() { b.changed.Add(1) }})
 	must(t, err)
 	b.server = httptest.NewUnstartedServer(handler)
 	b.server.TLS = b.ca.ServerTLS([]string{"127.0.0.1"}, time.Now)
