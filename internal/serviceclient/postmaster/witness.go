@@ -31,6 +31,32 @@ type Witness struct {
 	Disagreements []Disagreement
 }
 
+// Add puts the days of one domain beside what was reported of it, and names where they disagree. first is the first day that anybody reported; zero = nobody did, so that a missing
+// report is no news.
+func (w *Witness) Add(a Asked, days []Day, reports []Reported, first, now time.Time) {
+	byDate := map[time.Time]Reported{}
+	var asked []Reported
+	for _, r := range reports {
+		d := dateOf(r.Date)
+		byDate[d] = byDate[d].and(r)
+		if !d.Before(a.Since) && d.Before(a.Until) {
+			asked = append(asked, r)
+		}
+	}
+	for _, d := range days {
+		w.Days = append(w.Days, Beside{Day: d, Reported: byDate[dateOf(d.Date)]})
+	}
+	for _, d := range Compare(a.Domain, days, asked, now) {
+		switch {
+		case d.What == "no_report" && (first.IsZero() || d.Date.Before(dateOf(first))):
+		case d.What == "dmarc" && d.Reports > d.Tools: // mail whose SPF passed for another domain is missing in what it is a share of
+		default:
+			w.Disagreements = append(w.Disagreements, d)
+		}
+	}
+	slices.SortStableFunc(w.Disagreements, func(a, b Disagreement) int { return a.Date.Compare(b.Date) })
+}
+
 // The ids of findings that are made of the figures.
 const (
 	SpamFinding         = "GPT-01" // people call much of the mail spam
