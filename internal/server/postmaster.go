@@ -214,7 +214,7 @@ func (r *reporting) Postmaster(ctx context.Context, domain string, p report.Peri
 				of = append(of, d)
 			}
 		}
-		w.Add(a, of, reported(groups, a.Domain), firstDay(groups), now)
+		w.Add(a, of, reported(groups, a.Domain), expected(groups), now)
 	}
 	return w, nil
 }
@@ -222,13 +222,14 @@ func (r *reporting) Postmaster(ctx context.Context, domain string, p report.Peri
 // googleReports is who reports Gmail's mail: the domain that their reports come from, and the name in them.
 const googleReports = "google.com"
 
-// reported is what the vouched reports of google.com say of a domain of Postmaster Tools and of those below it. Google counts by the domain that mail is signed with, or bounces to;
-// reports by that of the author. What the sums of reports cannot tell is left out: results of SPF are kept as far as they align, and of each message the one signature that counts.
+// reported is what the vouched reports of google.com say of a domain of Postmaster Tools and of those below it, as authors or in signatures. Google counts by the domain that mail is
+// signed with, or bounces to. What the sums of reports cannot tell is left out: results of SPF are kept as far as they align, and of each message the one signature that counts.
 func reported(groups []report.Group, domain string) (out []postmaster.Reported) {
 	within := func(name string) bool { return name == domain || strings.HasSuffix(name, "."+domain) }
 	byDay, folded := map[time.Time]int{}, map[time.Time]bool{}
 	for _, g := range groups {
-		if !g.Vouched || !strings.EqualFold(g.Org, googleReports) || !within(g.HeaderFrom) && !(g.HeaderFrom == report.Folded && g.Domain == domain) {
+		of := within(g.HeaderFrom) || within(g.SigningDomain) || g.HeaderFrom == report.Folded && g.Domain == domain
+		if !g.Vouched || !of || !strings.EqualFold(g.Org, googleReports) {
 			continue
 		}
 		i, ok := byDay[g.First]
@@ -261,14 +262,20 @@ func reported(groups []report.Group, domain string) (out []postmaster.Reported) 
 	return out
 }
 
-// firstDay is the first day that anybody reported.
-func firstDay(groups []report.Group) (first time.Time) {
+// expected says of which days a report of google.com is missing: nobody has any of the time before the first one came, and where another part of the domain was reported, reports
+// get through.
+func expected(groups []report.Group) func(time.Time) bool {
+	var first time.Time
+	heard := map[time.Time]bool{}
 	for _, g := range groups {
 		if first.IsZero() || g.First.Before(first) {
 			first = g.First
 		}
+		if strings.EqualFold(g.Org, googleReports) {
+			heard[g.First] = true
+		}
 	}
-	return first
+	return func(day time.Time) bool { return !first.IsZero() && !day.Before(first) && !heard[day] }
 }
 
 // spoken makes diagnoses of what Postmaster Tools say of a domain of late.

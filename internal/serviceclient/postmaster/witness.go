@@ -31,9 +31,8 @@ type Witness struct {
 	Disagreements []Disagreement
 }
 
-// Add puts the days of one domain beside what was reported of it, and names where they disagree. first is the first day that anybody reported; zero = nobody did, so that a missing
-// report is no news.
-func (w *Witness) Add(a Asked, days []Day, reports []Reported, first, now time.Time) {
+// Add puts the days of one domain beside what was reported of it, and names where they disagree. expected says whether it is news that nothing was reported of a day.
+func (w *Witness) Add(a Asked, days []Day, reports []Reported, expected func(day time.Time) bool, now time.Time) {
 	byDate := map[time.Time]Reported{}
 	var asked []Reported
 	for _, r := range reports {
@@ -48,7 +47,7 @@ func (w *Witness) Add(a Asked, days []Day, reports []Reported, first, now time.T
 	}
 	for _, d := range Compare(a.Domain, days, asked, now) {
 		switch {
-		case d.What == "no_report" && (first.IsZero() || d.Date.Before(dateOf(first))):
+		case d.What == "no_report" && !expected(d.Date):
 		case d.What == "dmarc" && d.Reports > d.Tools: // mail whose SPF passed for another domain is missing in what it is a share of
 		default:
 			w.Disagreements = append(w.Disagreements, d)
