@@ -44,33 +44,36 @@ spoofed and forwarded mail, and figures of a day come two days later; one with l
 		func(out io.Writer, p client.Postmaster) error {
 			return printPostmaster(out, p, len(p.Days), len(p.Disagreements))
 		},
-		head, func(p client.Postmaster) (rows [][]string) {
-			number := func(v *float64) string {
-				if v == nil {
-					return ""
-				}
-				return strconv.FormatFloat(*v, 'f', -1, 64)
-			}
-			for _, d := range p.Days {
-				var said, errors []string
-				for _, x := range p.Disagreements {
-					if x.Domain == d.Domain && x.Day.Equal(d.Day) {
-						said = append(said, x.Message)
-					}
-				}
-				for _, e := range d.Errors {
-					errors = append(errors, e.Class+"/"+e.Type+":"+strconv.FormatFloat(e.Share, 'f', -1, 64))
-				}
-				row := []string{d.Domain, day(d.Day), number(d.DKIM), number(d.SPF), number(d.DMARC), number(d.Spam), d.Reputation, strings.Join(errors, " "), "", "", "", "", strings.Join(said, "; "), utc(d.Fetched)}
-				if r := d.Reports; r != nil {
-					copy(row[8:], []string{count(r.Messages), count(r.Signed), count(r.DKIM), count(r.DMARC)})
-				}
-				rows = append(rows, row)
-			}
-			return rows
-		})
+		head, postmasterRows)
 	in.add(cmd, "30d")
 	return cmd
+}
+
+// postmasterRows are the days as a table for programs: what Google does not tell is empty.
+func postmasterRows(p client.Postmaster) (rows [][]string) {
+	number := func(v *float64) string {
+		if v == nil {
+			return ""
+		}
+		return strconv.FormatFloat(*v, 'f', -1, 64)
+	}
+	for _, d := range p.Days {
+		var said, errors []string
+		for _, x := range p.Disagreements {
+			if x.Domain == d.Domain && x.Day.Equal(d.Day) {
+				said = append(said, x.Message)
+			}
+		}
+		for _, e := range d.Errors {
+			errors = append(errors, e.Class+"/"+e.Type+":"+strconv.FormatFloat(e.Share, 'f', -1, 64))
+		}
+		row := []string{d.Domain, day(d.Day), number(d.DKIM), number(d.SPF), number(d.DMARC), number(d.Spam), d.Reputation, strings.Join(errors, " "), "", "", "", "", strings.Join(said, "; "), utc(d.Fetched)}
+		if r := d.Reports; r != nil {
+			copy(row[8:], []string{count(r.Messages), count(r.Signed), count(r.DKIM), count(r.DMARC)})
+		}
+		rows = append(rows, row)
+	}
+	return rows
 }
 
 // printPostmaster prints the newest days and disagreements, so many of each.

@@ -17,7 +17,8 @@ const (
 	postmasterEvery = 24 * time.Hour
 	// postmasterJitter is what is added at most, so that not everybody asks at one hour, nor several replicas at one time.
 	postmasterJitter = 2 * time.Hour
-	// postmasterRetry is how soon it is asked again after trouble of the account, which may pass, or be mended by a person.
+	// postmasterRetry is how soon it is asked again after trouble of the account, which may pass, or be mended by a person, and after a change of the inventory, which may have
+	// brought a domain.
 	postmasterRetry = time.Hour
 	// postmasterPoll is how often it is seen whether that time has come; it costs a query.
 	postmasterPoll = time.Minute
@@ -34,6 +35,8 @@ type witness struct {
 	client *postmaster.Client
 	jitter time.Duration
 	begun  bool // it was looked whether it is time since this process started
+	// generation is that of the inventory whose domains were asked about.
+	generation int64
 }
 
 // openPostmaster makes what asks Google, where there is a credential.
@@ -54,7 +57,8 @@ func (r *reporting) openPostmaster() error {
 	return nil
 }
 
-// askPostmaster asks Google when it is time: at the first start, once a day, soon after trouble, and when a process starts that finds trouble, because a person may have mended it.
+// askPostmaster asks Google when it is time: at the first start, once a day, soon after trouble or a change of the inventory, and when a process starts that finds trouble, because a
+// person may have mended it.
 func (r *reporting) askPostmaster(ctx context.Context) error {
 	now, err := r.store.Now(ctx)
 	if err != nil {
@@ -68,15 +72,23 @@ func (r *reporting) askPostmaster(ctx context.Context) error {
 	for _, a := range all {
 		asked[a.Domain] = a
 	}
+	generation, err := r.store.Generation(ctx)
+	if err != nil {
+		return err
+	}
 	w, account := r.witness, asked[""]
+	fresh := !w.begun && account.Problem != ""
+	if !w.begun {
+		w.begun, w.generation = true, generation
+	}
 	pause := postmasterEvery + w.jitter
-	if account.Problem != "" {
+	if account.Problem != "" || w.generation != generation {
 		pause = postmasterRetry
 	}
-	fresh := !w.begun && account.Problem != ""
-	if w.begun = true; !fresh && now.Before(account.At.Add(pause)) {
+	if !fresh && now.Before(account.At.Add(pause)) {
 		return nil
 	}
+	w.generation = generation
 	return r.askAccount(ctx, now, asked)
 }
 
@@ -175,11 +187,11 @@ func (r *reporting) postmasterTrouble(ctx context.Context, a, before postmaster.
 // Postmaster returns what Postmaster Tools say of a domain of the inventory, beside the reports of google.com.
 func (r *reporting) Postmaster(ctx context.Context, domain string, p report.Period) (postmaster.Witness, error) {
 	w := postmaster.Witness{On: r.witness != nil}
-	known, err := r.Directory(ctx)
-	if err != nil {
+	all, err := r.PostmasterAsked(ctx)
+	if err != nil || len(all) == 0 {
 		return w, err
 	}
-	all, err := r.PostmasterAsked(ctx)
+	known, err := r.Directory(ctx)
 	if err != nil {
 		return w, err
 	}

@@ -43,6 +43,7 @@ type gmail struct {
 	stats   map[string][]map[string]any // by domain
 	busy    map[string]bool             // domains that are refused for the number of requests
 	asked   []string                    // "domain from"
+	listed  int                         // how often the domains were asked for
 	tokens  int
 }
 
@@ -101,6 +102,7 @@ func (g *gmail) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.URL.Path == "/v1/domains" {
+		g.listed++
 		say(http.StatusOK, map[string]any{"domains": g.domains})
 		return
 	}
@@ -341,6 +343,19 @@ func TestPostmasterBesideReports(t *testing.T) {
 	again.ask(t)
 	if got := g.requests(); got != nil {
 		t.Errorf("asked again: %q", got)
+	}
+	// An hour after the inventory changed its domains are looked for, and those that are known are left alone.
+	listed := g.listed
+	again.age(t, postmasterRetry)
+	again.ask(t)
+	if g.listed != listed {
+		t.Error("looked for domains again though nothing changed")
+	}
+	again.reporting.witness.generation--
+	again.ask(t)
+	again.ask(t)
+	if got := g.requests(); g.listed != listed+1 || got != nil {
+		t.Errorf("looked %d times, asked %q", g.listed-listed, got)
 	}
 	g.domains = g.domains[:1]
 	again.age(t, postmasterEvery+postmasterJitter)

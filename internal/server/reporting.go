@@ -203,13 +203,15 @@ func (r *reporting) diagnoseAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	known, err := r.Directory(ctx)
-	if err != nil {
-		return err
-	}
-	for _, name := range seen {
-		if ours := known.Domain(name); ours != "" {
-			names[ours] = true
+	if len(seen) > 0 {
+		known, err := r.Directory(ctx)
+		if err != nil {
+			return err
+		}
+		for _, name := range seen {
+			if ours := known.Domain(name); ours != "" {
+				names[ours] = true
+			}
 		}
 	}
 	return r.diagnose(ctx, slices.Sorted(maps.Keys(names)))
