@@ -197,6 +197,28 @@ func TestReasons(t *testing.T) {
 	}
 }
 
+// TestAlsoService: a key of another service counts when the caller says so, and only for that service.
+func TestAlsoService(t *testing.T) {
+	message := referenceSign(t, ed25519Key(t), reasonMessage, "v=1; a=ed25519-sha256; d=sign.example; s=s; h=from; bh=; b=")
+	for _, test := range []struct {
+		record, also string
+		want         Reason
+	}{
+		{"s=tlsrpt; ", "", ReasonKeyServiceMismatch},
+		{"s=tlsrpt; ", "tlsrpt", ""},
+		{"s=other:tlsrpt; ", "tlsrpt", ""},
+		{"s=other; ", "tlsrpt", ReasonKeyServiceMismatch},
+		{"s=email; ", "tlsrpt", ""},
+		{"s=; ", "tlsrpt", ReasonKeyServiceMismatch},
+	} {
+		dns := &answers{records: map[string][]string{"s._domainkey.sign.example": {strings.Replace(recordOf(t, ed25519Key(t)), "k=", test.record+"k=", 1)}}}
+		results, err := VerifyMessage(t.Context(), strings.NewReader(message), VerifyOptions{Resolver: dns, AlsoService: test.also})
+		if err != nil || len(results) != 1 || results[0].Reason != test.want {
+			t.Errorf("%q with %q: %+v, %v", test.record, test.also, results, err)
+		}
+	}
+}
+
 // TestNoQuestionForBrokenSignatures: what fails without a key costs no DNS query.
 func TestNoQuestionForBrokenSignatures(t *testing.T) {
 	dns := &answers{}

@@ -29,6 +29,9 @@ type VerifyOptions struct {
 	MaxSignatures int           // signatures evaluated per message; 0 = MaxSignatures
 	MaxKeys       int           // key records evaluated per message; 0 = MaxKeys
 	LookupTimeout time.Duration // for all lookups of one message, if the context has no deadline; 0 = LookupTimeout
+
+	// AlsoService is a service that keys may be for besides mail (s= of the record, RFC 6376 §3.6.1): "tlsrpt" for a mail that is known to be an SMTP TLS report (RFC 8460 §3). "" = none.
+	AlsoService string
 }
 
 // Result is what became of one signature.

@@ -131,7 +131,7 @@ func (v *Verifier) tryRecord(s *signature, txt string) (o outcome) {
 		o.reason, o.detail = ReasonKeyTypeMismatch, "a= and k= name different algorithms"
 	case h != nil && !listHas(h, "sha256"):
 		o.reason, o.detail = ReasonKeyHashNotAllowed, fmt.Sprintf("h=%q", excerpt(h))
-	case service != nil && !listHas(service, "email") && !listHas(service, "*"):
+	case service != nil && !listHas(service, "email") && !listHas(service, "*") && (v.opts.AlsoService == "" || !listHas(service, v.opts.AlsoService)):
 		o.reason, o.detail = ReasonKeyServiceMismatch, fmt.Sprintf("s=%q", excerpt(service))
 	case k.revoked:
 		o.reason = ReasonKeyRevoked

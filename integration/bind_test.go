@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,6 +29,7 @@ const (
 type bind struct {
 	t                  *testing.T
 	dir, port, keyFile string
+	personKey          string // a person's, who may write anything
 	primary, secondary *process
 	control            string
 }
@@ -44,6 +46,8 @@ func startBIND(t *testing.T, dir string) *bind {
 	}
 	b.keyFile = filepath.Join(b.dir, "tsig.key")
 	write(t, b.keyFile, tsigKey("postseal"))
+	b.personKey = filepath.Join(b.dir, "person.key")
+	write(t, b.personKey, tsigKey("person"))
 	if err := os.Chmod(b.keyFile, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +65,7 @@ ns3 IN A %s
 taken._domainkey IN TXT "somebody else's"
 `, primaryAddr, secondaryAddr, delegateAddr))
 	b.configure("primary", fmt.Sprintf(`type primary; file "zone.db"; notify explicit; also-notify { %s port %s; };
-	allow-transfer { any; }; update-policy { grant postseal zonesub TXT CNAME; };`, secondaryAddr, b.port))
+	allow-transfer { any; }; %s`, secondaryAddr, b.port, updatePolicy(t, zone, "whole."+zone, slotted, prepared, waiting)))
 	b.configure("secondary", b.secondaryZone(true))
 	answers := func(addr string) {
 		eventually(t, addr+" answers for the zone", func() bool { return b.ask(addr, zone, dns.TypeSOA) != nil })
@@ -71,6 +75,25 @@ taken._domainkey IN TXT "somebody else's"
 	b.secondary = b.named("secondary")
 	answers(secondaryAddr)
 	return b
+}
+
+// updatePolicy grants Postseal what docs/bind.md says that it needs for these domains and no more, and a person everything.
+func updatePolicy(t *testing.T, domains ...string) string {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join("..", "docs", "bind.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, policy, found := strings.Cut(string(page), "update-policy {")
+	policy, _, closed := strings.Cut(policy, "};")
+	if !found || !closed || !strings.Contains(policy, "grant postseal ") {
+		t.Fatal("docs/bind.md has no update-policy with grants")
+	}
+	all := "update-policy { grant person zonesub ANY; "
+	for _, d := range domains {
+		all += strings.ReplaceAll(policy, "example.com", d)
+	}
+	return all + " };"
 }
 
 func tsigKey(name string) string {
@@ -98,12 +121,13 @@ func (b *bind) configure(role, zoneOptions string) {
 	}
 	write(b.t, filepath.Join(b.dir, role, "named.conf"), fmt.Sprintf(`
 include %q;
+include %q;
 %s
 options { directory "%s/%s"; %s pid-file "named.pid"; session-keyfile "session.key";
 	managed-keys-directory "."; recursion no; dnssec-validation no; minimal-responses yes; };
 logging { channel err { stderr; severity info; }; category default { err; }; category queries { quiet; }; channel quiet { null; }; };
 zone "%s" { %s };
-`, b.keyFile, controls, b.dir, role, listen, zone, zoneOptions))
+`, b.keyFile, b.personKey, controls, b.dir, role, listen, zone, zoneOptions))
 }
 
 func (b *bind) named(role string) *process {

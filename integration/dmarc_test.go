@@ -27,8 +27,8 @@ func (b *bind) addZone(name, records string) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	write(b.t, conf, string(text)+fmt.Sprintf(`zone %q { type primary; file "%s.db"; notify no; update-policy { grant postseal zonesub TXT CNAME; }; };
-`, name, name))
+	write(b.t, conf, string(text)+fmt.Sprintf(`zone %q { type primary; file "%s.db"; notify no; %s };
+`, name, name, updatePolicy(b.t, name)))
 	if err := b.primary.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		b.t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ domains: {example.com: {publisher: bind}}
 		if record != "" {
 			text += "update add " + target + ` 2 TXT "` + record + "\"\n"
 		}
-		run(t, "nsupdate", "-k", o.bind.keyFile, o.file("update", text+"send\n"))
+		run(t, "nsupdate", "-k", o.bind.personKey, o.file("update", text+"send\n"))
 	}
 	key := func() string {
 		public, _, err := ed25519.GenerateKey(nil)

@@ -61,7 +61,7 @@ domains: {example.com: {publisher: bind, signers: [{service: newsletter, custom:
 		for _, l := range lines {
 			text += "update " + l + "\n"
 		}
-		run(t, "nsupdate", "-k", o.bind.keyFile, o.file("update", text+"send\n"))
+		run(t, "nsupdate", "-k", o.bind.personKey, o.file("update", text+"send\n"))
 	}
 	last := ""
 	defer func() {

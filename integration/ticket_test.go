@@ -39,7 +39,7 @@ domains: {example.com: {publisher: hand, signers: [{server: mx1}%s]}}
 		for _, l := range lines {
 			text += "update " + l + "\n"
 		}
-		run(t, "nsupdate", "-k", o.bind.keyFile, o.file("update", text+"send\n"))
+		run(t, "nsupdate", "-k", o.bind.personKey, o.file("update", text+"send\n"))
 	}
 	add := func(name, value string) string {
 		var parts []string
@@ -103,6 +103,9 @@ domains: {example.com: {publisher: hand, signers: [{server: mx1}%s]}}
 		done := true
 		for _, x := range c.Changes {
 			done = done && x.State == "done"
+			if x.Kind != "add" {
+				t.Errorf("what never stood there is called one to %s: %+v", x.Kind, x)
+			}
 		}
 		if done != (err == nil) {
 			t.Errorf("exit %v with %+v", err, c)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/vbauerster/mpb/v8"
@@ -228,14 +228,14 @@ func (f *auditFlags) auditor() (*audit.Auditor, func() uint64, error) {
 		deps.DNS = audit.FileDNS{File: file}
 		return audit.New(deps), none, nil
 	}
-	survey, err := f.openSurvey(f.dns.resolver)
+	survey, err := f.openSurvey("resolver", f.dns.resolver)
 	if err != nil {
 		return nil, nil, err
 	}
 	deps.DNS = survey
 	questions := survey.Questions
 	if len(f.views) > 0 {
-		views, err := f.openSurvey(f.views...)
+		views, err := f.openSurvey("view", f.views...)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -254,11 +254,11 @@ func readWeakKeys(path string) (audit.WeakKeys, error) {
 	return audit.ReadWeakList(path, file)
 }
 
-// openSurvey asks the recursive servers that are named, or the system's.
-func (f *auditFlags) openSurvey(servers ...string) (*resolver.Survey, error) {
+// openSurvey asks the recursive servers that a flag names, or the system's.
+func (f *auditFlags) openSurvey(flag string, servers ...string) (*resolver.Survey, error) {
 	servers = slices.DeleteFunc(slices.Clone(servers), func(s string) bool { return s == "" })
 	for _, s := range servers {
-		if err := checkResolverAddr(s); err != nil {
+		if err := checkResolverAddr(flag, s); err != nil {
 			return nil, err
 		}
 	}
@@ -292,9 +292,9 @@ func (f *auditFlags) queries(cmd *cobra.Command, args []string) ([]audit.Query, 
 		return nil, nil, err
 	}
 	for _, text := range slices.Concat(args, listed) {
-		name, err := resolver.ToASCII(text)
-		if err != nil || !strings.Contains(name, ".") {
-			return nil, nil, fault.New(fault.Invalid, "%q is no domain name", text)
+		name, err := domainName(text)
+		if err != nil {
+			return nil, nil, err
 		}
 		if !slices.Contains(names, name) {
 			names = append(names, name)
@@ -355,15 +355,25 @@ func (f *auditFlags) readList(cmd *cobra.Command) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []string
-	lines := bufio.NewScanner(strings.NewReader(string(text)))
-	for lines.Scan() {
-		line, _, _ := strings.Cut(lines.Text(), "#")
-		if line = strings.TrimSpace(line); line != "" {
-			out = append(out, line)
-		}
+	const hint = "one domain a line; what follows # is passed over"
+	if !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0 {
+		return nil, fault.New(fault.Invalid, "%s is no list of domains: it is no text", f.list).WithHint(hint)
 	}
-	return out, lines.Err()
+	var out []string
+	number := 0
+	for line := range strings.Lines(string(text)) {
+		number++
+		line, _, _ = strings.Cut(line, "#")
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		if _, err := domainName(line); err != nil {
+			message, _ := fault.Show(err)
+			return nil, fault.New(fault.Invalid, "%s, line %d: %s", f.list, number, message).WithHint(hint)
+		}
+		out = append(out, line)
+	}
+	return out, nil
 }
 
 func (f *auditFlags) mailServers() ([]audit.Server, error) {

@@ -12,7 +12,6 @@ import (
 
 	"github.com/postseal/postseal/internal/audit"
 	"github.com/postseal/postseal/internal/fault"
-	"github.com/postseal/postseal/internal/resolver"
 )
 
 const (
@@ -75,6 +74,9 @@ func readBaseline(path string, in io.Reader) (map[string]audit.Report, error) {
 	return out, nil
 }
 
+// muteExample is one entry of a file of mutes.
+const muteExample = `- {id: DKIM-K02, subject: s1._domainkey.example.org, reason: "why", until: 2027-01-31}`
+
 // muteLine is one entry of a file of mutes.
 type muteLine struct {
 	Domain  string `yaml:"domain"`
@@ -93,16 +95,17 @@ func readMutes(path string, in io.Reader, now time.Time) (mutes []audit.Mute, en
 	}
 	var lines []muteLine
 	if err := yaml.UnmarshalWithOptions(raw, &lines, yaml.Strict()); err != nil {
-		return nil, nil, fault.New(fault.Invalid, "%s cannot be read: %s", path, strings.TrimSpace(yaml.FormatError(err, false, false)))
+		return nil, nil, fault.New(fault.Invalid, "%s is no list of mutes: %s", path, clean(strings.TrimSpace(yaml.FormatError(err, false, false)))).WithHint(muteExample)
 	}
 	for i, l := range lines {
 		bad := func(format string, args ...any) error {
-			return fault.New(fault.Invalid, "%s: entry %d: %s", path, i+1, fmt.Sprintf(format, args...)).WithHint(`- {id: DKIM-K02, subject: s1._domainkey.example.org, reason: "why", until: 2027-01-31}`)
+			return fault.New(fault.Invalid, "%s: entry %d: %s", path, i+1, fmt.Sprintf(format, args...)).WithHint(muteExample)
 		}
 		m := audit.Mute{ID: strings.ToUpper(l.ID), Subject: l.Subject, By: l.By, Reason: l.Reason}
 		if l.Domain != "" {
-			if m.Domain, err = resolver.ToASCII(l.Domain); err != nil {
-				return nil, nil, bad("%q is no domain", l.Domain)
+			if m.Domain, err = domainName(l.Domain); err != nil {
+				message, _ := fault.Show(err)
+				return nil, nil, bad("%s", message)
 			}
 		}
 		if m.ID == "" || strings.TrimSpace(m.Reason) == "" {

@@ -51,7 +51,8 @@ func newDMARCSet() *cobra.Command {
 where reports go to another domain of the inventory, the record by which that domain takes them. Old and new value, and all records, are shown
 before anything is changed.
 
-A policy that asks for less than the present one (reject, quarantine, none; no reports any more) needs --weaken. With --print nothing is changed and
+A policy that asks for less than the present one (reject, quarantine, none; no reports any more) needs --weaken, also while the present one is only
+tested (--test). With --print nothing is changed and
 no control plane is needed: the record is made from the flags alone.`,
 		Example: `  postseal dmarc set example.com --policy none --rua dmarc@example.com
   postseal dmarc set example.com --policy quarantine --test
@@ -187,6 +188,13 @@ func (s *dmarcSet) value(present string) (string, error) {
 	mode("strict-spf", s.strictSPF, &r.SPF)
 	if flags.Changed("test") {
 		r.Testing = s.test
+	}
+	if r.Testing && inventory.IdleTest(r) {
+		if flags.Changed("test") {
+			return "", fault.New(fault.Invalid, "--test means nothing with a policy of none: there is nothing to test").WithHint("leave --test out, or begin with --policy quarantine --test")
+		}
+		r.Testing = false
+		fmt.Fprintln(s.cmd.ErrOrStderr(), "t=y is left out: with a policy of none there is nothing to test")
 	}
 	if err := addresses("rua", s.rua, &r.Aggregate); err != nil {
 		return "", err

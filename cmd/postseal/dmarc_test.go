@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 )
 
 func TestDMARCShowWithRecords(t *testing.T) {
@@ -33,7 +35,7 @@ func TestDMARCShowWithRecords(t *testing.T) {
 		{"several", []string{"two.example"}, exitBad, []string{"2 DMARC records stand here", "none: no record that receivers can use"}, ""},
 		{"none", []string{"none.example"}, exitBad, []string{"policy        none"}, ""},
 		{"nobody answers", []string{"slow.example"}, exitUsage, nil, "cannot be looked up"},
-		{"a name", []string{"x_y z"}, exitUsage, nil, "domain name"},
+		{"a name", []string{"x_y z"}, exitUsage, nil, "no domain for mail"},
 		{"escapes", []string{"escape.example"}, 0, []string{"p=none"}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -74,6 +76,9 @@ func TestDMARCSetPrints(t *testing.T) {
 		{"--policy none --rua https://example.com", exitUsage, nil, "reports go nowhere else"},
 		{"--policy none --fo 2", exitUsage, nil, "colons between"},
 		{"--policy none --psd y;p=reject", exitUsage, nil, "y, n or u"},
+		{"--policy none --test", exitUsage, nil, "nothing to test"},
+		{"--policy none --subdomains reject --test", 0, []string{"p=none; sp=reject; t=y"}, ""},
+		{"--policy reject --subdomains quarantine --rua a@example.com", 0, []string{"DMARC-08", "Fix: publish v=DMARC1; p=reject; rua=mailto:a@example.com\n"}, ""},
 		{"--policy none --dry-run", exitUsage, nil, "print"},
 	} {
 		stdout, stderr := tryDMARC(t, tt.code, append([]string{"set", "example.com", "--print"}, strings.Fields(tt.args)...)...)
@@ -95,6 +100,21 @@ func TestDMARCSetPrints(t *testing.T) {
 	var report dmarcSetReport
 	if err := json.Unmarshal([]byte(stdout), &report); err != nil || len(report.New) < 400 || !strings.Contains(report.Zone[0], `" "`) || report.Applied {
 		t.Errorf("%v: %s", err, stdout)
+	}
+}
+
+// A tested policy that becomes none takes t=y along, and says so.
+func TestDMARCSetLeavesTestOut(t *testing.T) {
+	var errs strings.Builder
+	s := &dmarcSet{cmd: &cobra.Command{}}
+	s.cmd.SetErr(&errs)
+	s.cmd.Flags().StringVar(&s.policy, "policy", "", "")
+	if err := s.cmd.Flags().Set("policy", "none"); err != nil {
+		t.Fatal(err)
+	}
+	value, err := s.value("v=DMARC1; p=quarantine; rua=mailto:a@example.com; t=y")
+	if err != nil || value != "v=DMARC1; p=none; rua=mailto:a@example.com" || !strings.Contains(errs.String(), "t=y is left out") {
+		t.Errorf("%q, %v, %q", value, err, errs.String())
 	}
 }
 

@@ -33,7 +33,7 @@ func (f *dnsFlags) open() (dkim.Resolver, error) {
 	case f.records != "":
 		return f.openRecords()
 	case f.resolver != "":
-		if err := checkResolverAddr(f.resolver); err != nil {
+		if err := checkResolverAddr("resolver", f.resolver); err != nil {
 			return nil, err
 		}
 		servers = []string{f.resolver}
@@ -62,12 +62,12 @@ func (f *dnsFlags) openRecords() (*resolver.File, error) {
 }
 
 // checkResolverAddr refuses what is no address, so that a slip shows as wrong usage and not as a DNS error per name.
-func checkResolverAddr(addr string) error {
+func checkResolverAddr(flag, addr string) error {
 	if _, err := netip.ParseAddrPort(addr); err == nil {
 		return nil
 	}
 	if _, err := netip.ParseAddr(strings.Trim(addr, "[]")); err == nil {
 		return nil
 	}
-	return fault.New(fault.Invalid, "--resolver %q is not an address with a port", addr).WithHint("for example 192.0.2.53:53 or [2001:db8::53]:53")
+	return fault.New(fault.Invalid, "--%s %q is not an address with a port", flag, addr).WithHint("for example 192.0.2.53:53 or [2001:db8::53]:53")
 }

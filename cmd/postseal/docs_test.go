@@ -370,3 +370,34 @@ func read(t *testing.T, path string) string {
 	}
 	return string(content)
 }
+
+// TestZoneFileDropIn holds the example of a zone file against the unit: a directory that the unit shows read-only needs the drop-in beside it.
+func TestZoneFileDropIn(t *testing.T) {
+	read := func(path ...string) string {
+		t.Helper()
+		text, err := os.ReadFile(filepath.Join(append([]string{"..", ".."}, path...)...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	_, section, _ := strings.Cut(read("docs", "dns-providers.md"), "\n## zonefile\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	files := regexp.MustCompile(`\{file: (/[^,}]+)`).FindAllStringSubmatch(section, -1)
+	if len(files) == 0 {
+		t.Fatal("the section about zone files has no example")
+	}
+	unit := read("packaging", "systemd", "postseal.service")
+	if !strings.Contains(unit, "\nProtectSystem=strict\n") {
+		t.Fatal("the unit is not read-only any more: the drop-in in docs/dns-providers.md may go")
+	}
+	for _, f := range files {
+		want := "ReadWritePaths=" + filepath.Dir(f[1])
+		if !strings.Contains(section, want+"\n") && !strings.Contains(unit, "\n"+want+"\n") {
+			t.Errorf("%s cannot be written under the unit, and no %s is named", f[1], want)
+		}
+	}
+	if !strings.Contains(read("docs", "operations.md"), "`ReadWritePaths=`") {
+		t.Error("docs/operations.md describes the unit without ReadWritePaths=")
+	}
+}

@@ -116,7 +116,7 @@ func newWaive() *cobra.Command {
 		Use:   "waive DOMAIN NAMESERVER --until TIME --reason TEXT",
 		Short: "Let a silent name server of a domain be ignored for a while",
 		Long: `Let a listed name server that does not answer be ignored until a time, at most seven days. One that answers with something else is never
-ignored. Receivers that ask it may not find a new key: use it only when it is really away.`,
+ignored. A server that Postseal has not seen for the domain is refused, once it has seen any. Receivers that ask it may not find a new key: use it only when it is really away.`,
 		Example: `  postseal waive example.org ns3.example.net --until 1d --reason "ns3 is being rebuilt"`,
 		Args:    cobra.ExactArgs(2),
 	}

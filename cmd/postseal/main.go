@@ -40,7 +40,10 @@ func run(ctx context.Context, root *cobra.Command, args []string) int {
 		return 0
 	case errors.Is(err, errBad):
 		return exitBad
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		err = fault.Wrap(fault.Unavailable, err, "interrupted")
 	}
+	err = flagGroups(err)
 	message, hint := fault.Show(err)
 	if fault.CodeOf(err) == fault.Internal {
 		message = err.Error()
@@ -58,29 +61,18 @@ func newRoot() *cobra.Command {
 		Short:         "DKIM for organisations that send mail from more than one place",
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Version:       ownBuild().String(),
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(newKeygen(), newSign(), newVerify(), newAudit(), newReport())
-	root.AddCommand(newAgent(), newServe(), newDemo(), newMan())
+	root.AddCommand(newAgent(), newServe(), newDemo(), newMan(), newVersion())
 	root.AddCommand(remoteCommands()...)
+	root.InitDefaultCompletionCmd() // now, so that a shell that it does not know is wrong usage as well
+	completions(root)
+	domainArguments(root)
 	askForVerb(root)
 	root.SetFlagErrorFunc(flagError)
 	return root
-}
-
-// maxQuoted is how much of a wrong flag is repeated: it may be a value, and that a private key.
-const maxQuoted = 24
-
-// flagError says what is wrong with the flags without repeating all of them.
-func flagError(cmd *cobra.Command, err error) error {
-	text, _, long := strings.Cut(err.Error(), "\n")
-	if what, quoted, ok := strings.Cut(text, ": "); ok && len(quoted) > maxQuoted {
-		text, long = what+": "+strings.ToValidUTF8(quoted[:maxQuoted], "")+"…", true
-	}
-	f := fault.Wrap(fault.Invalid, err, "%s", text)
-	if long {
-		return f.WithHint("a value that begins with a dash stands behind --, or comes from standard input")
-	}
-	return f.WithHint("%s --help lists them", cmd.CommandPath())
 }
 
 // askForVerb makes a word that is no command wrong usage, at every level; cobra prints the help and calls it good.
@@ -97,7 +89,7 @@ func askForVerb(cmd *cobra.Command) {
 			return cmd.Help()
 		}
 		err := fault.New(fault.Invalid, "%q is no command of %s", args[0], cmd.CommandPath())
-		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		if near := near(cmd, args[0]); len(near) > 0 {
 			return err.WithHint("did you mean %s?", strings.Join(near, " or "))
 		}
 		return err.WithHint("%s --help lists them", cmd.CommandPath())

@@ -11,6 +11,7 @@ import (
 
 	"github.com/postseal/postseal/internal/api/client"
 	"github.com/postseal/postseal/internal/fault"
+	"github.com/postseal/postseal/internal/services"
 )
 
 const (
@@ -172,7 +173,38 @@ func printAsked(out io.Writer, p client.Probe) {
 		return
 	}
 	fmt.Fprintf(out, "%s: send a message to this address, within a day:\n\n  %s\n\n", p.Probe, p.Address)
-	fmt.Fprintf(out, "In the console of %s, send it as your mail is sent there otherwise: a test of a campaign, or a mail to\nthis one recipient, with a sender of %s. What is in it does not matter. The address is not\nshown again; postseal probe show %s says what arrived.\n", clean(p.Signer), clean(p.Domain), p.Probe)
+	fmt.Fprintf(out, "%s\nThe sender is an address of %s; what the message says does not matter. The address is not shown\nagain; postseal probe show %s says what arrived.\n", consoleText(p.Signer), clean(p.Domain), p.Probe)
+}
+
+// consoleText says how a message is sent from a service, and where its set-up is if that should be needed.
+func consoleText(service string) string {
+	catalogue, err := services.Load()
+	if err != nil {
+		catalogue = nil
+	}
+	s := services.Service{Title: service}
+	if catalogue != nil {
+		if found, ok := catalogue.Lookup(service); ok {
+			s = found
+		}
+	}
+	how := "Send it from " + clean(s.Title) + " as your mail is sent there otherwise."
+	switch s.Category {
+	case services.Mailbox:
+		how = "Write it from a mailbox at " + clean(s.Title) + "."
+	case services.Transactional:
+		how = "Send it through the console or the API of " + clean(s.Title) + ", with the settings that your programs use."
+	case services.Marketing:
+		how = "In " + clean(s.Title) + ", send a test of a campaign to it, or make it the only recipient of one."
+	case services.Commerce, services.Support:
+		how = "In " + clean(s.Title) + ", have one of its usual mails sent to it: let it be a customer's address."
+	case services.Gateway:
+		how = "Send it through " + clean(s.Title) + " as your mail goes."
+	}
+	if s.Console != "" {
+		how += "\nWhere it is told to sign (as expected): " + clean(s.Console) + "."
+	}
+	return how
 }
 
 func newProbeList() *cobra.Command {
@@ -180,12 +212,13 @@ func newProbeList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "list",
 		Short:   "List probes, newest first, with what they showed",
-		Example: `  postseal probe list --domain example.com`,
+		Example: "  postseal probe list --newest\n  postseal probe list --domain example.com",
 		Args:    cobra.NoArgs,
 	}
 	cmd.Flags().StringVar(&f.Domain, "domain", "", "only of this `DOMAIN`")
 	cmd.Flags().StringVar(&f.Signer, "signer", "", "only through this server, or from this service")
 	cmd.Flags().StringVar(&f.State, "state", "", "asked, submitted, arrived, refused or lost")
+	cmd.Flags().BoolVar(&f.Newest, "newest", false, "only the newest of each path: how things stand")
 	cmd.Flags().IntVar(&f.Limit, "limit", 0, "at most so many (default 100)")
 	return query(cmd, func(ctx context.Context, c *client.Client, _ []string) (client.Probes, error) {
 		return c.Probes(ctx, f)

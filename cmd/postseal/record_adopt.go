@@ -10,6 +10,16 @@ import (
 	"github.com/postseal/postseal/internal/fault"
 )
 
+// adoption is the JSON document of record adopt.
+type adoption struct {
+	Name    string                `json:"name"`
+	Type    string                `json:"type"`
+	Stands  string                `json:"stands"` // what is given away; empty = nothing stands there
+	Wanted  string                `json:"wanted"`
+	Servers []client.RecordServer `json:"servers,omitempty"`
+	Adopted bool                  `json:"adopted"` // false without --yes: nothing was done
+}
+
 func newRecordAdopt() *cobra.Command {
 	var r remote
 	var take client.TakeRecord
@@ -21,7 +31,7 @@ func newRecordAdopt() *cobra.Command {
 removed. What stands is shown, server by server, and only that is given away: if it changes in the meantime, nothing happens. The old value is
 in the journal. Afterwards Postseal writes what it wants there at its next step.
 
-Without --yes nothing is given away; what would be is printed.`,
+Without --yes nothing is given away; what would be is printed, with --json as a document that says "adopted": false.`,
 		Example: `  postseal record adopt _dmarc.example.org --reason "fleet.yaml has the policy from now on" --yes`,
 		Args:    cobra.ExactArgs(1),
 	}
@@ -52,15 +62,17 @@ Without --yes nothing is given away; what would be is printed.`,
 				fmt.Fprintf(out, "  %s: %s\n", clean(s.Server), clean(orNothing(s.Answer)))
 			}
 		}
-		if !yes {
+		if !yes && !r.asJSON {
 			fmt.Fprintln(cmd.ErrOrStderr(), "Nothing was done; --yes lets Postseal change what stands there.")
 			return nil
 		}
-		if err := c.AdoptRecord(cmd.Context(), take); err != nil {
-			return err
+		if yes {
+			if err := c.AdoptRecord(cmd.Context(), take); err != nil {
+				return err
+			}
 		}
 		if r.asJSON {
-			return r.json(out, client.Done{OK: true})
+			return r.json(out, adoption{Name: record.Name, Type: record.Type, Stands: take.Seen, Wanted: record.Want, Servers: record.Servers, Adopted: yes})
 		}
 		_, err = fmt.Fprintln(out, "Postseal may change it now, and does at its next step.")
 		return err

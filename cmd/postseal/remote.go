@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/x509"
 	"encoding/json"
 	"io"
 	"os"
@@ -65,6 +66,9 @@ func (r *remote) open() (*client.Client, error) {
 		pem, err := readAtMost(path, nil, maxCAFile)
 		if err != nil {
 			return nil, err
+		}
+		if !x509.NewCertPool().AppendCertsFromPEM(pem) {
+			return nil, fault.New(fault.Invalid, "%s holds no certificate of an authority", path).WithHint("--ca (or $" + envCA + ") names a PEM file with the control plane's authority; leave it out to use the one in admin.json")
 		}
 		a.CA = string(pem)
 	}

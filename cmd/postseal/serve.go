@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/publisher/programs"
 	"github.com/postseal/postseal/internal/server"
 )
@@ -31,7 +33,18 @@ find it there (or in POSTSEAL_URL and POSTSEAL_TOKEN).`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var l slog.Level
 			if err := l.UnmarshalText([]byte(level)); err != nil {
-				return err
+				return fault.New(fault.Invalid, "--log-level %q is not known", clean(level)).WithHint("it is debug, info, warn or error")
+			}
+			if cmd.Flags().Changed("poll") && c.Poll < server.MinPoll {
+				return fault.New(fault.Invalid, "--poll %s is too short", c.Poll).WithHint("it is %s at least; %s is usual", server.MinPoll, server.DefaultPoll)
+			}
+			for _, d := range []struct {
+				flag string
+				is   time.Duration
+			}{{"report-every", c.ReportEvery}, {"dns-negative-ttl", c.NegativeTTL}} {
+				if d.is < 0 || d.is == 0 && cmd.Flags().Changed(d.flag) {
+					return fault.New(fault.Invalid, "--%s %s is no time to wait", d.flag, d.is).WithHint("write a time such as 5m, or leave it out")
+				}
 			}
 			c.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: l}))
 			if c.Data == "" {
@@ -74,7 +87,7 @@ find it there (or in POSTSEAL_URL and POSTSEAL_TOKEN).`,
 	f.StringVar(&c.Listen, "listen", server.DefaultListen, "address of the API and the agents' contract (TLS)")
 	f.StringSliceVar(&c.Hosts, "host", nil, "names and addresses by which agents and people reach it; the first is used in URLs (default localhost and this machine's name)")
 	f.StringVar(&c.SealingKey, "sealing-key", "", "file with the key that seals the certificate authority (default: made in the data directory)")
-	f.StringVar(&c.Programs, "programs", "", "directory of the programs that publishers (exec, zonefile) may run (default "+programs.DefaultDir+")")
+	f.StringVar(&c.Programs, "programs", "", "directory of the programs that publishers (exec, zonefile) may run (default "+programs.DefaultDir+"; a relative one is taken from here)")
 	f.StringVar(&c.Nameserver, "dns-listen", "", "address of the built-in name server, UDP and TCP; it does not run without")
 	f.StringSliceVar(&c.NameserverNames, "dns-name", nil, "NS names of the zones that are delegated to the built-in name server")
 	f.StringSliceVar(&c.Secondaries, "dns-secondary", nil, "ADDR:PORT of secondaries: they may transfer its zones and are told of changes (NOTIFY)")
@@ -82,7 +95,7 @@ find it there (or in POSTSEAL_URL and POSTSEAL_TOKEN).`,
 	f.StringVar(&c.TransferKey, "dns-transfer-key", "", "file with the TSIG key of transfers and NOTIFY, as tsig-keygen writes it")
 	f.DurationVar(&c.NegativeTTL, "dns-negative-ttl", 0, "how long its negative answers may be cached (default 5m)")
 	f.DurationVar(&c.ReportEvery, "report-every", 0, "how often agents report when nothing happens (default 5m)")
-	f.DurationVar(&c.Poll, "poll", 0, "how often due work is looked for (default 1s)")
+	f.DurationVar(&c.Poll, "poll", server.DefaultPoll, "how often due work is looked for; "+server.MinPoll.String()+" at least")
 	f.BoolVar(&fetch, "audit-fetch", false, "audits also fetch the domains' MTA-STS policies over HTTPS")
 	f.StringVar(&weak, "audit-weak-keys", "", "a file with hashes of known weak keys, for audits (docs/audit.md)")
 	reports.add(cmd, &c)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,10 +22,16 @@ func newPool() *cobra.Command {
 }
 
 func newService() *cobra.Command {
+	removed := false
 	list := query(&cobra.Command{Use: "list", Short: "List the outside services that sign for a domain", Args: cobra.NoArgs},
 		func(ctx context.Context, c *client.Client, _ []string) (client.Signers, error) {
-			return c.Services(ctx)
+			all, err := c.Services(ctx)
+			if !removed {
+				all.Signers = slices.DeleteFunc(all.Signers, func(s client.Signer) bool { return s.Removed })
+			}
+			return all, err
 		}, printSigners("services"))
+	list.Flags().BoolVar(&removed, "all", false, "also those that were removed from every domain")
 	show := query(&cobra.Command{Use: "show NAME", Short: "Show a service and the domains that it signs for", Args: cobra.ExactArgs(1)},
 		func(ctx context.Context, c *client.Client, args []string) (client.SignerShow, error) {
 			return c.Service(ctx, args[0])
@@ -40,7 +47,11 @@ func printSigners(what string) func(io.Writer, client.Signers) error {
 		}
 		t := table{head: []string{"NAME", "MEMBERS OR CATALOGUE"}}
 		for _, s := range all.Signers {
-			t.add(calm, s.Name, dash(firstOf(strings.Join(s.Members, ", "), s.Service)))
+			name := s.Name
+			if s.Removed {
+				name += " (removed)"
+			}
+			t.add(calm, name, dash(firstOf(strings.Join(s.Members, ", "), s.Service)))
 		}
 		return t.print(out, "There are no "+what+". They come from fleet.yaml: postseal apply -f fleet.yaml"+more)
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/postseal/postseal/internal/api/client"
 	"github.com/postseal/postseal/internal/audit"
 	"github.com/postseal/postseal/internal/fault"
-	"github.com/postseal/postseal/internal/resolver"
 	"github.com/postseal/postseal/internal/services"
 )
 
@@ -139,6 +138,9 @@ func (a *serviceAdd) run(cmd *cobra.Command, name string) error {
 	if err := a.lookAround(); err != nil {
 		return err
 	}
+	if !a.print {
+		a.knowOurs()
+	}
 	a.out.Fleet = fleetLines(a.out.Service, a.out.Stream, a.custom, a.out.Records)
 	if !a.asJSON {
 		a.show(cmd.OutOrStdout())
@@ -186,24 +188,6 @@ func (a *serviceAdd) start(name string) error {
 	return nil
 }
 
-// domainName reads a domain from a flag or an argument.
-func domainName(text string) (string, error) {
-	if strings.TrimSpace(text) == "" {
-		return "", fault.New(fault.Invalid, "no domain was named").WithHint("--domain example.com")
-	}
-	name, err := resolver.ToASCII(strings.TrimSpace(text))
-	if err != nil {
-		return "", err
-	}
-	if !strings.Contains(name, ".") {
-		return "", fault.New(fault.Invalid, "%q has only one part; a domain such as example.com is wanted", clean(text))
-	}
-	if strings.Contains("."+name, "._domainkey.") {
-		return "", fault.New(fault.Invalid, "%q is the name of a record; the domain is what comes after ._domainkey", clean(text))
-	}
-	return name, nil
-}
-
 // given are the answers that the flags hold.
 func (a *serviceAdd) given() (services.Answers, error) {
 	got := services.Answers{Selectors: slices.Clone(a.selectors), TXT: a.txt, Targets: map[string]string{}}
@@ -243,12 +227,34 @@ func (a *serviceAdd) given() (services.Answers, error) {
 			}
 			got.TXT = value
 		default:
+			if err := a.asks(name, value); err != nil {
+				return got, err
+			}
 			if err := set(name, value); err != nil {
 				return got, err
 			}
 		}
 	}
 	return got, nil
+}
+
+// asks refuses an answer to a question that the service does not have. Where CNAMEs are wanted, any name before a host name may be a selector.
+func (a *serviceAdd) asks(name, value string) error {
+	if a.custom {
+		return nil
+	}
+	var questions []string
+	for _, q := range a.service.Ask(services.Answers{}) {
+		questions = append(questions, q.Name)
+	}
+	if slices.Contains(questions, name) || a.service.Signs != services.TXT && strings.Contains(strings.Trim(value, ". "), ".") {
+		return nil
+	}
+	err := fault.New(fault.Invalid, "%s has no question %q", a.service.Title, clean(shortened(name)))
+	if len(questions) == 0 {
+		return err.WithHint("it asks for nothing")
+	}
+	return err.WithHint("it asks for: %s", strings.Join(questions, ", "))
 }
 
 // change adds the service to the inventory: seen first, then compared and swapped.

@@ -57,7 +57,7 @@ func (a *serviceAdd) fromAPI(typed services.Answers) ([]services.Answers, error)
 	}
 	a.out.Notes = append(a.out.Notes, notes...)
 	log := slog.New(slog.NewTextHandler(a.cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	api, err := openService(a.service.ID, webapi.Options{Credential: a.api.credential, Endpoint: a.api.endpoint, Log: log}, a.api.region)
+	api, err := openService(a.service.ID, webapi.Options{Credential: a.api.credential, Endpoint: a.api.endpoint, Log: log, Once: true}, a.api.region)
 	if err != nil {
 		return nil, err
 	}

@@ -203,7 +203,7 @@ func TestServiceAddByAPI(t *testing.T) {
 	if _, errs := try(exitUsage, "sendgrid", "--domain", "example.org", "--api"); !strings.Contains(errs, "--api needs --credential") {
 		t.Error(errs)
 	}
-	if _, errs := try(exitUsage, "own", "--custom", "--domain", "example.org", "--api", "--credential", "env:SENDGRID_KEY"); !strings.Contains(errs, "api custom") {
+	if _, errs := try(exitUsage, "own", "--custom", "--domain", "example.org", "--api", "--credential", "env:SENDGRID_KEY"); !strings.Contains(errs, "--api and --custom exclude each other") {
 		t.Error(errs)
 	}
 	t.Setenv("SENDGRID_KEY", "SG.other")

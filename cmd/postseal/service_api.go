@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postseal/postseal/internal/fault"
-	"github.com/postseal/postseal/internal/resolver"
 	"github.com/postseal/postseal/internal/serviceclient/mailchimp"
 	"github.com/postseal/postseal/internal/serviceclient/mailgun"
 	"github.com/postseal/postseal/internal/serviceclient/mandrill"
@@ -98,12 +97,12 @@ The exit status is 0 if the service takes the domain for set up, else 1.`,
 			if err != nil {
 				return err
 			}
-			name, err := resolver.ToASCII(domain)
+			name, err := domainName(domain)
 			if err != nil {
-				return fault.Wrap(fault.Invalid, err, "--domain %q is no domain name", domain)
+				return err
 			}
 			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-			api, err := openService(s.ID, webapi.Options{Credential: credential, Endpoint: endpoint, Log: log}, region)
+			api, err := openService(s.ID, webapi.Options{Credential: credential, Endpoint: endpoint, Log: log, Once: true}, region)
 			if err != nil {
 				return err
 			}

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/postseal/postseal/internal/api/client"
 	"github.com/postseal/postseal/internal/audit"
 	"github.com/postseal/postseal/internal/resolver"
 	"github.com/postseal/postseal/internal/services"
@@ -15,8 +17,10 @@ import (
 // standing is what stands at a record's name today.
 type standing struct {
 	Name  string `json:"name"`
-	State string `json:"state"` // free, same, other or unknown
+	State string `json:"state"` // free, same, ours, other or unknown
 	Text  string `json:"text,omitempty"`
+	rtype string // of what stands there in state other
+	value string
 }
 
 // lookAround asks DNS about the records that are to be published: what is behind the targets, what stands at the names, and what the
@@ -122,11 +126,44 @@ func standsAt(ctx context.Context, dns asker, r services.SetupRecord) standing {
 	case len(a.CNAME) > 0 && r.Type == "CNAME" && a.CNAME[0] == r.Value, len(a.CNAME) == 0 && r.Type == "TXT" && slices.Equal(a.TXT, []string{r.Value}):
 		s.State, s.Text = "same", "exactly this record stands there already"
 	case len(a.CNAME) > 0:
-		s.State, s.Text = "other", "a CNAME to "+a.CNAME[0]+" stands there; Postseal leaves it alone until its owner removes it"
+		s.State, s.rtype, s.value = "other", "CNAME", a.CNAME[0]
+		s.Text = "a CNAME to " + a.CNAME[0] + " stands there; Postseal leaves it alone until its owner removes it"
 	case len(a.TXT) > 0:
-		s.State, s.Text = "other", "another TXT record stands there; Postseal leaves it alone until its owner removes it"
+		s.State, s.rtype, s.value = "other", "TXT", strings.Join(a.TXT, "\n")
+		s.Text = "another TXT record stands there; Postseal leaves it alone until its owner removes it"
 	case a.Status == resolver.StatusError:
 		s.State, s.Text = "unknown", "nobody answers for it: "+a.Detail
 	}
 	return s
+}
+
+// knowOurs finds what Postseal wrote itself among what stands at the records' names: that is changed, and not left alone. Where the control plane
+// does not answer nothing is known here; the change says why.
+func (a *serviceAdd) knowOurs() {
+	if !slices.ContainsFunc(a.out.Standing, func(s standing) bool { return s.State == "other" }) {
+		return
+	}
+	c, err := a.open()
+	if err != nil {
+		return
+	}
+	for i := range a.out.Standing {
+		if s := &a.out.Standing[i]; s.State == "other" {
+			for page, err := range c.Records(a.cmd.Context(), client.RecordQuery{Name: s.Name}) {
+				if err != nil {
+					return
+				}
+				s.know(page.Records)
+			}
+		}
+	}
+}
+
+// know looks for what stands among the records that Postseal has at the name.
+func (s *standing) know(records []client.Record) {
+	for _, r := range records {
+		if r.Name == s.Name && r.Type == s.rtype && r.Written != "" && (r.Written == s.value || r.Type == "CNAME" && strings.EqualFold(r.Written, s.value)) {
+			s.State, s.Text = "ours", "Postseal's own "+r.Type+" record stands there and is changed: it was "+s.value
+		}
+	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/postseal/postseal/internal/api/client"
 	"github.com/postseal/postseal/internal/fault"
+	"github.com/postseal/postseal/internal/resolver"
 	"github.com/postseal/postseal/internal/services"
 )
 
@@ -96,7 +97,7 @@ func (d *serviceDetect) run(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return err
 	}
-	look := lookAtDomain(cmd.Context(), dns, catalogue, domain, selectors)
+	look := lookAtDomain(cmd.Context(), dns, catalogue, domain, selectors, cmd.ErrOrStderr())
 	if err := cmd.Context().Err(); err != nil {
 		return err
 	}
@@ -137,7 +138,7 @@ func (d *serviceDetect) given(domain string) ([]string, error) {
 	var out []string
 	for _, text := range d.selectors {
 		s, _ := services.ReadSelector(text, domain)
-		if _, err := domainName(s + ".example.org"); err != nil || s == "" {
+		if _, err := resolver.ToASCII(s + ".example.org"); err != nil || s == "" {
 			return nil, fault.New(fault.Invalid, "--selector %q is not a selector", clean(text))
 		}
 		if !slices.Contains(out, s) {

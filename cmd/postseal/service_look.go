@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +23,9 @@ const (
 	maxSPFHosts = 20
 	// maxSPFDepth bounds includes of includes.
 	maxSPFDepth = 5
+	// silentAfter is how many questions go unanswered, none answered before, until the others are not asked: the resolver is silent then, and
+	// each further dozen would wait as long as the first. A lost datagram or two are asked again anyway.
+	silentAfter = 4
 	// maxGivenSelectors bounds the selectors of one call.
 	maxGivenSelectors = 200
 )
@@ -51,7 +55,7 @@ func (f *dnsFlags) asker() (asker, error) {
 	}
 	var servers []string
 	if f.resolver != "" {
-		if err := checkResolverAddr(f.resolver); err != nil {
+		if err := checkResolverAddr("resolver", f.resolver); err != nil {
 			return nil, err
 		}
 		servers = []string{f.resolver}
@@ -70,7 +74,7 @@ type domainLook struct {
 
 // lookAtDomain asks for everything that tells of services: the selectors that the catalogue knows and the given ones, SPF with its
 // includes, MX, TXT, the delegation of _domainkey, and a few further names.
-func lookAtDomain(ctx context.Context, dns asker, c *services.Catalogue, domain string, selectors []string) domainLook {
+func lookAtDomain(ctx context.Context, dns asker, c *services.Catalogue, domain string, selectors []string, status io.Writer) domainLook {
 	l := domainLook{Sighted: services.Sighted{Domain: domain}}
 	type task struct {
 		name, rrtype string
@@ -78,11 +82,6 @@ func lookAtDomain(ctx context.Context, dns asker, c *services.Catalogue, domain 
 	}
 	var tasks []task
 	var stray string // what a name shows that nobody made
-	probe := dns.ask(ctx, strayLabel()+"._domainkey."+domain, "TXT")
-	l.Queries++
-	if probe.Status == resolver.StatusOK || len(probe.CNAME) > 0 {
-		l.Wildcard, stray = true, standsAs(probe)
-	}
 	names := slices.Clone(selectors)
 	for _, s := range c.AllSelectors() {
 		if !slices.Contains(names, s) {
@@ -116,15 +115,39 @@ func lookAtDomain(ctx context.Context, dns asker, c *services.Catalogue, domain 
 			}
 		}},
 		task{"_domainkey." + domain, "NS", func(a resolver.Answer) { l.Delegation = a.NS }})
+	progress, done := progressBar(status, "asking", len(tasks)+1)
+	defer done()
+	probe := dns.ask(ctx, strayLabel()+"._domainkey."+domain, "TXT")
+	l.Queries++
+	progress()
+	if probe.Status == resolver.StatusOK || len(probe.CNAME) > 0 {
+		l.Wildcard, stray = true, standsAs(probe)
+	}
+	answered, unanswered := probe.Status != resolver.StatusError, 0
+	if !answered {
+		unanswered++
+	}
 	var mu sync.Mutex
 	var group errgroup.Group
 	group.SetLimit(looksTogether)
 	for _, x := range tasks {
 		group.Go(func() error {
+			defer progress()
+			mu.Lock()
+			silent := !answered && unanswered >= silentAfter
+			mu.Unlock()
+			if silent || ctx.Err() != nil {
+				return nil
+			}
 			a := dns.ask(ctx, x.name, x.rrtype)
 			mu.Lock()
 			defer mu.Unlock()
 			l.Queries++
+			if a.Status == resolver.StatusError {
+				unanswered++
+			} else {
+				answered = true
+			}
 			if a.Status == resolver.StatusError && len(a.CNAME) == 0 {
 				l.NotChecked = append(l.NotChecked, x.name+" "+x.rrtype+": "+a.Detail)
 			}

@@ -3,12 +3,15 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/postseal/postseal/internal/api/client"
 	"github.com/postseal/postseal/internal/fakedns"
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/inventory"
@@ -136,7 +139,7 @@ func TestLookAtDomain(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := catalogue(t)
-	look := lookAtDomain(t.Context(), recursiveAsker{r}, c, "example.org", []string{"20260102030405pm"})
+	look := lookAtDomain(t.Context(), recursiveAsker{r}, c, "example.org", []string{"20260102030405pm"}, io.Discard)
 	if look.Wildcard || look.Queries < 100 || len(look.NotChecked) > 1 { // the zone of pm.mtasv.net is nobody's here
 		t.Errorf("%+v", look)
 	}
@@ -167,7 +170,7 @@ func TestLookAtDomain(t *testing.T) {
 
 	// A wildcard answers for every selector: only what differs from it was made by somebody.
 	zone.TXT("*._domainkey.example.org", "v=spf1 -all")
-	look = lookAtDomain(t.Context(), recursiveAsker{r}, c, "example.org", nil)
+	look = lookAtDomain(t.Context(), recursiveAsker{r}, c, "example.org", nil, io.Discard)
 	if !look.Wildcard || len(look.Selectors) != 3 {
 		t.Errorf("with a wildcard: %+v", look.Selectors)
 	}
@@ -175,7 +178,7 @@ func TestLookAtDomain(t *testing.T) {
 	other := network.Zone("example.net", 1)
 	network.Zone("_domainkey.example.net", 1).NS("_domainkey.example.net", "ns.vali.email")
 	other.NS("_domainkey.example.net", "ns.vali.email")
-	look = lookAtDomain(t.Context(), recursiveAsker{r}, c, "example.net", nil)
+	look = lookAtDomain(t.Context(), recursiveAsker{r}, c, "example.net", nil, io.Discard)
 	if found := c.Detect(look.Sighted).Services; len(found) != 1 || found[0].Service.ID != "valimail" || found[0].Confidence != services.Certain {
 		t.Errorf("delegated: %+v of %+v", found, look.Delegation)
 	}
@@ -210,4 +213,52 @@ func FuzzSPFTerms(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A record of Postseal's own that gets another value is not called somebody else's.
+func TestStandingKnowsOurs(t *testing.T) {
+	const name, was = "s1._domainkey.example.org", "s1.domainkey.u1.wl1.sendgrid.net"
+	for what, c := range map[string]struct {
+		record client.Record
+		state  string
+	}{
+		"what Postseal wrote":        {client.Record{Name: name, Type: "CNAME", Want: was, Written: was}, "ours"},
+		"in other letters":           {client.Record{Name: name, Type: "CNAME", Want: was, Written: strings.ToUpper(was)}, "ours"},
+		"wanted and made by others":  {client.Record{Name: name, Type: "CNAME", Want: was}, "other"},
+		"changed by others":          {client.Record{Name: name, Type: "CNAME", Want: was, Written: "s1.domainkey.u2.wl2.sendgrid.net"}, "other"},
+		"a record of another type":   {client.Record{Name: name, Type: "TXT", Want: was, Written: was}, "other"},
+		"a record of another domain": {client.Record{Name: "s1._domainkey.example.net", Type: "CNAME", Want: was, Written: was}, "other"},
+	} {
+		s := standing{Name: name, State: "other", Text: "Postseal leaves it alone", rtype: "CNAME", value: was}
+		s.know([]client.Record{c.record})
+		if s.State != c.state || strings.Contains(s.Text, "is changed: it was "+was) != (c.state == "ours") {
+			t.Errorf("%s: %s, %s", what, s.State, s.Text)
+		}
+	}
+}
+
+// A resolver that says nothing is not asked hundreds of questions, and being stopped is said in words.
+func TestServiceDetectWithoutResolver(t *testing.T) {
+	n := fakedns.New(t)
+	n.Recursives()[0].Fail(fakedns.Timeout)
+	r, err := resolver.New(resolver.Config{Recursive: []string{n.Recursive()}, Timeout: 50 * time.Millisecond, Tries: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := services.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	look := lookAtDomain(t.Context(), recursiveAsker{r}, c, "example.org", nil, io.Discard)
+	if most := 1 + looksTogether + silentAfter; look.Queries > most || len(look.NotChecked) < look.Queries-1 {
+		t.Errorf("%d questions of at most %d, not checked: %d", look.Queries, most, len(look.NotChecked))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var errs strings.Builder
+	root := newRoot()
+	root.SetErr(&errs)
+	if code := run(ctx, root, []string{"service", "detect", "example.org", "--resolver", n.Recursive()}); code != exitUsage || errs.String() != "postseal: interrupted\n" {
+		t.Errorf("exit %d, %q", code, errs.String())
+	}
 }

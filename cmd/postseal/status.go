@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,9 +28,10 @@ func newStatus() *cobra.Command {
 		Use:   "status [DOMAIN]",
 		Short: "Every domain and signer at a glance: keys, DNS, proof, and what comes next",
 		Long: `Show domain × signer: selector, state of the key, what DNS shows, the last canary, the last signature, the key's age,
-and the next step with the planner's reason.
+and the next step with the planner's reason. Below stand the findings that are open and not muted: of one domain all of them, of all domains
+those that the planner sees now, and how many more audits found.
 
-The exit status is 1 if there is a finding of severity error, or a ticket that has expired.`,
+The exit status is 1 if any of them, shown or counted, is an error, or if a ticket has expired.`,
 		Example: `  postseal status
   postseal status example.org --json`,
 		Args: cobra.MaximumNArgs(1),
@@ -79,7 +81,7 @@ func (s *statusReport) addTickets(tickets []client.Ticket) {
 
 func (s statusReport) wrong() bool {
 	return slices.ContainsFunc(s.Tickets, func(t client.Ticket) bool { return t.Severity == "error" }) || slices.ContainsFunc(s.Domains, func(d client.Status) bool {
-		return slices.ContainsFunc(d.Findings, func(f client.Finding) bool { return f.Severity == "error" })
+		return d.Open.Errors > 0 || slices.ContainsFunc(d.Findings, func(f client.Finding) bool { return f.Severity == "error" })
 	})
 }
 
@@ -109,10 +111,16 @@ func (s statusReport) print(out io.Writer) error {
 	}
 	for _, d := range s.Domains {
 		for _, f := range d.Findings {
+			if slices.ContainsFunc(s.Tickets, func(t client.Ticket) bool { return t.Ticket == f.Subject }) {
+				continue // the ticket's own line says it
+			}
 			fmt.Fprintf(out, "%s %s %s: %s\n", f.Severity, f.ID, clean(f.Subject), clean(f.Message))
 			if f.Fix != "" {
 				fmt.Fprintf(out, "  %s\n", clean(f.Fix))
 			}
+		}
+		if text := moreFindings(d); text != "" {
+			fmt.Fprintf(out, "%s: %s in all: postseal finding list %s\n", d.Domain, text, d.Domain)
 		}
 	}
 	printTicketLines(out, s.Tickets, s.Now)
@@ -120,6 +128,29 @@ func (s statusReport) print(out io.Writer) error {
 		fmt.Fprintln(out, "Test mode: the waits are too short for production.")
 	}
 	return nil
+}
+
+// moreFindings counts a domain's errors and warnings, if not all of them are shown.
+func moreFindings(d client.Status) string {
+	shown := 0
+	for _, f := range d.Findings {
+		if f.Severity != "info" {
+			shown++
+		}
+	}
+	if d.Open.Errors+d.Open.Warnings <= shown {
+		return ""
+	}
+	var parts []string
+	for _, p := range []struct {
+		n    int
+		what string
+	}{{d.Open.Errors, "error"}, {d.Open.Warnings, "warning"}} {
+		if p.n > 0 {
+			parts = append(parts, countOf(p.n, p.what))
+		}
+	}
+	return strings.Join(parts, " and ") + " open"
 }
 
 func rowMood(d client.Status, row client.StatusRow) mood {

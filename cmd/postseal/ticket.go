@@ -95,7 +95,9 @@ func newTicketCheck() *cobra.Command {
 		Use:   "check TICKET",
 		Short: "Look at every record of a ticket now, and say what is wrong with it",
 		Long: `Ask every authoritative server for every record of the ticket. What stands there in its place is explained: quotes in the value, a value that was cut, a name
-that ends in the zone twice, a record at another name. The exit status is 1 unless everything is done.`,
+that ends in the zone twice, a record at another name. Large tickets are looked at in pages of 200 changes, one after the other, and standard error says
+how far it is; the first 50 of each page that are missing are looked for at other names as well. What is seen to be done counts at once. The exit status
+is 1 unless everything is done.`,
 		Example: `  postseal ticket check T-3`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -103,16 +105,26 @@ that ends in the zone twice, a record at another name. The exit status is 1 unle
 			if err != nil {
 				return err
 			}
-			check, err := c.CheckTicket(cmd.Context(), args[0])
-			if err != nil {
-				return err
+			all := client.TicketCheck{Changes: []client.TicketChecked{}}
+			for page, err := range c.CheckTicket(cmd.Context(), args[0]) {
+				if err != nil {
+					return err
+				}
+				all.Now, all.Ticket, all.NotLooked = page.Now, page.Ticket, page.NotLooked
+				all.Changes = append(all.Changes, page.Changes...)
+				if !r.asJSON {
+					printTicketChecked(cmd.OutOrStdout(), page.Changes)
+				}
+				if page.NotLooked > 0 {
+					fmt.Fprintf(cmd.ErrOrStderr(), "looked at %d of %d\n", len(all.Changes), len(all.Changes)+page.NotLooked)
+				}
 			}
 			if r.asJSON {
-				err = r.json(cmd.OutOrStdout(), check)
+				err = r.json(cmd.OutOrStdout(), all)
 			} else {
-				err = printTicketCheck(cmd.OutOrStdout(), check)
+				err = printTicketDone(cmd.OutOrStdout(), all)
 			}
-			if err == nil && !allDone(check) {
+			if err == nil && !allDone(all) {
 				return errBad
 			}
 			return err
@@ -128,15 +140,14 @@ func newTicketNote() *cobra.Command {
 		Short:   "Keep a note with a ticket, which its texts show; an empty one takes it away",
 		Example: `  postseal ticket note T-3 "asked again by phone; they do it on Monday"`,
 		Args:    cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := r.open()
-			if err != nil {
-				return err
-			}
-			return c.NoteTicket(cmd.Context(), args[0], args[1])
-		},
 	}
-	return r.add(cmd, false)
+	return act(&r, cmd, func(c *client.Client, args []string) (string, error) {
+		said := "The note is kept with " + args[0] + "."
+		if strings.TrimSpace(args[1]) == "" {
+			said = "The note of " + args[0] + " is taken away."
+		}
+		return said, c.NoteTicket(cmd.Context(), args[0], args[1])
+	})
 }
 
 func printTickets(out io.Writer, all client.Tickets) error {
@@ -260,12 +271,9 @@ func allDone(c client.TicketCheck) bool {
 	return c.NotLooked == 0
 }
 
-func printTicketCheck(out io.Writer, check client.TicketCheck) error {
-	done := 0
-	for _, x := range check.Changes {
-		if x.State == "done" {
-			done++
-		}
+// printTicketChecked says what was seen of some changes.
+func printTicketChecked(out io.Writer, changes []client.TicketChecked) {
+	for _, x := range changes {
 		fmt.Fprintf(out, "%-8s %s %s record at %s\n", x.State, kindText(x.Kind), x.Type, clean(x.Name))
 		for _, m := range x.Mistakes {
 			fmt.Fprintf(out, "         %s (%s)\n           %s\n", clean(m.Message), clean(strings.Join(m.Servers, ", ")), clean(m.Fix))
@@ -274,16 +282,22 @@ func printTicketCheck(out io.Writer, check client.TicketCheck) error {
 			fmt.Fprintf(out, "         no usable answer: %s\n", clean(s))
 		}
 	}
+}
+
+// printTicketDone says how far a ticket is.
+func printTicketDone(out io.Writer, check client.TicketCheck) error {
 	if len(check.Changes) == 0 {
-		fmt.Fprintf(out, "%s asks for nothing any more.\n", check.Ticket)
-		return nil
+		_, err := fmt.Fprintf(out, "%s asks for nothing any more.\n", check.Ticket)
+		return err
 	}
-	fmt.Fprintf(out, "%s: %d of %d done.", check.Ticket, done, len(check.Changes))
-	if check.NotLooked > 0 {
-		fmt.Fprintf(out, " %d more were not looked at.", check.NotLooked)
+	done := 0
+	for _, x := range check.Changes {
+		if x.State == "done" {
+			done++
+		}
 	}
-	fmt.Fprintln(out)
-	return nil
+	_, err := fmt.Fprintf(out, "%s: %d of %d done.\n", check.Ticket, done, len(check.Changes))
+	return err
 }
 
 func kindText(kind string) string {
@@ -315,4 +329,12 @@ func countChanges(n int) string {
 		return "1 change"
 	}
 	return fmt.Sprintf("%d changes", n)
+}
+
+// countOf is a number of things with its noun.
+func countOf(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

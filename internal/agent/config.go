@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -127,13 +128,56 @@ func ParseConfig(content []byte) (Config, error) {
 	var cfg Config
 	if len(strings.TrimSpace(string(content))) > 0 {
 		if err := yaml.UnmarshalWithOptions(content, &cfg, yaml.Strict()); err != nil {
-			return Config{}, fault.New(fault.Invalid, "%s", readable(strings.TrimSpace(yaml.FormatError(err, false, true))))
+			f := fault.New(fault.Invalid, "%s", readable(strings.TrimSpace(yaml.FormatError(err, false, true))))
+			if meant := meantKey(err); meant != "" {
+				f = f.WithHint("did you mean %q?", meant)
+			}
+			return Config{}, f
 		}
 	}
 	if _, err := compile(cfg); err != nil {
 		return Config{}, ruleLine(content, err)
 	}
 	return cfg, nil
+}
+
+// meantKey is the key of agent.yaml that is nearest to an unknown one; "" = none is near, or the error is another.
+func meantKey(err error) string {
+	var unknown *yaml.UnknownFieldError
+	if !errors.As(err, &unknown) {
+		return ""
+	}
+	_, word, _ := strings.Cut(unknown.GetMessage(), `"`)
+	word, _, _ = strings.Cut(word, `"`)
+	keys := keysOf(reflect.TypeFor[Config](), nil)
+	if near := fault.Nearest(word, keys); near != "" {
+		return near
+	}
+	for _, k := range keys { // a key that was abbreviated, or has another beginning
+		if head, _, ok := strings.Cut(word, "_"); ok && strings.HasPrefix(k, head+"_") {
+			return k
+		}
+	}
+	return ""
+}
+
+// keysOf gathers the keys of a struct and of those in it.
+func keysOf(t reflect.Type, out []string) []string {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct {
+		return out
+	}
+	for f := range t.NumField() {
+		field := t.Field(f)
+		key, _, _ := strings.Cut(field.Tag.Get("yaml"), ",")
+		if key == "" || key == "-" || slices.Contains(out, key) {
+			continue
+		}
+		out = keysOf(field.Type, append(out, key))
+	}
+	return out
 }
 
 // maxComplaint is the longest message about a file that is not YAML.

@@ -78,7 +78,8 @@ func wantMistakes(t *testing.T, mistakes []configMistake) {
 
 func TestConfigMistakesAreNamed(t *testing.T) {
 	wantMistakes(t, []configMistake{
-		{name: "unknown key", text: "listeners:\n  - address: unix:/a\n    sing: auto\n", want: "[3:5] unknown field \"sing\""},
+		{name: "unknown key", text: "listeners:\n  - address: unix:/a\n    sing: auto\n", want: "[3:5] unknown field \"sing\"", hint: `did you mean "sign"?`},
+		{name: "an abbreviated key", text: "state_dir: /a\n", want: "unknown field \"state_dir\"", hint: `did you mean "state_directory"?`},
 		{name: "unknown key at the top", text: "state_directory: /a\n\nkeys: []\n", want: "[3:1] unknown field \"keys\""},
 		{name: "twice", text: "domains: [a.example]\ndomains: [b.example]\n", want: "[2:1]"},
 		{name: "not YAML", text: "listeners: [\n", want: "[1:"},

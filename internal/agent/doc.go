@@ -23,6 +23,8 @@
 //
 // What receivers say: mtalog.go (the MTA's log) → refusals.go (counted, kept, reported, shown).
 //
+// A probe: probeconfig.go (whether and where to) → probe.go (what is asked for, once) → probesubmit.go (into the MTA).
+//
 // The process: config.go, pace.go (settings), state.go (what survives), agent.go (start, reload, stop), sockets.go (listeners come and
 // go), status.go (what people see), metrics.go, times.go (what
 // scrapers see).

@@ -7,6 +7,7 @@ import (
 
 	"github.com/postseal/postseal/internal/access"
 	"github.com/postseal/postseal/internal/api/client"
+	"github.com/postseal/postseal/internal/evidence"
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/lifecycle"
 )
@@ -128,6 +129,22 @@ func TestWaiveAndApprove(t *testing.T) {
 	}
 	wantCode(t, c.Waive(t.Context(), "example.org", client.WaiveRequest{Server: "ns3", Until: time.Now().Add(30 * 24 * time.Hour), Reason: "x"}), fault.Invalid)
 	wantCode(t, c.Waive(t.Context(), "example.org", client.WaiveRequest{Server: "ns3", Reason: "x"}), fault.Invalid)
+	// Once servers were seen, it must be one of them.
+	r := record("rec_1", "example.org", "_dmarc.example.org", "TXT", "v=DMARC1; p=none")
+	r.Last = evidence.Sighting{Name: r.Name, Type: r.Type, At: time.Now(), Servers: []evidence.ServerSight{{Server: "ns1.example.org (192.0.2.1:53)"}, {Server: "192.0.2.9:53"}}}
+	b.wants(t, "example.org", r)
+	waive := func(server string) error {
+		return c.Waive(t.Context(), "example.org", client.WaiveRequest{Server: server, Until: time.Now().Add(time.Hour), Reason: "x"})
+	}
+	for _, server := range []string{"ns1.example.org", "NS1.example.org.", "ns1.example.org (192.0.2.1:53)", "192.0.2.9:53"} {
+		must(t, waive(server))
+	}
+	err = waive("ns1.typo")
+	wantCode(t, err, fault.NotFound)
+	if _, hint := fault.Show(err); hint != "seen: 192.0.2.9:53, ns1.example.org" {
+		t.Errorf("hint %q", hint)
+	}
+	wantCode(t, waive("ns1.example.org (192.0.2.2:53)"), fault.NotFound)
 
 	must(t, c.Approve(t.Context(), "example.net", "web-2611abcd", "activate"))
 	b.journalled(t, "approve", "operator-ann")

@@ -41,7 +41,9 @@ type Options struct {
 	Reports Reports
 	// Probes asks for probes; nil = that is not possible.
 	Probes Probing
-	Log    *slog.Logger
+	// Tickets brings the tickets up to date before they are shown; nil = somebody else does, in time.
+	Tickets Tender
+	Log     *slog.Logger
 	// Changed is called after an act that may have made work due or instructions new; nil = nobody wants to know.
 	Changed func()
 	// Version of the software, for people.
@@ -57,6 +59,7 @@ type API struct {
 	looker  Looker
 	reports Reports
 	probing Probing
+	tickets Tender
 	log     *slog.Logger
 	changed func()
 	version string
@@ -68,7 +71,7 @@ type API struct {
 // New assembles the API.
 func New(o Options) (*API, error) {
 	a := &API{
-		storage: o.Storage, access: o.Access, joining: o.Joining, agents: o.Agents, looker: o.Looker, reports: o.Reports, probing: o.Probes, log: o.Log, changed: o.Changed, version: o.Version,
+		storage: o.Storage, access: o.Access, joining: o.Joining, agents: o.Agents, looker: o.Looker, reports: o.Reports, probing: o.Probes, tickets: o.Tickets, log: o.Log, changed: o.Changed, version: o.Version,
 		joins: make(chan struct{}, maxJoins),
 	}
 	if a.log == nil {

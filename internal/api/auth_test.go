@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -105,6 +106,39 @@ func TestEveryOperationAsksWhoAndHowMuch(t *testing.T) {
 	must(t, err)
 	if after.Generation != before.Generation {
 		t.Error("something changed")
+	}
+}
+
+// The table of roles in docs/operations.md has every command that needs more than looking, at the role that it needs.
+func TestRolesAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/operations.md")
+	must(t, err)
+	rows := map[string]string{}
+	for _, role := range []string{"operator", "admin"} {
+		_, rest, found := strings.Cut(string(page), "\n| `"+role+"` | also ")
+		if !found {
+			t.Fatalf("no row for %s", role)
+		}
+		rows[role], _, _ = strings.Cut(rest, "\n")
+	}
+	commands := map[string]string{
+		"audit": "domain audit --now", "rotate": "rotate", "hold": "hold", "release": "release", "waive": "waive", "freeze": "freeze", "thaw": "thaw", "check": "check", "approve": "approve",
+		"mute": "finding mute", "unmute": "finding unmute", "check-ticket": "ticket check", "note-ticket": "ticket note", "join-tokens": "token list", "ask-probes": "probe send", "import-reports": "report import", "raw-report": "report show --raw",
+		"apply": "apply", "set-dmarc": "dmarc set", "change-service": "service add", "revoke": "revoke", "adopt-record": "record adopt", "disown-record": "record disown",
+		"decommission": "server decommission", "join-token-add": "token add", "join-token-revoke": "token remove",
+		"users": "user", "user-add": "user", "user-disable": "user", "access-token-add": "user", "access-tokens": "user", "access-token-revoke": "user",
+	}
+	for path, operations := range newBench(t, nil).spec(t).Paths {
+		for _, o := range operations {
+			_, role, _ := strings.Cut(o.Description, "Needs the role ")
+			role = strings.TrimSuffix(role, ".")
+			if role == "viewer" {
+				continue
+			}
+			if command := commands[o.OperationID]; command == "" || !strings.Contains(rows[role], "`"+command+"`") {
+				t.Errorf("%s (%s) needs the role %s; its row says %s", path, o.OperationID, role, rows[role])
+			}
+		}
 	}
 }
 

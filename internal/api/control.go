@@ -4,12 +4,14 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/postseal/postseal/internal/access"
 	"github.com/postseal/postseal/internal/api/client"
+	"github.com/postseal/postseal/internal/evidence"
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/inventory"
 )
@@ -67,7 +69,11 @@ func (a *API) controlRoutes(h huma.API) {
 			if err := a.future(ctx, in.Body.Until, maxWaiver); err != nil {
 				return client.Done{}, err
 			}
-			return done(a.storage.Waive(ctx, inventory.Waiver{Domain: d.Name, Server: in.Body.Server, Until: in.Body.Until, By: who.Name, Reason: in.Body.Reason}))
+			server, err := a.seenServer(ctx, d.Name, in.Body.Server)
+			if err != nil {
+				return client.Done{}, err
+			}
+			return done(a.storage.Waive(ctx, inventory.Waiver{Domain: d.Name, Server: server, Until: in.Body.Until, By: who.Name, Reason: in.Body.Reason}))
 		})
 	register(a, h, op{method: http.MethodGet, path: "/freeze", id: "freeze-show", summary: "Show the freeze of everything", role: access.Viewer, what: "read"},
 		func(ctx context.Context, _ access.Principal, _ *none) (client.FreezeShow, error) {
@@ -149,4 +155,46 @@ func (a *API) future(ctx context.Context, t time.Time, most time.Duration) error
 
 func freezeOut(f inventory.Freeze) *client.Freeze {
 	return &client.Freeze{Until: f.Until, Reason: f.Reason, By: f.By, At: f.At}
+}
+
+// maxNamedServers is how many name servers a hint names; a zone has 13 at most by custom.
+const maxNamedServers = 16
+
+// seenServer finds a name server among those that were seen for the domain's records, by its name, which means all its addresses, or as it is shown, with one.
+// Where nothing was seen yet every name will do. fault.NotFound.
+func (a *API) seenServer(ctx context.Context, domain, server string) (string, error) {
+	server = strings.ToLower(strings.TrimSpace(server))
+	if name, address, one := strings.Cut(server, " ("); one {
+		server = strings.TrimSuffix(name, ".") + " (" + address
+	} else {
+		server = strings.TrimSuffix(name, ".")
+	}
+	s, err := a.storage.Situation(ctx, domain)
+	if err != nil {
+		return server, err
+	}
+	looks := make([]evidence.Sighting, 0, len(s.Keys)+len(s.Records))
+	for _, k := range s.Keys {
+		looks = append(looks, k.Record.Last)
+	}
+	for _, r := range s.Records {
+		looks = append(looks, r.Last)
+	}
+	var names []string
+	for _, look := range looks {
+		for _, seen := range look.Servers {
+			name, _, _ := strings.Cut(seen.Server, " (")
+			if strings.EqualFold(server, seen.Server) || strings.EqualFold(server, name) {
+				return server, nil
+			}
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return server, nil
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	return server, fault.New(fault.NotFound, "%q is none of the name servers that were seen for %s", server, domain).
+		WithHint("seen: %s", strings.Join(names[:min(len(names), maxNamedServers)], ", "))
 }

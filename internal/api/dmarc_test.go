@@ -61,7 +61,7 @@ func TestDMARCIsSet(t *testing.T) {
 	weak := client.DMARCRequest{Value: "v=DMARC1; p=none; pct=100", Generation: 2}
 	plan, err = c.PlanDMARC(ctx, "example.org", weak)
 	must(t, err)
-	if len(plan.Weaker) != 1 || !strings.Contains(plan.Weaker[0], "rua=") || len(plan.Warnings) != 1 || len(plan.Destructive()) != 1 {
+	if len(plan.Weaker) != 4 || !strings.Contains(plan.Weaker[0], "none instead of quarantine with t=y") || !strings.Contains(plan.Weaker[3], "rua=") || len(plan.Warnings) != 1 || len(plan.Destructive()) != 1 {
 		t.Errorf("planned %+v", plan)
 	}
 	_, err = c.SetDMARC(ctx, "example.org", weak)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"reflect"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -80,22 +79,12 @@ func ownErrors(ctx huma.Context, _ string, v any) (any, error) {
 		return v, nil
 	}
 	ctx.SetHeader("Content-Type", "application/json")
-	parts := []string{m.Detail}
-	for _, e := range m.Errors {
-		if e == nil {
-			continue
-		}
-		if e.Location == "" {
-			parts = append(parts, e.Message)
-			continue
-		}
-		parts = append(parts, e.Location+": "+e.Message)
-	}
 	code := fault.Invalid
 	if m.Status >= http.StatusInternalServerError {
 		code = fault.Internal
 	}
-	return client.Error{Code: string(code), Message: strings.Join(parts, "; ")}, nil
+	message, hint := inWords(m)
+	return client.Error{Code: string(code), Message: message, Hint: hint}, nil
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {

@@ -126,3 +126,26 @@ func TestFindingsAndAuditsOverTheAPI(t *testing.T) {
 		}
 	}
 }
+
+// What audits found counts in the status as what the planner sees: all of it for one domain, the number for a page, and neither when it is muted.
+func TestStatusHasWhatAuditsFound(t *testing.T) {
+	b := newBench(t, nil)
+	c := b.admin(t)
+	b.saveAudit(t, audit.Report{Domain: "example.org", Findings: []audit.Finding{
+		{ID: "SPF-01", Severity: audit.Info, Subject: "example.org", Message: "i"}, {ID: "DKIM-S01", Severity: audit.Warning, Subject: "b", Message: "w"},
+		{ID: "DKIM-K01", Severity: audit.Error, Subject: "a", Message: "e", Fix: "f"}, {ID: "DKIM-K01", Severity: audit.Error, Subject: "muted", Message: "e", Fix: "f"}}})
+	must(t, c.MuteFinding(t.Context(), client.Mute{Domain: "example.org", ID: "DKIM-K01", Subject: "muted", Reason: "known", Until: time.Now().Add(time.Hour)}))
+	pick := func(page client.StatusPage, err error) client.Status {
+		must(t, err)
+		i := slices.IndexFunc(page.Domains, func(s client.Status) bool { return s.Domain == "example.org" })
+		return page.Domains[i]
+	}
+	want := client.FindingCounts{Errors: 1, Warnings: 1, Infos: 1}
+	one := pick(c.Status(t.Context(), "example.org"))
+	if one.Open != want || len(one.Findings) != 3 || one.Findings[0].Subject != "a" || one.Findings[0].Since.IsZero() || one.Findings[2].Severity != "info" {
+		t.Errorf("one domain: %+v %+v", one.Open, one.Findings)
+	}
+	if page := pick(c.StatusPage(t.Context(), "", 0)); page.Open != want || len(page.Findings) != 0 {
+		t.Errorf("a page: %+v %+v", page.Open, page.Findings)
+	}
+}

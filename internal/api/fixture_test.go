@@ -129,14 +129,22 @@ func newBench(t *testing.T, wrap func(api.Storage) api.Storage) *bench {
 	if wrap != nil {
 		s = wrap(s)
 	}
-	handler, err := api.New(api.Options{Storage: s, Access: b.access, Joining: b.fleet, Agents: b.fleet, Looker: b, Probes: probe.New(b.store), Changed: func() { b.changed.Add(1) }})
+	b.serve(t, s, nil)
+	b.apply(t, fleetYAML)
+	return b
+}
+
+// keep serves the same with somebody who looks after tickets.
+func (b *bench) keep(t *testing.T, tickets api.Tender) { b.serve(t, storage{b.store}, tickets) }
+
+func (b *bench) serve(t *testing.T, s api.Storage, tickets api.Tender) {
+	t.Helper()
+	handler, err := api.New(api.Options{Storage: s, Access: b.access, Joining: b.fleet, Agents: b.fleet, Looker: b, Probes: probe.New(b.store), Tickets: tickets, Changed: func() { b.changed.Add(1) }})
 	must(t, err)
 	b.server = httptest.NewUnstartedServer(handler)
 	b.server.TLS = b.ca.ServerTLS([]string{"127.0.0.1"}, time.Now)
 	b.server.StartTLS()
 	t.Cleanup(b.server.Close)
-	b.apply(t, fleetYAML)
-	return b
 }
 
 func (b *bench) user(t *testing.T, name string, role access.Role, labels ...string) string {

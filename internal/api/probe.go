@@ -22,6 +22,7 @@ type probesInput struct {
 	Domain string `query:"domain" maxLength:"255" doc:"only of this domain"`
 	Signer string `query:"signer" maxLength:"255" doc:"only through this server, or from this service"`
 	State  string `query:"state" enum:"asked,submitted,arrived,refused,lost"`
+	Newest bool   `query:"newest" doc:"only the newest of each path"`
 	Limit  int    `query:"limit" minimum:"0" maximum:"500" doc:"at most so many; 0 = 100"`
 }
 
@@ -40,7 +41,7 @@ func (a *API) probeRoutes(h huma.API) {
 				return out, err
 			}
 			out.Now, out.Address = now, settings.Address
-			found, err := a.storage.Probes(ctx, ProbeFilter{Domain: plainName(in.Domain), Signer: strings.ToLower(in.Signer), State: probe.State(in.State), Labels: who.Labels, Limit: pageInput{Limit: in.Limit}.limit()})
+			found, err := a.storage.Probes(ctx, ProbeFilter{Domain: plainName(in.Domain), Signer: strings.ToLower(in.Signer), State: probe.State(in.State), Newest: in.Newest, Labels: who.Labels, Limit: pageInput{Limit: in.Limit}.limit()})
 			out.Probes = convert(found, probeOut)
 			return out, err
 		})

@@ -42,6 +42,8 @@ type Reports interface {
 	Judge(ctx context.Context, s lifecycle.Situation, p report.Period) (report.Judgement, error)
 	// Postmaster returns what Google Postmaster Tools say of a domain, beside the reports.
 	Postmaster(ctx context.Context, domain string, p report.Period) (postmaster.Witness, error)
+	// Ways says how the ways fare by which reports get in.
+	Ways() []client.IntakeWay
 	// Names returns what addresses are called (PTR), as far as that is found in a short time.
 	Names(ctx context.Context, addresses []netip.Addr) map[netip.Addr]string
 }
@@ -95,6 +97,10 @@ func (a *API) reportRoutes(h huma.API) {
 				Way: report.ByHand, Place: who.Name, Name: in.Name, Octets: in.RawBody, At: now, Trust: report.Given, Verdict: "handed in by " + who.Name,
 			})
 			return client.ReportReceipt{Input: receipt.Input, Again: receipt.Again, Reports: convert(receipt.Reports, receivedOut)}, err
+		})
+	register(a, h, op{method: http.MethodGet, path: "/intake", id: "intake", summary: "How the ways fare by which reports get in", role: access.Viewer, what: "read", everything: true},
+		func(context.Context, access.Principal, *none) (client.Intake, error) {
+			return client.Intake{Ways: a.reports.Ways()}, nil
 		})
 	register(a, h, op{method: http.MethodGet, path: "/reports", id: "reports", summary: "Reports that were received, newest first", role: access.Viewer, what: "read"}, a.reportList)
 	register(a, h, op{method: http.MethodGet, path: "/reports/{id}", id: "report", summary: "A report and a page of its rows", role: access.Viewer, what: "read"}, a.reportShow)

@@ -65,9 +65,18 @@ func (a *API) signerRoutes(h huma.API, kind inventory.SignerKind, path string) {
 			all, err := a.storage.Signers(ctx)
 			out := client.Signers{Signers: []client.Signer{}}
 			for _, s := range all {
-				if s.Kind == kind {
-					out.Signers = append(out.Signers, signerOut(s, all))
+				if s.Kind != kind {
+					continue
 				}
+				signer := signerOut(s, all)
+				if kind == inventory.KindService {
+					signs, err := a.storage.Domains(ctx, DomainFilter{Limit: 1, Signer: s.ID})
+					if err != nil {
+						return out, err
+					}
+					signer.Removed = len(signs) == 0
+				}
+				out.Signers = append(out.Signers, signer)
 			}
 			return out, err
 		})

@@ -12,8 +12,6 @@ import (
 
 	"github.com/postseal/postseal/internal/access"
 	"github.com/postseal/postseal/internal/api/client"
-	"github.com/postseal/postseal/internal/audit"
-	"github.com/postseal/postseal/internal/fleet"
 	"github.com/postseal/postseal/internal/inventory"
 	"github.com/postseal/postseal/internal/lifecycle"
 )
@@ -51,7 +49,7 @@ func (a *API) statusRoutes(h huma.API) {
 			if err != nil {
 				return client.StatusPage{}, err
 			}
-			page, err := a.statusOf(ctx, who, domains)
+			page, err := a.statusOf(ctx, who, domains, false)
 			page.Next = next
 			return page, err
 		})
@@ -61,7 +59,7 @@ func (a *API) statusRoutes(h huma.API) {
 			if err != nil {
 				return client.StatusPage{}, err
 			}
-			return a.statusOf(ctx, who, []inventory.Domain{d})
+			return a.statusOf(ctx, who, []inventory.Domain{d}, true)
 		})
 }
 
@@ -81,7 +79,8 @@ func (a *API) page(ctx context.Context, who access.Principal, in pageInput) ([]i
 	return domains, domains[len(domains)-1].Name, nil
 }
 
-func (a *API) statusOf(ctx context.Context, who access.Principal, domains []inventory.Domain) (client.StatusPage, error) {
+// statusOf says how domains stand; whole = with every open finding, and not only with those of the planner and the number of all.
+func (a *API) statusOf(ctx context.Context, who access.Principal, domains []inventory.Domain, whole bool) (client.StatusPage, error) {
 	now, err := a.storage.Now(ctx)
 	if err != nil {
 		return client.StatusPage{}, err
@@ -96,7 +95,7 @@ func (a *API) statusOf(ctx context.Context, who access.Principal, domains []inve
 	if page.Tickets, names, err = a.waitingTickets(ctx, who, domains); err != nil {
 		return page, err
 	}
-	refused, err := a.refusedMail(ctx, who, domains)
+	open, err := a.openFindings(ctx, domains)
 	if err != nil {
 		return page, err
 	}
@@ -106,28 +105,16 @@ func (a *API) statusOf(ctx context.Context, who access.Principal, domains []inve
 			return page, err
 		}
 		status := domainStatus(s)
+		open.tell(&status, now)
+		if whole {
+			if err := a.addFindings(ctx, &status); err != nil {
+				return page, err
+			}
+		}
 		nameTickets(&status, names)
-		status.Findings = append(status.Findings, refused[d.Name]...)
 		page.Domains = append(page.Domains, status)
 	}
 	return page, nil
-}
-
-// refusedMail returns the findings that receivers refuse mail of a page's domains, which nobody must look for elsewhere; at most maxPage of them, and no muted ones.
-func (a *API) refusedMail(ctx context.Context, who access.Principal, domains []inventory.Domain) (map[string][]client.Finding, error) {
-	if len(domains) == 0 {
-		return nil, nil
-	}
-	f := audit.FindingFilter{ID: fleet.RefusalFinding, Labels: who.Labels, After: []string{domains[0].Name, "", ""}, Limit: maxPage}
-	if len(domains) == 1 {
-		f.Domain = domains[0].Name
-	}
-	open, err := a.storage.Findings(ctx, f)
-	out := map[string][]client.Finding{}
-	for _, o := range open {
-		out[o.Domain] = append(out[o.Domain], openOut(o))
-	}
-	return out, err
 }
 
 // situation reads a domain the way the planner sees it: wanted records that are not stored yet are in it, under ids
@@ -275,6 +262,8 @@ func dnsState(r *lifecycle.Record, waived func(string) bool) (word, detail strin
 			return "pending", ""
 		}
 		return "unseen", ""
+	case !r.Pending && r.Last.At.Before(r.WrittenAt):
+		return "unseen", "not looked since it was changed"
 	case r.Last.Agreed(waived):
 		return "agrees", r.Last.Sentence()
 	case r.Pending:

@@ -98,6 +98,19 @@ func TestStatusSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+// What was seen before Postseal changed a record says nothing about it.
+func TestStatusOfWhatWasChangedSince(t *testing.T) {
+	s := situation()
+	s.Records[0].Want, s.Records[0].Pending, s.Records[0].WrittenAt = "", false, now
+	s.Records[0].Last = seen("g._domainkey.example.org", "", evidence.Differs)
+	s.Records[0].Last.Servers[0].Values = []string{"v=DKIM1; p=G"}
+	s.Assignments[0].Records = nil
+	row := domainStatus(s).Rows[2]
+	if row.DNS != "unseen" || row.State != "leaving" || !strings.Contains(row.Reason, "Postseal has removed it") {
+		t.Errorf("%+v", row)
+	}
+}
+
 func TestStatusOfWhatIsLeaving(t *testing.T) {
 	s := situation()
 	s.Assignments[1].Ended, s.Assignments[1].EndedBy = now.Add(-time.Hour), "ann"

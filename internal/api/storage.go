@@ -49,6 +49,10 @@ type Reading interface {
 	Journal(ctx context.Context, f JournalFilter) ([]journal.Entry, error)
 	// Findings returns a page of open findings by domain, id and subject, each once.
 	Findings(ctx context.Context, f audit.FindingFilter) ([]audit.OpenFinding, error)
+	// FindingCounts counts the open findings of domains, each once; a domain without any is missing.
+	FindingCounts(ctx context.Context, domains []string) (map[string]audit.Counts, error)
+	// Mutes returns the mutes of domains that have not ended.
+	Mutes(ctx context.Context, domains []string) ([]audit.Mute, error)
 	// FindingEvents returns a page of what changed about findings, newest first.
 	FindingEvents(ctx context.Context, f audit.EventFilter) ([]audit.FindingEvent, error)
 	// Audits returns a page of what is known of audits, by domain.
@@ -129,6 +133,7 @@ type ProbeFilter struct {
 	Domain string // "" = all
 	Signer string // name of a server or service; "" = all
 	State  probe.State
+	Newest bool     // only the newest of each path
 	Labels []string // of domains with at least one of these; empty = all
 	Limit  int      // > 0
 }

@@ -35,6 +35,11 @@ type ticketTextInput struct {
 	To     string `query:"to" maxLength:"2000" doc:"mail: whom to write to; missing = the contact"`
 }
 
+type ticketCheckInput struct {
+	Ticket string `path:"ticket" maxLength:"30" doc:"T-3"`
+	After  string `query:"after" maxLength:"1024" doc:"next of the page before"`
+}
+
 type ticketNoteInput struct {
 	Ticket string `path:"ticket" maxLength:"30" doc:"T-3"`
 	Body   client.TicketNote
@@ -43,6 +48,7 @@ type ticketNoteInput struct {
 func (a *API) ticketRoutes(h huma.API) {
 	register(a, h, op{method: http.MethodGet, path: "/tickets", id: "tickets", summary: "List what people are asked to change by hand", role: access.Viewer, what: "read"},
 		func(ctx context.Context, who access.Principal, in *ticketsInput) (client.Tickets, error) {
+			a.tend(ctx)
 			out := client.Tickets{}
 			var err error
 			if out.Now, err = a.storage.Now(ctx); err != nil {
@@ -78,13 +84,17 @@ func (a *API) ticketRoutes(h huma.API) {
 			}
 			return client.TicketText{Text: ticket.Text(v)}, nil
 		})
-	register(a, h, op{method: http.MethodPost, path: "/tickets/{ticket}/check", id: "check-ticket", summary: "Look at every record of a ticket now", role: access.Operator, what: "have records looked at"},
-		func(ctx context.Context, who access.Principal, in *ticketInput) (client.TicketCheck, error) {
+	register(a, h, op{method: http.MethodPost, path: "/tickets/{ticket}/check", id: "check-ticket", summary: "Look at the records of a ticket now, a page of them", role: access.Operator, what: "have records looked at"},
+		func(ctx context.Context, who access.Principal, in *ticketCheckInput) (client.TicketCheck, error) {
+			after, err := readCursor(in.After, len(place(ticket.Change{})))
+			if err != nil {
+				return client.TicketCheck{}, err
+			}
 			v, _, err := a.ticketView(ctx, who, in.Ticket)
 			if err != nil {
 				return client.TicketCheck{}, err
 			}
-			return a.checkTicket(ctx, v)
+			return a.checkTicket(ctx, v, after, who.Labels)
 		})
 	register(a, h, op{method: http.MethodPut, path: "/tickets/{ticket}/note", id: "note-ticket", summary: "Keep words with a ticket", role: access.Operator, what: "note something at tickets"},
 		func(ctx context.Context, who access.Principal, in *ticketNoteInput) (client.Done, error) {
@@ -94,6 +104,21 @@ func (a *API) ticketRoutes(h huma.API) {
 			}
 			return done(a.storage.NoteTicket(ctx, v.Ticket.Number, in.Body.Note, who.Name))
 		})
+}
+
+// Tender brings tickets up to date; *ticket.Keeper does, with one small question where nothing changed.
+type Tender interface {
+	Tend(ctx context.Context) error
+}
+
+// tend has the tickets follow what was seen meanwhile. What stands in its way is no reason not to show them as they are.
+func (a *API) tend(ctx context.Context) {
+	if a.tickets == nil {
+		return
+	}
+	if err := a.tickets.Tend(ctx); err != nil && ctx.Err() == nil {
+		a.log.Error("looking after tickets", "err", err)
+	}
 }
 
 // ticketList reads tickets in the words of the wire.
@@ -116,6 +141,7 @@ func (a *API) ticketView(ctx context.Context, who access.Principal, name string)
 	if err != nil {
 		return v, inventory.Publisher{}, err
 	}
+	a.tend(ctx)
 	if v.Now, err = a.storage.Now(ctx); err != nil {
 		return v, inventory.Publisher{}, err
 	}

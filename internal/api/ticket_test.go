@@ -1,9 +1,13 @@
 package api_test
 
 import (
+	"context"
+	"fmt"
 	"log/slog"
 	"net/mail"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -90,7 +94,7 @@ func TestTickets(t *testing.T) {
 		"no such form":   {second(c.TicketText(t.Context(), "T-1", client.TicketForm{As: "fax"})), fault.Invalid},
 		"no address":     {second(c.TicketText(t.Context(), "T-1", client.TicketForm{As: "mail", To: "nobody"})), fault.Invalid},
 		"a viewer notes": {c.NoteTicket(t.Context(), "T-1", "x"), fault.Denied},
-		"a viewer looks": {second(c.CheckTicket(t.Context(), "T-1")), fault.Denied},
+		"a viewer looks": {second(checked(t, c)), fault.Denied},
 	} {
 		if fault.CodeOf(e.err) != e.code {
 			t.Errorf("%s: %v, want %s", name, e.err, e.code)
@@ -117,6 +121,21 @@ func TestTickets(t *testing.T) {
 	}
 }
 
+// checked looks at every page of a ticket.
+func checked(t *testing.T, c *client.Client) (all client.TicketCheck, err error) {
+	t.Helper()
+	for page, err := range c.CheckTicket(t.Context(), "T-1") {
+		if err != nil {
+			return all, err
+		}
+		all.Changes = append(all.Changes, page.Changes...)
+		if (page.NotLooked > 0) != (page.Next != "") {
+			t.Errorf("%d are not looked at, and the next page begins at %q", page.NotLooked, page.Next)
+		}
+	}
+	return all, nil
+}
+
 func second[T any](_ T, err error) error { return err }
 
 // Who may see some of a ticket's domains sees those, and nothing tells of the others.
@@ -133,7 +152,7 @@ func TestTicketsWithinLabels(t *testing.T) {
 			t.Errorf("%s: %v %s", form, err, text)
 		}
 	}
-	if check, err := c.CheckTicket(t.Context(), "T-1"); err != nil || len(check.Changes) != 2 {
+	if check, err := checked(t, c); err != nil || len(check.Changes) != 2 {
 		t.Errorf("%+v %v", check, err)
 	}
 	nobody := b.as(t, b.user(t, "dora", access.Admin, "customer-z"))
@@ -150,7 +169,7 @@ func TestTicketCheck(t *testing.T) {
 	c := b.as(t, b.tokens[access.Operator])
 	check := func() map[string]client.TicketChecked {
 		t.Helper()
-		got, err := c.CheckTicket(t.Context(), "T-1")
+		got, err := checked(t, c)
 		must(t, err)
 		all := map[string]client.TicketChecked{}
 		for _, x := range got.Changes {
@@ -207,4 +226,121 @@ func TestTicketCheck(t *testing.T) {
 	if len(works) < 2 {
 		t.Errorf("due: %v", works)
 	}
+}
+
+// A large ticket is looked at page by page, every change once.
+func TestTicketCheckOfManyChanges(t *testing.T) {
+	b := newBench(t, nil)
+	var many []lifecycle.Record
+	for i := range 450 {
+		many = append(many, record(fmt.Sprint("rec_", i), "example.org", fmt.Sprintf("s%d._domainkey.example.org", i), "TXT", "v=DKIM1; p=AAAA"))
+	}
+	b.wants(t, "example.org", many...)
+	b.tend(t)
+	c, pages, seen := b.as(t, b.tokens[access.Operator]), 0, map[string]bool{}
+	for page, err := range c.CheckTicket(t.Context(), "T-1") {
+		must(t, err)
+		pages++
+		for _, x := range page.Changes {
+			if seen[x.Name] {
+				t.Errorf("%s is looked at twice", x.Name)
+			}
+			seen[x.Name] = true
+		}
+	}
+	if pages != 3 || len(seen) != len(many) {
+		t.Errorf("%d changes on %d pages", len(seen), pages)
+	}
+}
+
+// follower does what the planner does where a check has found something done.
+type follower struct {
+	*ticket.Keeper
+	tended atomic.Int64
+}
+
+func (f *follower) Tend(ctx context.Context) error {
+	f.tended.Add(1)
+	return f.Keeper.Tend(ctx)
+}
+
+// The moment that a record has been seen it is asked for no more, whether or not the keeper has come by since, and is never called one to put back.
+func TestTicketFollows(t *testing.T) {
+	b := withTicket(t)
+	must(t, b.store.CheckNow(t.Context(), "example.org"))
+	if n := b.see(t, "rec_1"); n != 1 {
+		t.Fatalf("%d records were seen", n)
+	}
+	c := b.as(t, b.tokens[access.Operator])
+	if text, err := c.TicketText(t.Context(), "T-1", client.TicketForm{As: "text"}); err != nil || strings.Contains(text, "Put back") || strings.Contains(text, "_dmarc") || !strings.Contains(text, "2 changes of DNS") && !strings.Contains(text, "these 2 changes") {
+		t.Errorf("before the keeper comes by: %v\n%s", err, text)
+	}
+	if check, err := checked(t, c); err != nil || len(check.Changes) != 2 {
+		t.Errorf("%+v %v", check, err)
+	}
+	// With a keeper at hand every answer is up to date.
+	f := &follower{Keeper: ticket.NewKeeper(b.store, slog.New(slog.DiscardHandler))}
+	b.keep(t, f)
+	c = b.as(t, b.tokens[access.Operator])
+	if list, err := c.Tickets(t.Context(), false); err != nil || list.Tickets[0].Done != 1 || list.Tickets[0].Open != 2 || f.tended.Load() != 1 {
+		t.Errorf("%+v %v, tended %d times", list, err, f.tended.Load())
+	}
+	// What a check sees done, the planner sees as well, and the ticket says the same at once.
+	b.looker = everywhere{}
+	planned := make(chan int)
+	go func() {
+		n := 0
+		for n < 2 && t.Context().Err() == nil {
+			n += b.see(t, "rec_2", "rec_3")
+		}
+		planned <- n
+	}()
+	if check, err := checked(t, c); err != nil || len(check.Changes) != 2 || check.Changes[0].State != "done" || check.Changes[0].Kind != "add" || check.Changes[1].State != "done" {
+		t.Errorf("%+v %v", check, err)
+	}
+	if list, err := c.Tickets(t.Context(), true); err != nil || list.Tickets[0].Done != 3 || list.Tickets[0].State != "done" {
+		t.Errorf("after a good check: %+v %v", list, err)
+	}
+	<-planned
+}
+
+// everywhere shows what is expected.
+type everywhere struct{}
+
+func (everywhere) Look(_ context.Context, name, rrtype, expected string) evidence.Sighting {
+	return evidence.Sighting{Name: name, Type: rrtype, Expected: expected, At: time.Now(), Servers: []evidence.ServerSight{{Server: "ns1", Verdict: evidence.Shows}}}
+}
+
+// see does what the planner does in domains that are due: what was asked for stands. It returns how many records that was true of.
+func (b *bench) see(t *testing.T, ids ...string) (n int) {
+	works, err := b.store.Claim(t.Context(), "test", 100, time.Minute)
+	for _, w := range works {
+		s, err := b.store.Situation(t.Context(), w.Domain)
+		if err != nil {
+			t.Error(err)
+		}
+		var c lifecycle.Commit
+		for _, r := range s.Records {
+			if r.Pending && slices.Contains(ids, r.ID) {
+				r.Pending, r.Written, r.AgreedSince = false, r.Want, time.Now()
+				c.Records = append(c.Records, r)
+			}
+		}
+		again := time.Now().Add(time.Hour)
+		switch err := b.store.Commit(t.Context(), w, c); {
+		case err == nil:
+			n += len(c.Records)
+		case fault.CodeOf(err) == fault.Conflict: // the check made it due meanwhile
+			again = time.Now()
+		default:
+			t.Error(err)
+		}
+		if err := b.store.Finish(t.Context(), w, again); err != nil && fault.CodeOf(err) != fault.Conflict {
+			t.Error(err)
+		}
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	return n
 }

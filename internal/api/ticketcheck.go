@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// maxChecked is how many changes one check looks at: somebody waits for the answer.
+	// maxChecked is how many changes one answer is about: somebody waits for it. The next page is asked for with its Next.
 	maxChecked = 200
 	// maxSearched is for how many missing records other names are looked at, up to eight names each.
 	maxSearched = 50
@@ -24,6 +24,9 @@ const (
 	looksAtOnce = 8
 	// checkTime is how long a check may take; what is not looked at by then is unseen.
 	checkTime = 2 * time.Minute
+	// followTime is how long a check waits for the planner, which does the same looks again and writes them down; looksPerFollow is how often it asks meanwhile.
+	followTime     = 5 * time.Second
+	looksPerFollow = 25
 )
 
 // Looker looks at DNS now; *evidence.Observer does.
@@ -31,14 +34,21 @@ type Looker interface {
 	Look(ctx context.Context, name, rrtype, expected string) evidence.Sighting
 }
 
-// checkTicket looks at every open change, explains what stands in its place, and makes the work of the domains due, so that what is done counts at once.
-func (a *API) checkTicket(ctx context.Context, v ticket.View) (client.TicketCheck, error) {
+// place is where a change is among those of its ticket.
+func place(c ticket.Change) []string { return []string{c.Name, c.Type, c.RecordID} }
+
+// checkTicket looks at a page of the open changes, those after the given place, explains what stands in their place, and has what is done count at once.
+func (a *API) checkTicket(ctx context.Context, v ticket.View, after, labels []string) (client.TicketCheck, error) {
 	out := client.TicketCheck{Now: v.Now, Ticket: v.Ticket.Name()}
 	if a.looker == nil {
 		return out, errNoLooker
 	}
-	changes := v.Changes[:min(len(v.Changes), maxChecked)]
-	out.NotLooked = len(v.Changes) - len(changes)
+	slices.SortFunc(v.Changes, func(x, y ticket.Change) int { return slices.Compare(place(x), place(y)) })
+	open := slices.DeleteFunc(v.Changes, func(c ticket.Change) bool { return slices.Compare(place(c), after) <= 0 })
+	changes := open[:min(len(open), maxChecked)]
+	if out.NotLooked = len(open) - len(changes); out.NotLooked > 0 {
+		out.Next = cursor(place(changes[len(changes)-1])...)
+	}
 	out.Changes = make([]client.TicketChecked, len(changes))
 	within, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
@@ -54,12 +64,50 @@ func (a *API) checkTicket(ctx context.Context, v ticket.View) (client.TicketChec
 	if err := ctx.Err(); err != nil {
 		return out, fault.Wrap(fault.Unavailable, err, "looking at the records of %s was interrupted", v.Ticket.Name())
 	}
-	for _, domain := range v.Ticket.OpenDomains() {
+	var domains []string
+	done := make(map[string]bool)
+	for i, c := range changes {
+		domains = append(domains, c.Domain)
+		if out.Changes[i].State == "done" {
+			done[c.RecordID] = true
+		}
+	}
+	slices.Sort(domains)
+	for _, domain := range slices.Compact(domains) {
 		if err := a.storage.CheckNow(ctx, domain); err != nil && fault.CodeOf(err) != fault.NotFound {
 			return out, err
 		}
 	}
-	return out, nil
+	return out, a.follow(ctx, v.Ticket.Number, labels, done)
+}
+
+// follow waits until the planner has seen what was seen here, so that the ticket says the same as its check. Where the planner sees it otherwise, or has much
+// to do, it is not waited for.
+func (a *API) follow(ctx context.Context, number int64, labels []string, done map[string]bool) error {
+	if len(done) == 0 || a.tickets == nil {
+		return nil
+	}
+	within, cancel := context.WithTimeout(ctx, followTime)
+	defer cancel()
+	tick := time.NewTicker(followTime / looksPerFollow)
+	defer tick.Stop()
+	for {
+		_, waiting, err := a.storage.Ticket(ctx, number, labels)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(waiting, func(c ticket.Change) bool { return done[c.RecordID] }) {
+			break
+		}
+		select {
+		case <-within.Done():
+			a.tend(ctx)
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+	a.tend(ctx)
+	return nil
 }
 
 // checkChange looks at one change; search = at the names where it may have ended up as well.

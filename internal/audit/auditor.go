@@ -89,7 +89,11 @@ const (
 	FromCatalogue Source = "catalogue"
 	FromMessage   Source = "message"
 	FromInventory Source = "inventory"
+	FromReport    Source = "report" // receivers reported signatures with it
 )
+
+// guess reports whether a selector is only tried: where nothing stands at it, nothing is wrong.
+func (s Source) guess() bool { return s == FromCatalogue || s == FromReport }
 
 // Asked is one selector to look at.
 type Asked struct {
@@ -122,6 +126,9 @@ func (a *Auditor) Audit(ctx context.Context, q Query) Report {
 	o.observe()
 	if o.delegated {
 		o.judge()
+		if ctx.Err() == nil && o.blind() {
+			o.notChecked(everything(), noServer)
+		}
 	}
 	if err := ctx.Err(); err != nil {
 		o.notChecked(everything(), "the audit was interrupted; what was not looked at until then is neither good nor bad")
@@ -174,6 +181,7 @@ type observation struct {
 	delegated bool
 	label     string // that nobody uses
 	selectors []*selector
+	unguessed bool     // some of the known services' selectors could not be asked for
 	extra     observed // what recursive servers said
 	tree      SPFTree
 	policy    *dmarc.Record // that applies to the domain; nil = none
@@ -207,6 +215,16 @@ func (o *observation) look(name, rrtype string) *look {
 		}
 	})
 	return l
+}
+
+// blind reports whether no authoritative server answered any question.
+func (o *observation) blind() bool {
+	for _, l := range o.looks {
+		if slices.ContainsFunc(l.view.Answers, func(a resolver.Answer) bool { return a.Status != resolver.StatusError }) {
+			return false
+		}
+	}
+	return true
 }
 
 // first asks a recursive server.

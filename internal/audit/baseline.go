@@ -12,7 +12,7 @@ import (
 func (r *Report) Against(before Report) {
 	unasked := make(map[string]bool)
 	for _, s := range before.Selectors {
-		if s.Source != string(FromCatalogue) && !slices.ContainsFunc(r.Selectors, func(x Selector) bool { return x.Selector == s.Selector }) {
+		if !Source(s.Source).guess() && !slices.ContainsFunc(r.Selectors, func(x Selector) bool { return x.Selector == s.Selector }) {
 			unasked[inventory.KeyName(s.Selector, r.Domain)] = true
 		}
 	}

@@ -16,7 +16,7 @@
 //	judge.go       the rules about selectors and their records
 //	misplaced.go   keys and policies at names where they mean nothing
 //	plumbing.go    CNAMEs, servers, zones, wildcards, DNSSEC
-//	policies.go    DMARC by the tree walk, SPF, parked domains
+//	policies.go    DMARC by the tree walk, SPF; parked.go, domains that send nothing
 //	spfwalk.go     an SPF record with all that it includes
 //	transport.go   MTA-STS, TLS reporting, BIMI, mail servers, block lists
 //	keysets.go     keys side by side; weaklist.go, known weak ones

@@ -236,21 +236,80 @@ func TestFaultsApart(t *testing.T) {
 }
 
 // A domain without a zone, and one nobody can say anything about.
+// A domain at whose selectors anything stands is never told to stop all mail, however broken that is.
+func TestNoAdviceToStopMail(t *testing.T) {
+	const d = "example.com"
+	key := freshKeys()[0]
+	tests := map[string]struct {
+		set     func(w *world, z *fakedns.Zone)
+		noGuess bool
+		parked  bool
+	}{
+		"nothing at all":      {set: func(*world, *fakedns.Zone) {}, parked: true},
+		"a closed SPF record": {set: func(_ *world, z *fakedns.Zone) { z.TXT(d, "V=SPF1  -ALL") }, parked: true},
+		"every key withdrawn": {set: func(_ *world, z *fakedns.Zone) { z.TXT("*._domainkey."+d, "v=DKIM1; p=") }, parked: true},
+		"a damaged key and dangling CNAMEs": {set: func(_ *world, z *fakedns.Zone) {
+			z.TXT("google._domainkey."+d, strings.Replace(key, "p=MII", "p=M!I", 1))
+			for _, s := range []string{"s1", "s2"} {
+				z.Set(s+"._domainkey."+d, "CNAME", s+".domainkey.u1234.wl.sendgrid.net.")
+			}
+		}},
+		"a damaged key": {set: func(_ *world, z *fakedns.Zone) { z.TXT("google._domainkey."+d, "v=DKIM1; k=rsa; p=MI") }},
+		"a dangling CNAME": {set: func(_ *world, z *fakedns.Zone) {
+			z.Set("s1._domainkey."+d, "CNAME", "s1.domainkey.u1234.wl.sendgrid.net.")
+		}},
+		"a withdrawn key":                  {set: func(_ *world, z *fakedns.Zone) { z.TXT("google._domainkey."+d, "v=DKIM1; p=") }},
+		"a selector that nobody can guess": {set: func(_ *world, z *fakedns.Zone) { z.TXT("mx7-2611wxyz._domainkey."+d, key) }},
+		"the same, not guessed":            {set: func(_ *world, z *fakedns.Zone) { z.TXT("google._domainkey."+d, key) }, noGuess: true},
+		"MX":                               {set: func(_ *world, z *fakedns.Zone) { z.Set(d, "MX", "10 mail."+d+".") }},
+		"SPF that lets some send":          {set: func(_ *world, z *fakedns.Zone) { z.TXT(d, "v=spf1 ip4:192.0.2.1 -all") }},
+		"SPF with quotes":                  {set: func(_ *world, z *fakedns.Zone) { z.TXT(d, `"v=spf1 mx -all"`) }},
+		"two SPF records":                  {set: func(_ *world, z *fakedns.Zone) { z.TXT(d, "v=spf1 -all", "v=spf1 mx -all") }},
+	}
+	for name, c := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, func(d *Deps) { d.Label = func() string { return "nobody" } })
+			c.set(w, w.Zone(d, 1))
+			r := w.auditor.Audit(t.Context(), Query{Domain: d, Guess: !c.noGuess})
+			parked := slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.ID == "DMARC-28" })
+			if parked != c.parked {
+				t.Errorf("advice to stop mail: %v, want %v; selectors %+v, findings %q", parked, c.parked, r.Selectors, found(r))
+			}
+			for _, f := range r.Findings {
+				for _, m := range f.Mend {
+					if !c.parked && !m.Remove && (m.Value == "v=spf1 -all" || m.Value == "0 .") {
+						t.Errorf("%s proposes %s", f.ID, m)
+					}
+				}
+			}
+		})
+	}
+}
+
 func TestNoZone(t *testing.T) {
 	w := newWorld(t)
-	same(t, w.auditor.Audit(t.Context(), Query{Domain: "nobody-has-this.com"}), "DKIM-D12 nobody-has-this.com")
+	none := w.auditor.Audit(t.Context(), Query{Domain: "nobody-has-this.com"})
+	same(t, none, "DKIM-D12 nobody-has-this.com")
+	if none.Score() != 0 {
+		t.Errorf("a domain that does not exist scores %d", none.Score())
+	}
 	z := w.sound(sound)
 	w.Recursives()[0].Fail(fakedns.ServFail)
 	r := w.auditor.Audit(t.Context(), Query{Domain: sound, Selectors: asked("mx1")})
-	if len(r.Findings) > 0 || len(r.NotChecked) == 0 {
+	if len(r.Findings) > 0 || len(r.NotChecked) == 0 || r.Score() != 0 {
 		t.Errorf("without a resolver: %v, %q", found(r), r.NotChecked)
 	}
 	w.Recursives()[0].Fail(fakedns.None)
+	z.Servers()[0].Fail(fakedns.Timeout)
+	if r := w.auditor.Audit(t.Context(), Query{Domain: sound, Selectors: asked("mx1")}); r.Score() == 0 {
+		t.Errorf("one of two servers answers, and the score is 0: %v, %q", found(r), r.NotChecked)
+	}
 	for _, s := range z.Servers() {
 		s.Fail(fakedns.Timeout)
 	}
 	r = w.auditor.Audit(t.Context(), Query{Domain: sound, Selectors: asked("mx1")})
-	if got := found(r); len(got) != 2 || !strings.HasPrefix(got[0], "DKIM-D12 ns1") || r.Selectors[0].State != "unknown" {
+	if got := found(r); len(got) != 2 || r.Score() != 0 || !strings.HasPrefix(got[0], "DKIM-D12 ns1") || r.Selectors[0].State != "unknown" {
 		t.Errorf("silent servers: %v, %+v", got, r.Selectors)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())

@@ -141,7 +141,26 @@ type Summary struct {
 }
 
 // Counts are the open findings of a domain, from every source. Muted ones are in all of them.
-type Counts struct{ Errors, Warnings, Infos, Muted, MutedErrors int }
+type Counts struct{ Errors, Warnings, Infos, Muted, MutedErrors, MutedWarnings int }
+
+// Add counts one finding.
+func (c *Counts) Add(severity Severity, muted bool) {
+	n := 0
+	if muted {
+		n = 1
+	}
+	c.Muted += n
+	switch severity {
+	case Error:
+		c.Errors++
+		c.MutedErrors += n
+	case Warning:
+		c.Warnings++
+		c.MutedWarnings += n
+	default:
+		c.Infos++
+	}
+}
 
 // SummaryFilter selects a page of summaries by domain.
 type SummaryFilter struct {

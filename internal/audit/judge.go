@@ -50,7 +50,7 @@ func (o *observation) selector(s *selector) {
 	default:
 		state.State = o.standing(s)
 	}
-	if state.State != "missing" || s.Source != FromCatalogue || l.ref.Own != "" {
+	if state.State != "missing" || !s.Source.guess() || l.ref.Own != "" {
 		o.states = append(o.states, state)
 	}
 }
@@ -85,7 +85,7 @@ func (o *observation) fromWildcard(l *look) bool {
 
 // missing judges a selector without a record.
 func (o *observation) missing(s *selector) {
-	if s.Source == FromCatalogue {
+	if s.Source.guess() {
 		return
 	}
 	f := Finding{

@@ -152,8 +152,8 @@ func (l *dmarcLinter) policy() {
 		l.add("DMARC-06", Warning, "", "p= does not stand right behind v=DMARC1, where readers of RFC 7489 want it")
 	}
 	weaker := func(name string, p dmarc.Policy) {
-		if p != "" && slices.Index(strengths, p) < slices.Index(strengths, r.Policy) {
-			l.add("DMARC-08", Warning, "", "%s=%s is weaker than p=%s: others may use names below the domain", name, p, r.Policy)
+		if weakerThan(p, r.Policy) {
+			l.add("DMARC-08", Warning, "publish "+aligned(r), "%s=%s is weaker than p=%s: others may use names below the domain", name, p, r.Policy)
 		}
 	}
 	weaker("sp", r.Subdomains)
@@ -161,12 +161,39 @@ func (l *dmarcLinter) policy() {
 	if r.Policy == dmarc.PolicyReject && r.Nonexistent == "" && r.Subdomains != "" && r.Subdomains != dmarc.PolicyReject {
 		l.add("DMARC-09", Info, "add np=reject: names that do not exist send no mail", "np= is missing, so that names that do not exist follow sp=%s", r.Subdomains)
 	}
-	if r.Testing {
+	switch idle := r.For(true, true) == dmarc.PolicyNone && r.For(false, true) == dmarc.PolicyNone && r.For(false, false) == dmarc.PolicyNone; {
+	case r.Testing && idle && (r.Policy != "" || len(r.Aggregate) > 0):
+		l.add("DMARC-11", Warning, "publish "+untested(r), "t=y means nothing here: the policy is none, and there is nothing to test")
+	case r.Testing:
 		l.add("DMARC-11", Warning, "take t=y out when the tests are over", "t=y: receivers enforce one step less than p=%s says", r.Policy)
 	}
 	if r.PSD == dmarc.PSDYes {
 		l.add("DMARC-23", Warning, "leave psd= away, or write psd=n at the organisation's own domain", "psd=y says that this is a public suffix such as a registry's; for other domains it breaks alignment")
 	}
+}
+
+// weakerThan reports whether p asks for less than whole; a policy that is not said follows another.
+func weakerThan(p, whole dmarc.Policy) bool {
+	return p != "" && slices.Index(strengths, p) < slices.Index(strengths, whole)
+}
+
+// aligned is the record without the policies that are weaker than the domain's, so that they follow it.
+func aligned(r *dmarc.Record) string {
+	with := *r
+	if weakerThan(with.Subdomains, with.Policy) {
+		with.Subdomains = ""
+	}
+	if weakerThan(with.Nonexistent, with.Policy) {
+		with.Nonexistent = ""
+	}
+	return with.String()
+}
+
+// untested is the record without t=y.
+func untested(r *dmarc.Record) string {
+	with := *r
+	with.Testing = false
+	return with.String()
 }
 
 // withPolicy is the record with p=none.

@@ -43,7 +43,7 @@ func (o *observation) misplacedKey(l *look, txt string) Finding {
 		Fix:     "move it to the name of its selector"}
 	var lacking []*selector
 	for _, s := range o.selectors {
-		if s.look.absent() && s.Source != FromCatalogue {
+		if s.look.absent() && !s.Source.guess() {
 			lacking = append(lacking, s)
 		}
 	}

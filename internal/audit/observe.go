@@ -118,15 +118,17 @@ func (o *observation) guess() []Asked {
 			}
 		}
 	}
-	found := make([]bool, len(names))
+	found, unknown := make([]bool, len(names)), make([]bool, len(names))
 	var steps []func()
 	for i, name := range names {
 		steps = append(steps, func() {
 			answer := o.first(inventory.KeyName(name, o.q.Domain), "TXT")
 			found[i] = answer.Status == resolver.StatusOK || len(answer.CNAME) > 0
+			unknown[i] = answer.Status == resolver.StatusError
 		})
 	}
 	o.together(steps...)
+	o.unguessed = slices.Contains(unknown, true)
 	var out []Asked
 	for i, name := range names {
 		if found[i] {
@@ -173,7 +175,7 @@ func (o *observation) behind() {
 			if target, err := publicsuffix.EffectiveTLDPlusOne(l.ref.CNAME[len(l.ref.CNAME)-1]); err == nil {
 				registrable[target] = true
 			}
-		case l.absent() && s.Source != FromCatalogue:
+		case l.absent() && !s.Source.guess():
 			into(o.extra.wrong, s.Selector+"."+o.q.Domain, "TXT")
 			into(o.extra.wrong, s.name+"."+o.q.Domain, "TXT")
 			into(o.extra.address, s.name, "A")

@@ -126,6 +126,9 @@ func (o *observation) lintPolicy(l *look, txt string) {
 		if lint.Corrected != "" && lint.Corrected != txt && slices.Contains([]string{"DMARC-06", "DMARC-10", "DMARC-15", "DMARC-26"}, f.ID) {
 			f.Mend = []Mend{{Remove: true, Name: l.name, Type: "TXT", Value: txt}, {Name: l.name, Type: "TXT", Value: lint.Corrected}}
 		}
+		if strict, ok := strings.CutPrefix(f.Fix, "publish v="); ok && f.ID == "DMARC-08" {
+			f.Mend = []Mend{{Remove: true, Name: l.name, Type: "TXT", Value: txt}, {Name: l.name, Type: "TXT", Value: "v=" + strict}}
+		}
 		o.add(f)
 	}
 }
@@ -219,35 +222,6 @@ func (o *observation) mailbox(tag, host string) {
 // enforced reports whether the domain's policy is quarantine or reject.
 func (o *observation) enforced() bool {
 	return o.policy != nil && o.policy.For(true, true) != dmarc.PolicyNone
-}
-
-// parked judges a domain that says that it sends no mail, or has nothing to send with.
-func (o *observation) parked() {
-	published := slices.ContainsFunc(o.states, func(s Selector) bool { return s.State == "published" })
-	silent := o.tree.Record == "" || strings.EqualFold(strings.TrimSpace(o.tree.Record), "v=spf1 -all")
-	if published || !silent || o.receives() || o.extra.mx.Status == resolver.StatusError || len(o.q.Selectors) > 0 || o.q.Sends {
-		return
-	}
-	var lacks []string
-	var mend []Mend
-	if o.tree.Record == "" {
-		lacks = append(lacks, `TXT "v=spf1 -all"`)
-		mend = append(mend, Mend{Name: o.q.Domain, Type: "TXT", Value: "v=spf1 -all"})
-	}
-	if !nullMX(o.extra.mx.Data) {
-		lacks = append(lacks, "MX 0 .")
-		mend = append(mend, Mend{Name: o.q.Domain, Type: "MX", Value: "0 ."})
-	}
-	if o.policy == nil || o.policy.For(true, true) != dmarc.PolicyReject {
-		lacks = append(lacks, `TXT "v=DMARC1; p=reject" at _dmarc`)
-		if o.policy == nil {
-			mend = append(mend, Mend{Name: "_dmarc." + o.q.Domain, Type: "TXT", Value: "v=DMARC1; p=reject"})
-		}
-	}
-	if len(lacks) > 0 {
-		o.add(Finding{ID: "DMARC-28", Severity: Warning, Subject: o.q.Domain, Message: "the domain seems to send no mail, and does not say so: others can send in its name (missing: " + strings.Join(lacks, ", ") + ")",
-			Fix: "publish what is missing, or name the domain's selectors if it does send", Mend: mend})
-	}
 }
 
 // walker answers package dmarc from what was seen, and from recursive servers.

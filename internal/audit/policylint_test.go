@@ -28,12 +28,32 @@ func checkLint(t *testing.T, lint func(Value) RecordLint, cases []lintCase) {
 				t.Errorf("%q: %+v", c.record, f)
 			}
 		}
+		mendsMend(t, lint, c.record)
 		if l.Corrected == "" {
 			continue
 		}
 		again := lint(Value{Text: l.Corrected})
 		if !again.Valid {
 			t.Errorf("%q: the corrected record %q is not valid: %+v", c.record, l.Corrected, again.Findings)
+		}
+	}
+}
+
+// mendsMend checks every fix that is a record: it is not what stood there, and looking at it does not give the same finding.
+func mendsMend(t *testing.T, lint func(Value) RecordLint, record string) {
+	t.Helper()
+	have := ReadValue(record)
+	for _, f := range lint(have).Findings {
+		text, ok := strings.CutPrefix(f.Fix, "publish ")
+		if !ok || !strings.HasPrefix(strings.TrimLeft(text, `"`), "v=") {
+			continue
+		}
+		mended := ReadValue(text)
+		if mended.Text == have.Text && slices.Equal(mended.Strings, have.Strings) {
+			t.Errorf("%.200q: the mend of %s is what stands there", record, f.ID)
+		}
+		if again := lint(mended); slices.Contains(ids(again), f.ID) {
+			t.Errorf("%.200q: the mend of %s, %.200q, has the same finding", record, f.ID, text)
 		}
 	}
 }
@@ -59,8 +79,11 @@ func TestLintDMARC(t *testing.T) {
 		{"v=DMARC1; sp=none", false, "DMARC-05 DMARC-12", ""},
 		{"v=DMARC1; adkim=s; p=reject; rua=mailto:a@example.org", true, "DMARC-06", "v=DMARC1; p=reject; adkim=s; rua=mailto:a@example.org"},
 		{"v=DMARC1; p=reject; sp=quarantine; rua=mailto:a@example.org", true, "DMARC-08 DMARC-09", "v=DMARC1; p=reject; sp=quarantine; rua=mailto:a@example.org"},
+		{"v=DMARC1; p=reject; sp=none; np=reject; rua=mailto:a@example.org", true, "DMARC-08", "v=DMARC1; p=reject; sp=none; np=reject; rua=mailto:a@example.org"},
+		{"v=DMARC1; p=quarantine; sp=reject; np=none; rua=mailto:a@example.org", true, "DMARC-08", "v=DMARC1; p=quarantine; sp=reject; np=none; rua=mailto:a@example.org"},
 		{"v=DMARC1; p=reject; pct=50; rua=mailto:a@example.org", true, "DMARC-10", good},
 		{"v=DMARC1; p=reject; t=y; rua=mailto:a@example.org", true, "DMARC-11", good + "; t=y"},
+		{"v=DMARC1; p=none; t=y; rua=mailto:a@example.org", true, "DMARC-11", "v=DMARC1; p=none; rua=mailto:a@example.org; t=y"},
 		{"v=DMARC1; p=reject", true, "DMARC-12", "v=DMARC1; p=reject"},
 		{"v=DMARC1; p=reject; rua=mailto:a@example.org!10m", true, "DMARC-15", good},
 		{"v=DMARC1; p=reject; rua=mailto:a@a.example,mailto:b@b.example,mailto:c@c.example", true, "DMARC-16", "v=DMARC1; p=reject; rua=mailto:a@a.example,mailto:b@b.example,mailto:c@c.example"},

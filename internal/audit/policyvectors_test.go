@@ -49,6 +49,7 @@ func TestDMARCVectors(t *testing.T) {
 		agree, differ := 0, 0
 		for _, c := range suite.Cases {
 			l := LintDMARC(Value{Text: c.Record})
+			mendsMend(t, LintDMARC, c.Record)
 			if l.Valid == c.Valid {
 				agree++
 				continue
@@ -115,6 +116,7 @@ func TestSPFSuite(t *testing.T) {
 			for _, txt := range own {
 				if isSPF(txt) {
 					bad = bad || !LintSPF(Value{Text: txt}).Valid
+					mendsMend(t, LintSPF, txt)
 				}
 			}
 			reason := spfReasons()[name]

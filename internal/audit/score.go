@@ -17,9 +17,9 @@ func critical() []string {
 }
 
 // Score is how sound a domain is, from 0 to 100. Every finding counts, muted ones too; infos cost nothing; what was not checked costs something, so
-// that nothing is gained by hiding it. A domain of which nothing is known has 0.
+// that nothing is gained by hiding it. A domain of which nothing is known has 0. It reads Domain, Selectors, Findings and NotChecked only.
 func (r Report) Score() int {
-	if len(r.Findings) == 0 && len(r.Selectors) == 0 && len(r.NotChecked) > 0 {
+	if r.nothingSeen() {
 		return 0
 	}
 	score := perfect - costUnknown*len(r.NotChecked)
@@ -34,4 +34,13 @@ func (r Report) Score() int {
 		}
 	}
 	return max(score, 0)
+}
+
+// noServer is in Report.NotChecked when no authoritative server gave an answer to anything.
+const noServer = "none of the zone's name servers answers: nothing of the domain could be looked at"
+
+// nothingSeen reports an audit that saw nothing of the domain: it is not delegated, or nobody answered.
+func (r Report) nothingSeen() bool {
+	return len(r.Findings) == 0 && len(r.Selectors) == 0 && len(r.NotChecked) > 0 || slices.Contains(r.NotChecked, noServer) ||
+		slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.ID == "DKIM-D12" && f.Subject == r.Domain })
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -62,7 +63,10 @@ func ReadWeakList(name string, r io.Reader) (*WeakList, error) {
 			return nil, fault.New(fault.Invalid, "%s has more than %d hashes", name, maxWeakKeys)
 		}
 	}
-	if err := lines.Err(); err != nil {
+	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
+		return nil, fault.New(fault.Invalid, "%s is no list of weak keys: it has a line of more than %d octets", name, maxWeakLine).
+			WithHint("each line has 64 hexadecimal digits (SHA-256 of the modulus) or 20 (openssl-blacklist)")
+	} else if err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "%s cannot be read", name)
 	}
 	return w, nil

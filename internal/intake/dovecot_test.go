@@ -20,15 +20,13 @@ import (
 
 // dovecot is a real Dovecot with a folder of its own.
 type dovecot struct {
-	t           testing.TB
-	dir         string
-	plain, tls  string // addresses
-	roots       string
-	cmd         *exec.Cmd
-	uid, gid    int
-	extra       string
-	plainNumber string
-	tlsNumber   string
+	t          testing.TB
+	dir        string
+	plain, tls string // addresses
+	roots      string
+	cmd        *exec.Cmd
+	uid, gid   int
+	extra      string
 }
 
 const imapPassword = "not-a-secret-1234"

@@ -50,7 +50,8 @@ func haveProgram(name string) bool {
 	return err == nil
 }
 
-const patience = 30 * time.Second
+// patience is for machines that do much else, and for the race detector.
+const patience = 90 * time.Second
 
 // await polls until a condition holds.
 func await(t testing.TB, what string, holds func() bool) {

@@ -15,6 +15,7 @@ import (
 // header is what intake needs to know of a mail's header.
 type header struct {
 	from      []string // values of From fields, at most two
+	tlsReport bool     // it has the fields of a mail that carries a TLS report (RFC 8460 §5.3)
 	messageID string
 	subject   string
 	received  []string // Received fields from the top, in one line each and cut; at most maxReceived
@@ -25,6 +26,7 @@ type header struct {
 // readHeader reads the header of a mail with CRLF or LF line ends.
 func readHeader(mail []byte) header {
 	var h header
+	var domain, submitter bool
 	var given, named []string // by whoever delivered it; by whoever wrote it
 	eachField(mail, func(name string, value []byte) {
 		switch strings.ToLower(name) {
@@ -32,6 +34,10 @@ func readHeader(mail []byte) header {
 			if len(h.from) < 2 {
 				h.from = append(h.from, string(value[:min(len(value), mailauth.MaxFrom+1)]))
 			}
+		case "tls-report-domain":
+			domain = true
+		case "tls-report-submitter":
+			submitter = true
 		case "message-id":
 			if h.messageID == "" {
 				h.messageID = strings.Trim(oneLine(value), "<>")
@@ -51,6 +57,7 @@ func readHeader(mail []byte) header {
 			named = append(named, addresses(value)...)
 		}
 	})
+	h.tlsReport = domain && submitter
 	for _, a := range append(given, named...) {
 		if len(h.to) < maxAddresses && !slices.Contains(h.to, a) {
 			h.to = append(h.to, a)

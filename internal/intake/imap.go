@@ -188,7 +188,9 @@ func (c *imapConn) choose(cfg *Mailbox) error {
 		if len(found) > 0 {
 			continue
 		}
-		if err := c.client.Create(*box.into, nil).Wait(); err != nil {
+		err = c.client.Create(*box.into, nil).Wait()
+		var answer *imap.Error
+		if err != nil && !(errors.As(err, &answer) && answer.Code == imap.ResponseCodeAlreadyExists) { // another replica made it meanwhile
 			return fmt.Errorf("%s cannot be made: %w", *box.into, err)
 		}
 	}
@@ -238,9 +240,9 @@ func (c *imapConn) sizes(ctx context.Context, uids []imap.UID) (map[imap.UID]int
 	return out, err
 }
 
-// fetch returns a message; nil = it is gone. It is not marked as seen.
-func (c *imapConn) fetch(ctx context.Context, uid imap.UID, room int64) (octets []byte, err error) {
-	err = c.wire.within(ctx, fetchTime, room+room/8+maxAnswer, func() error {
+// fetch returns a message; nil = it is gone. It is not marked as seen. Servers that compute sizes only roughly send more than they said: room is asked whether there is that much.
+func (c *imapConn) fetch(ctx context.Context, uid imap.UID, room func(octets int64) error) (octets []byte, err error) {
+	err = c.wire.within(ctx, fetchTime, maxAnswer, func() error {
 		command := c.client.Fetch(imap.UIDSetNum(uid), &imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{{Peek: true}}})
 		for message := command.Next(); message != nil; message = command.Next() {
 			for item := message.Next(); item != nil; item = message.Next() {
@@ -248,17 +250,17 @@ func (c *imapConn) fetch(ctx context.Context, uid imap.UID, room int64) (octets 
 				if !ok || section.Literal == nil || octets != nil {
 					continue
 				}
-				var failed error
-				if size := section.Literal.Size(); size > room {
-					failed = errTooLarge
-				} else {
-					octets = make([]byte, size)
-					_, failed = io.ReadFull(section.Literal, octets)
-				}
-				if failed != nil {
+				size := section.Literal.Size()
+				if err := room(size); err != nil {
 					_ = c.wire.Close() // the rest is not wanted, and the library reads it
 					_ = command.Close()
-					return failed
+					return err
+				}
+				c.wire.allow(size + size/8 + maxAnswer) // with what TLS adds
+				octets = make([]byte, size)
+				if _, err := io.ReadFull(section.Literal, octets); err != nil {
+					_ = c.wire.Close()
+					return err // without closing the command: behind an error the library reads by itself, and twice at once is a race
 				}
 			}
 		}

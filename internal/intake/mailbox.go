@@ -168,17 +168,27 @@ func (m *mailbox) takeOne(ctx context.Context, c *imapConn, uid imap.UID, size i
 		m.p.count(func(n *Counts) { n.Refused++ })
 		return 0, errTooLarge
 	}
-	// Servers are a little wrong about sizes where they store line ends in another way than they send them.
-	room := min(size+size/8+4096, maxInput)
-	done, err := m.in.room.wait(ctx, room)
+	held := size
+	done, err := m.in.room.wait(ctx, held)
 	if err != nil {
 		return 0, err
 	}
-	defer done()
-	octets, err := c.fetch(ctx, uid, room)
+	defer func() { done() }()
+	octets, err := c.fetch(ctx, uid, func(size int64) error {
+		if size <= held {
+			return nil
+		}
+		more, err := m.in.room.more(size, size-held)
+		if err == nil {
+			first := done
+			held, done = size, func() { more(); first() }
+		}
+		return err
+	})
 	switch {
 	case errors.Is(err, errTooLarge):
-		return 0, fmt.Errorf("message %d is larger than the server says", uid)
+		m.p.count(func(n *Counts) { n.Refused++ })
+		return 0, errTooLarge
 	case err != nil:
 		return 0, err
 	case octets == nil:

@@ -69,3 +69,14 @@ func (r *room) wait(ctx context.Context, octets int64) (done func(), err error) 
 	}
 	return func() { r.free.Release(octets) }, nil
 }
+
+// more gets more room for an input that turns out to have so many octets, without waiting.
+func (r *room) more(all, octets int64) (done func(), err error) {
+	switch {
+	case all > maxInput:
+		return nil, errTooLarge
+	case !r.free.TryAcquire(octets):
+		return nil, errNoRoom
+	}
+	return func() { r.free.Release(octets) }, nil
+}

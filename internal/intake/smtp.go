@@ -25,10 +25,10 @@ type smtpServer struct {
 	cfg      SMTP
 	listener net.Listener
 	server   *smtp.Server
-	// work is the context of what is being taken; it outlives that of run by grace.
+	times    smtpTimes
+	// work is the context of what is being taken; it outlives that of run by times.stop.
 	work   context.Context
 	finish context.CancelFunc
-	grace  time.Duration  // stopTime
 	taking sync.WaitGroup // mails, which package smtp does not wait for when they come in chunks
 
 	mu       sync.Mutex
@@ -37,11 +37,14 @@ type smtpServer struct {
 	stopping bool
 }
 
+// smtpTimes are how long clients may take, as limits.go says; tests are less patient.
+type smtpTimes struct{ idle, busyIdle, transfer, session, stop time.Duration }
+
 func listenSMTP(in *Intake, cfg SMTP) (*smtpServer, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	s := &smtpServer{in: in, cfg: cfg, grace: stopTime, conns: map[*smtpConn]bool{}, perPeer: map[string]int{}}
+	s := &smtpServer{in: in, cfg: cfg, times: smtpTimes{idleTime, busyIdleTime, transferTime, sessionTime, stopTime}, conns: map[*smtpConn]bool{}, perPeer: map[string]int{}}
 	s.server = smtp.NewServer(smtp.BackendFunc(s.session))
 	s.server.Domain = cfg.Name
 	s.server.MaxMessageBytes, s.server.MaxLineLength, s.server.MaxRecipients = maxInput, maxLine, maxRecipients
@@ -67,7 +70,7 @@ func listenSMTP(in *Intake, cfg SMTP) (*smtpServer, error) {
 
 func (s *smtpServer) progress() *progress { return s.p }
 
-// run serves until ctx ends. Mails that are being taken then get grace.
+// run serves until ctx ends. Mails that are being taken then get times.stop.
 func (s *smtpServer) run(ctx context.Context) error {
 	defer s.finish()
 	s.p.up(true)
@@ -88,7 +91,7 @@ func (s *smtpServer) run(ctx context.Context) error {
 		s.taking.Wait()
 	}()
 	s.stop(false)
-	timer := time.NewTimer(s.grace)
+	timer := time.NewTimer(s.times.stop)
 	defer timer.Stop()
 	select {
 	case <-idle:

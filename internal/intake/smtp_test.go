@@ -22,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postseal/postseal/dkim"
 	"github.com/postseal/postseal/internal/fakedns"
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/report"
@@ -323,6 +324,40 @@ func TestSMTPProbe(t *testing.T) {
 		r.probes.failing = trouble.err
 		if err := send(c, "a@reporter.example", mail, "probe+"+token+"@example.org"); codeOf(err) != trouble.code {
 			t.Errorf("%v: %v", trouble.err, err)
+		}
+	}
+}
+
+// A key may be for TLS reports alone (RFC 8460 §3). Then it vouches for those, and not for a DMARC report that looks like one.
+func TestSMTPKeysOfTLSReports(t *testing.T) {
+	r := newRig(t)
+	record, err := dkim.FormatKeyRecord(r.key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.zone.TXT("s1._domainkey.reporter.example", strings.Replace(record, "v=DKIM1;", "v=DKIM1; s=tlsrpt;", 1))
+	in, _ := r.start(smtpConfig())
+	c := dialSMTP(t, in.Addr())
+	fields := "TLS-Report-Domain: example.org\r\nTLS-Report-Submitter: reporter.example\r\n"
+	tlsReport := []byte(`{"organization-name":"Reporter","date-range":{"start-datetime":"2026-11-26T00:00:00Z","end-datetime":"2026-11-26T23:59:59Z"},"contact-info":"x@reporter.example","report-id":"1",
+"policies":[{"policy":{"policy-type":"sts","policy-string":["version: STSv1"],"policy-domain":"example.org"},"summary":{"total-successful-session-count":5,"total-failure-session-count":0}}]}`)
+	for _, c2 := range []struct {
+		name   string
+		fields string
+		file   []byte
+		want   report.Trust
+	}{
+		{"TLS report", fields, tlsReport, report.Verified},
+		{"without its fields", "", tlsReport, report.Unverified},
+		{"DMARC report", fields, aReport(t, "1", 3), report.Unverified},
+		{"nothing", fields, []byte("words"), report.Unverified},
+	} {
+		before := len(r.shelf.kept())
+		if err := send(c, "a@reporter.example", r.signed(append([]byte(c2.fields), letter("reports@example.org", c2.name, c2.file)...)), "reports@example.org"); err != nil {
+			t.Fatal(err)
+		}
+		if a := r.shelf.kept()[before]; a.Trust != c2.want {
+			t.Errorf("%s: %s: %s", c2.name, a.Trust, a.Verdict)
 		}
 	}
 }

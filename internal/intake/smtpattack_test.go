@@ -30,7 +30,7 @@ func dialWire(t testing.TB, addr string) *wire {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(patience))
+	_ = conn.SetDeadline(time.Now().Add(10 * patience)) // some send a hundred megabytes
 	return &wire{t, conn, bufio.NewReader(conn)}
 }
 
@@ -456,7 +456,7 @@ func TestSMTPDoesNotWaitForEver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in.ways[0].(*smtpServer).grace = 10 * time.Millisecond
+	in.ways[0].(*smtpServer).times.stop = 10 * time.Millisecond
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- in.Run(ctx) }()
@@ -479,5 +479,50 @@ func TestSMTPStopsAtOnce(t *testing.T) {
 	for range 100 {
 		_, stop := r.start(smtpConfig())
 		stop()
+	}
+}
+
+// Slow clients: one that says nothing, one that stops in the middle of its mail, one that sends an octet now and then, one that does not end its session. Each is ended, and nothing of them is stored.
+func TestSMTPSlowClients(t *testing.T) {
+	r := newRig(t)
+	in, err := New(smtpConfig(), r.needs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.ways[0].(*smtpServer).times = smtpTimes{idle: 200 * time.Millisecond, busyIdle: 200 * time.Millisecond, transfer: 600 * time.Millisecond, session: time.Second, stop: time.Second}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- in.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+	trickle := func(w *wire, text string) { // until the server hangs up
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for range tick.C {
+			if _, err := io.WriteString(w.conn, text); err != nil {
+				return
+			}
+		}
+	}
+	var wg sync.WaitGroup
+	for name, attack := range map[string]func(*wire){
+		"silent":             func(*wire) {},
+		"half a command":     func(w *wire) { w.write("EHLO x") },
+		"silent in a mail":   func(w *wire) { w.write(start + envelopeText + "DATA\r\nFrom: a@reporter.example\r\n") },
+		"silent in a chunk":  func(w *wire) { w.write(start + envelopeText + "BDAT 100\r\nFrom: a@reporter.example\r\n") },
+		"a trickling mail":   func(w *wire) { w.write(start + envelopeText + "DATA\r\n"); wg.Go(func() { trickle(w, "x\r\n") }) },
+		"a session for ever": func(w *wire) { w.write(start); wg.Go(func() { trickle(w, "NOOP\r\n") }) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := dialWire(t, in.Addr())
+			w.expect("220")
+			attack(w)
+			if !w.ended() {
+				t.Error("it is still connected")
+			}
+		})
+	}
+	wg.Wait()
+	if n := len(r.shelf.kept()); n != 0 {
+		t.Errorf("%d were stored", n)
 	}
 }

@@ -30,14 +30,14 @@ var errTooMuch = errors.New("intake: the client sends too much")
 
 // Read reads what the client may still send. Each reading gives it some time, and all together has an end.
 func (c *smtpConn) Read(b []byte) (int, error) {
-	idle := idleTime
+	idle := c.s.times.idle
 	if c.s.busy() { // not under our lock: stop takes them the other way round
-		idle = busyIdleTime
+		idle = c.s.times.busyIdle
 	}
 	now := time.Now()
 	end := now.Add(idle)
 	c.mu.Lock()
-	last := c.began.Add(sessionTime)
+	last := c.began.Add(c.s.times.session)
 	if !c.until.IsZero() {
 		last = c.until
 	}
@@ -87,7 +87,7 @@ func (c *smtpConn) another() bool {
 func (c *smtpConn) begin() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.left, c.until = maxTransfer, time.Now().Add(transferTime)
+	c.left, c.until = maxTransfer, time.Now().Add(c.s.times.transfer)
 }
 
 // end says that they are over, or that none are coming.

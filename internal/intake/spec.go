@@ -122,3 +122,48 @@ func onLoopback(address string) bool {
 	a, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && a.IsLoopback()
 }
+
+// Settings are what `postseal serve` is told, as text.
+type Settings struct {
+	Listen, Name, Certificate, Key string   // of SMTP
+	Mailboxes                      []string // as ParseMailbox reads them
+	Folders                        []string // as ParseFolder reads them
+}
+
+// Config checks everything that can be checked without opening anything. Errors are fault.Invalid.
+func (s Settings) Config(secret func(spec string) (Secret, error)) (Config, error) {
+	c := Config{SMTP: SMTP{Listen: s.Listen, Name: s.Name, Certificate: s.Certificate, Key: s.Key}}
+	if s.Listen == "" && (s.Name != "" || s.Certificate != "" || s.Key != "") {
+		return Config{}, fault.New(fault.Invalid, "there are settings for a listener for reports, and it is not said where it listens")
+	}
+	if s.Listen != "" {
+		if err := c.SMTP.complete(); err != nil {
+			return Config{}, err
+		}
+	}
+	seen := map[string]bool{}
+	for _, text := range s.Mailboxes {
+		m, err := ParseMailbox(text, secret)
+		if err != nil {
+			return Config{}, err
+		}
+		if key := m.User + " " + m.Address + " " + m.Name; seen[key] {
+			return Config{}, fault.New(fault.Invalid, "the mailbox %s of %s at %s is named twice", m.Name, m.User, m.Address)
+		} else {
+			seen[key] = true
+		}
+		c.Mailboxes = append(c.Mailboxes, m)
+	}
+	for _, text := range s.Folders {
+		f, err := ParseFolder(text)
+		if err != nil {
+			return Config{}, err
+		}
+		if seen[f.Path] {
+			return Config{}, fault.New(fault.Invalid, "the folder %s is named twice", f.Path)
+		}
+		seen[f.Path] = true
+		c.Folders = append(c.Folders, f)
+	}
+	return c, nil
+}

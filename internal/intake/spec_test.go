@@ -82,3 +82,23 @@ func dialable(t *testing.T) string {
 	in, _ := r.start(smtpConfig())
 	return in.Addr()
 }
+
+func TestSettings(t *testing.T) {
+	c, err := Settings{
+		Listen: ":25", Name: "Reports.example.org", Mailboxes: []string{"imaps://a@host/?password=file:/p", "imaps://a@host/Other?password=file:/p", "imaps://b@host/?password=file:/p"}, Folders: []string{"folder:/a", "maildir:/b"},
+	}.Config(secretOf)
+	if err != nil || c.SMTP.Name != "reports.example.org" || c.SMTP.PerPeer != defaultPerPeer || len(c.Mailboxes) != 3 || len(c.Folders) != 2 {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if c, err := (Settings{}).Config(secretOf); err != nil || c.SMTP.Listen != "" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	for _, bad := range []Settings{
+		{Listen: ":25"}, {Name: "reports.example.org"}, {Listen: ":25", Name: "a.example", Certificate: "/c"}, {Folders: []string{"folder:/a", "maildir:/a/"}},
+		{Mailboxes: []string{"imaps://a@host/?password=file:/p", "imaps://a@host:993/INBOX?password=file:/q"}}, {Mailboxes: []string{"x"}}, {Folders: []string{"x"}},
+	} {
+		if _, err := bad.Config(secretOf); fault.CodeOf(err) != fault.Invalid {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+}

@@ -3,12 +3,14 @@ package intake
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"slices"
 
 	"github.com/postseal/postseal/dkim"
 	"github.com/postseal/postseal/dmarc"
 	"github.com/postseal/postseal/internal/mailauth"
+	"github.com/postseal/postseal/internal/report"
 )
 
 // verify looks at a mail as a receiver does. Trouble with DNS is in the verdict. closely looks for what broke the signatures that fail, too.
@@ -27,6 +29,11 @@ func (in *Intake) verify(ctx context.Context, i *input, h *header, closely bool)
 	}
 	options := dkim.VerifyOptions{Resolver: in.needs.DNS, Now: in.now}
 	results, err := dkim.VerifyMessage(ctx, bytes.NewReader(i.mail), options)
+	if h.tlsReport && slices.ContainsFunc(results, forOtherService) && onlyTLS(i.octets) {
+		// Keys that are for TLS reports alone vouch for these and for nothing else.
+		options.AlsoService = "tlsrpt"
+		results, err = dkim.VerifyMessage(ctx, bytes.NewReader(i.mail), options)
+	}
 	if err != nil && len(results) == 0 { // the header is too large
 		v.Signatures = []Signature{{Result: string(dkim.Policy), Reason: string(dkim.ReasonHeaderTooLarge)}}
 	}
@@ -54,6 +61,19 @@ func (in *Intake) verify(ctx context.Context, i *input, h *header, closely bool)
 		v.Signatures = append(v.Signatures, s)
 	}
 	return v
+}
+
+func forOtherService(r dkim.Result) bool { return r.Reason == dkim.ReasonKeyServiceMismatch }
+
+// onlyTLS reports whether there are SMTP TLS reports in an input, and no reports of another type.
+func onlyTLS(octets []byte) bool {
+	stop := errors.New("a row is enough")
+	documents, problems := report.Open("", octets)
+	other := func(d report.Document) bool {
+		parsed, err := report.Parse(d, func(*dmarc.Row) error { return stop })
+		return err != nil || parsed.Type != report.TLS
+	}
+	return len(documents) > 0 && len(problems) == 0 && !slices.ContainsFunc(documents, other)
 }
 
 // alsoAligned are the domains of signatures that did not pass and would stand for the author if they had.

@@ -45,8 +45,9 @@ func (p Publisher) Reminding() time.Duration { return cmp.Or(p.RemindEvery, Defa
 // Expiring is how long a change may wait before its ticket counts as expired.
 func (p Publisher) Expiring() time.Duration { return cmp.Or(p.ExpiresAfter, DefaultExpiresAfter) }
 
-// AsksAs reports whether two publishers ask the same people for the same: how often they are reminded, and how the steps are written, is no part of that.
+// AsksAs reports whether two publishers ask for the same in the same way: whom the texts are addressed to, how often they are reminded, and how the steps
+// are written, is no part of that. It is one publisher with one ticket, whoever reads it.
 func (p Publisher) AsksAs(q Publisher) bool {
-	p.Host, p.RemindEvery, p.ExpiresAfter = q.Host, q.RemindEvery, q.ExpiresAfter
+	p.Contact, p.Host, p.RemindEvery, p.ExpiresAfter = q.Contact, q.Host, q.RemindEvery, q.ExpiresAfter
 	return p == q
 }

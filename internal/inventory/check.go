@@ -45,6 +45,7 @@ type checker struct {
 	services Services
 	bad      []Problem
 	warnings []Problem
+	tests    []string // where test_mode is on
 }
 
 // Check says what is wrong with a Fleet, and what a person should look at. It is the same check for a file and for a
@@ -68,6 +69,12 @@ func (f Fleet) Check(catalogue Services) (bad, warnings []Problem) {
 	c.publishers()
 	c.signers()
 	c.domains()
+	switch n := len(c.tests); { // one line, however many domains inherit it
+	case n == 1:
+		c.warn(c.tests[0], "", "test_mode is on: waits too short for production are taken")
+	case n > 1:
+		c.warn(c.tests[0], "", "test_mode is on for %d domains: waits too short for production are taken", n)
+	}
 	return c.bad, c.warnings
 }
 

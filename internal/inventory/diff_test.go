@@ -133,9 +133,10 @@ func TestApplyChanges(t *testing.T) {
 		{name: "managed to observed", edit: replace("    publisher: own\n", "    publisher: own\n    mode: observed\n"), want: []string{"change domain: example.net becomes observed: nothing is changed any more"}},
 		{name: "another publisher, and the old one is not needed", edit: replace("    publisher: own\n", "    publisher: hand\n", "  own: {manual: {contact: own@example.com}}\n", ""), want: []string{
 			"change domain: records of example.net are written through hand instead of own", "remove publisher: no domain is written through own any more"}},
-		{name: "a publisher that writes in another way", edit: replace("own@example.com", "two@example.com"), want: []string{"change publisher: own writes in another way"}},
+		{name: "a publisher that writes in another way", edit: replace("{manual: {contact: own@example.com}}", "{rfc2136: {server: 192.0.2.1, key_file: /tsig}}"), want: []string{"change publisher: own writes in another way"}},
+		{name: "who is asked", edit: replace("own@example.com", "two@example.com"), want: []string{"change publisher: tickets of own: for two@example.com, steps for generic, a reminder every 2d, expiry after 14d"}},
 		{name: "how people are asked", edit: replace("{contact: own@example.com}", "{contact: own@example.com, host: strato, remind_every: 1d, expires_after: 10d}"), want: []string{
-			"change publisher: tickets of own: steps for strato, a reminder every 1d, expiry after 10d"}},
+			"change publisher: tickets of own: for own@example.com, steps for strato, a reminder every 1d, expiry after 10d"}},
 		{name: "a publisher that a domain still needs", edit: replace("  example.net:\n    publisher: own\n    signers: [{server: mx1}]\n", "", "  own: {manual: {contact: own@example.com}}\n", ""), want: []string{"!end assignment: mx1 signs for example.net today"}},
 		{name: "settings of a domain", edit: replace("    publisher: own\n", "    publisher: own\n    no_key: tempfail\n    labels: [b, a]\n    dmarc: v=DMARC1; p=reject\n    policy: {retention: 20d, jitter_percent: 5, opaque_selectors: true, need_approval: [activate]}\n"), want: []string{
 			"change domain: the labels of example.net become: a, b", "change domain: mail of example.net that cannot be signed is deferred",

@@ -17,7 +17,7 @@ func (a *applier) publishers() {
 			a.conflict("give the new zone a publisher of its own", "slots lead to the zone %s of the publisher %s, where their keys lie", a.next.Publishers[i].Zone, p.Name)
 		case a.next.Publishers[i] != p && a.next.Publishers[i].AsksAs(p):
 			a.next.Publishers[i] = p
-			a.change(Alter, "publisher", p.Name, "tickets of %s: steps for %s, a reminder every %s, expiry after %s", p.Name, p.Console(), FormatDuration(p.Reminding()), FormatDuration(p.Expiring()))
+			a.change(Alter, "publisher", p.Name, "tickets of %s: for %s, steps for %s, a reminder every %s, expiry after %s", p.Name, p.Contact, p.Console(), FormatDuration(p.Reminding()), FormatDuration(p.Expiring()))
 		case a.next.Publishers[i] != p:
 			a.next.Publishers[i] = p
 			a.change(Alter, "publisher", p.Name, "%s writes in another way than before (%s)", p.Name, p.Kind)

@@ -107,6 +107,9 @@ func checkDMARC(text string) (wrong, warnings []remark) {
 	case r.Policy == "":
 		say(&warnings, "write p=none", "p= is missing in the DMARC policy: it counts as none, and readers of RFC 7489 take the record for void")
 	}
+	if r.Testing && IdleTest(r) {
+		say(&warnings, "leave t=y (test) out", "t=y means nothing in a DMARC policy of none: there is nothing to test")
+	}
 	for _, name := range r.Unknown {
 		switch name {
 		case "pct", "rf", "ri":
@@ -120,6 +123,11 @@ func checkDMARC(text string) (wrong, warnings []remark) {
 		}
 	}
 	return wrong, warnings
+}
+
+// IdleTest reports a policy in which t=y would mean nothing, because none is asked of every kind of mail.
+func IdleTest(r *dmarc.Record) bool {
+	return r.For(true, true) == dmarc.PolicyNone && r.For(false, true) == dmarc.PolicyNone && r.For(false, false) == dmarc.PolicyNone
 }
 
 // plainDMARC is what is wrong with a record that does not parse, without the package's name.
@@ -169,7 +177,7 @@ func PolicyOf(d Domain) (policy string, strict bool) {
 }
 
 // Weaker says in which ways a policy asks for less than another one, a sentence each: less is asked of receivers, or nobody is told any more.
-// A text that is no policy asks for nothing.
+// A text that is no policy asks for nothing. A policy that is only tested (t=y) counts as what it says as well: none in place of a tested quarantine is weaker.
 func Weaker(old, value string) []string {
 	before, _ := dmarc.Parse(old)
 	if before == nil {
@@ -188,7 +196,7 @@ func Weaker(old, value string) []string {
 		switch {
 		case y == x && after.Testing && !before.Testing && x != dmarc.PolicyNone:
 			said = append(said, fmt.Sprintf("%s: %s is only tested (t=y)", kind.what, y))
-		case effective(y, after.Testing) < effective(x, before.Testing):
+		case effective(y, after.Testing) < effective(x, before.Testing), effective(y, false) < effective(x, false): // a step down is one while it is tested, too
 			said = append(said, fmt.Sprintf("%s: %s instead of %s", kind.what, policyWord(y, after.Testing), policyWord(x, before.Testing)))
 		}
 	}

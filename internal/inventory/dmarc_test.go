@@ -145,6 +145,11 @@ func TestWeaker(t *testing.T) {
 		{"p=reject", "p=reject; t=y", []string{"only tested", "only tested", "only tested"}},
 		{"p=none" + rua, "p=none", []string{"aggregate reports"}},
 		{"p=none" + rua, "p=none; rua=mailto:b@example.net", nil},
+		{"p=quarantine; t=y", "p=none", []string{"domain itself: none instead of quarantine with t=y", "subdomains", "do not exist"}},
+		{"p=quarantine; t=y", "p=none; t=y", []string{"domain itself", "subdomains", "do not exist"}},
+		{"p=reject; t=y", "p=quarantine; t=y", []string{"domain itself", "subdomains", "do not exist"}},
+		{"p=quarantine; t=y", "p=quarantine", nil},
+		{"p=none; t=y", "p=none", nil},
 		{"p=reject", "", []string{"no policy any more"}},
 	} {
 		text := func(s string) string {

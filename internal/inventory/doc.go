@@ -7,7 +7,8 @@
 // Files: domain.go, signer.go, assignment.go (the nouns), signing.go (how signatures are made), policy.go (every number,
 // with its reason), controls.go (what an operator says), window.go (does it hold a step back, and until when), state.go
 // (all of it at one generation), records.go (the DNS records that services and DMARC ask for), reports.go (those by which
-// others take DMARC reports), publisher.go and asking.go (ways into zones, and how people are asked).
+// others take DMARC reports), publisher.go and asking.go (ways into zones, and how people are asked), probes.go (where mail goes that proves
+// paths).
 //
 // From fleet.yaml to a new State: yaml.go (syntax and places), parse.go and parsesigner.go (keys and types), name.go,
 // duration.go and suggest.go (words in it), fleet.go (what was read, and problems with it), check.go, checkdomain.go

@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -24,7 +25,7 @@ const (
 func ascii(name string) (string, error) {
 	name = strings.TrimSuffix(name, ".")
 	if len(name) > 4*maxName {
-		return "", fmt.Errorf("longer than %d characters", maxName)
+		return "", fmt.Errorf("is longer than %d characters", maxName)
 	}
 	// A profile is a small value; it is made here because the package keeps no state.
 	profile := idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false), idna.CheckHyphens(false))
@@ -63,14 +64,43 @@ func labels(name string, underscore bool) (int, error) {
 	return n, nil
 }
 
+// DomainName reads a domain as people write it, and returns its A-labels in lower case without a trailing dot. It refuses what no mail can be signed
+// for: a name of one part, a wildcard, an address, the name of a record. The error completes a sentence that begins with the name.
+func DomainName(text string) (string, error) {
+	name, err := ascii(strings.TrimSpace(text))
+	if err != nil {
+		return "", err
+	}
+	if name == "" && strings.Contains(text, ".") {
+		return "", errors.New("is the root of DNS; a domain such as example.com is wanted")
+	}
+	return name, checkDomain(name)
+}
+
 // checkDomain checks a signing domain: RFC 6376 §3.5, tag d=.
 func checkDomain(name string) error {
+	if at := strings.LastIndex("."+name, "._"); at >= 0 {
+		_, below, _ := strings.Cut(name[at:], ".")
+		return fmt.Errorf("is the name of a record; the domain is what follows the parts with an underscore: %s", cmp.Or(below, "nothing here"))
+	}
+	if strings.HasPrefix(name, "*.") {
+		return fmt.Errorf("is a wildcard; a domain such as %s is wanted", name[2:])
+	}
 	n, err := labels(name, false)
-	if err == nil && n < 2 {
+	if err != nil {
+		return err
+	}
+	if n < 2 {
 		return errors.New("has only one part; a domain such as example.com is wanted")
 	}
-	return err
+	if last := name[strings.LastIndexByte(name, '.')+1:]; strings.Trim(last, "0123456789") == "" { // RFC 3696 §2
+		return errors.New("ends with a number, as an address does; a domain such as example.com is wanted")
+	}
+	return nil
 }
+
+// IsSelector reports whether a key of a domain can stand at a selector.
+func IsSelector(selector, domain string) bool { return checkSelector(selector, domain) == nil }
 
 // checkSelector checks a selector: RFC 6376 §3.1. Services are known to use underscores, which resolvers take.
 func checkSelector(selector, domain string) error {

@@ -490,6 +490,29 @@ func TestParseWarns(t *testing.T) {
 	}
 }
 
+// What a thousand domains inherit is told once.
+func TestTestModeIsToldOnce(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("policy: {test_mode: true}\nservers: {mx1: {}}\npublishers: {hand: {manual: {contact: x}}}\ndomains:\n")
+	const n = 1000
+	for i := range n {
+		fmt.Fprintf(&text, "  d%d.example: {publisher: hand, signers: [{server: mx1}]}\n", i)
+	}
+	f, err := ParseFleet("f", []byte(text.String()), catalogue(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	for _, w := range f.Warnings {
+		if strings.Contains(w.Message, "test_mode") {
+			said = append(said, w.String())
+		}
+	}
+	if len(said) != 1 || !strings.Contains(said[0], "on for 1000 domains") {
+		t.Errorf("%d warnings, %.200q", len(said), said)
+	}
+}
+
 func TestTicketsThatNobodyIsRemindedOf(t *testing.T) {
 	f, err := ParseFleet("f", []byte("publishers:\n  d: {manual: {contact: x, remind_every: 3d, expires_after: 2d}}\n  e: {manual: {contact: x, host: ovh, remind_every: 1h, expires_after: 30d}}\n  g: {manual: {contact: x}}\n"), nil)
 	if err != nil {

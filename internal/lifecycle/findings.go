@@ -60,7 +60,7 @@ func (s *Situation) findingsOf(r *Record, k *Key) (open, resolved []Finding) {
 	changed := Finding{
 		ID: ChangedFinding, Severity: "warning", Domain: r.Domain, Subject: r.Name,
 		Message: fmt.Sprintf("the record that Postseal wrote at %s was changed by others: %s", r.Name, r.Last.Sentence()),
-		Fix:     fmt.Sprintf("postseal record adopt %s writes %q there again; repair: true on the publisher does so by itself", r.Name, r.Want),
+		Fix:     fmt.Sprintf("postseal record adopt %s --reason TEXT --yes writes %q there again; repair: true on the publisher does so by itself", r.Name, r.Want),
 	}
 	if r.misled() {
 		changed.Message = fmt.Sprintf("%s does not lead to the key that Postseal publishes for it: %s", r.Alias, r.Last.Sentence())
@@ -124,6 +124,6 @@ func takenFinding(domain, name, what string) Finding {
 	return Finding{
 		ID: TakenFinding, Severity: "warning", Domain: domain, Subject: name,
 		Message: fmt.Sprintf("a record that Postseal did not make stands at %s and was left alone: %s", name, what),
-		Fix:     "if nobody needs it, delete it; if it should be Postseal's: postseal record adopt " + name,
+		Fix:     "if nobody needs it, delete it; if it should be Postseal's: postseal record adopt " + name + " --reason TEXT --yes",
 	}
 }

@@ -39,7 +39,7 @@ type Record struct {
 	// Written is what Postseal wrote there last and read back, "" = nothing of ours stands there. Only a record set
 	// that still holds Written is ever changed (invariant 6).
 	Written string `json:"written"`
-	// WrittenAt is when it was written, or when the change that is pending was asked for.
+	// WrittenAt is when it was written or removed, or when the change that is pending was asked for; zero = neither.
 	WrittenAt time.Time `json:"written_at,omitzero"`
 	// Pending is set while a change waits for a person, or a slow provider, to carry it out.
 	Pending bool `json:"pending,omitempty"`
@@ -104,6 +104,9 @@ func (r *Record) wish(want string) {
 	if r.Want != want {
 		r.Want, r.Pending, r.Condition = want, false, ""
 		r.AgreedSince, r.FirstAgreed = time.Time{}, time.Time{}
+		if r.Written == "" {
+			r.WrittenAt = time.Time{} // it was only asked for
+		}
 	}
 }
 

@@ -96,7 +96,7 @@ func (b *builder) record(r *Record) {
 	case b.repairable(r):
 		b.recordStep(StepRepair, r, "it was changed by others: "+r.sentence())
 	case b.s.changed(r, nil):
-		b.recordReason(r, fmt.Sprintf("it was changed by others: %s; proposed: write %q again (postseal record adopt %s)", r.sentence(), r.Want, r.Name), true)
+		b.recordReason(r, fmt.Sprintf("it was changed by others: %s; proposed: write %q again (postseal record adopt %s --reason TEXT --yes)", r.sentence(), r.Want, r.Name), true)
 	default:
 		b.recordReason(r, "written; not every server shows it: "+r.sentence(), true)
 		b.lookAgain(r.WrittenAt)
@@ -110,6 +110,12 @@ func (b *builder) unwantedRecord(r *Record) {
 		b.recordStep(StepEnd, r, "wanted no more; what stands there is not Postseal's")
 	case b.s.gone(r, "") && (r.Written != "" || r.Last.Empty()):
 		b.recordStep(StepEnd, r, "it is wanted no more and does not stand any more")
+	case r.Written == "" && !r.WrittenAt.IsZero() && !r.Pending && r.Last.At.Before(r.WrittenAt):
+		b.recordReason(r, "Postseal has removed it; not looked since", false)
+		b.lookAgain(r.WrittenAt)
+	case r.Written == "" && !r.WrittenAt.IsZero() && !r.Pending:
+		b.recordReason(r, "nothing of Postseal's is left to remove; what still stands lags behind, or is somebody else's and stays: "+r.sentence(), false)
+		b.lookAgain(r.WrittenAt)
 	case r.Written == "":
 		b.recordReason(r, "wanted no more; Postseal did not make it, so it stays until its owner removes it", false)
 	case r.Pending && b.askAgain(r):

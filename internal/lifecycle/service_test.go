@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,6 +64,9 @@ func TestServiceRecords(t *testing.T) {
 		{name: "not wanted any more", setup: r("", ours, everywhere(ours)), steps: []string{"remove r1"}},
 		{name: "a person is asked to remove it", setup: r("", ours, everywhere(ours), pending(time.Hour)), says: []string{"waiting for a person to delete it"}, block: true},
 		{name: "not wanted any more, and not ours", setup: r("", "", everywhere(theirs)), says: []string{"Postseal did not make it, so it stays"}},
+		{name: "removed a moment ago, and not looked since", setup: r("", "", everywhere(ours), func(r *Record) { r.WrittenAt = noon }), says: []string{"Postseal has removed it; not looked since"}},
+		{name: "removed, and a server lags behind", setup: r("", "", []string{"", ours}, func(r *Record) { r.WrittenAt = noon.Add(-time.Minute) }),
+			says: []string{"what still stands lags behind, or is somebody else's and stays: ns2"}},
 		{name: "not wanted any more, and gone", setup: r("", ours, everywhere("")), steps: []string{"end r1"}},
 		{name: "not wanted any more, and somebody else's by now", setup: r("", ours, everywhere(theirs)), steps: []string{"end r1"}},
 		{name: "not wanted any more, and still on one server", setup: r("", ours, []string{"", ours}), steps: []string{"remove r1"}},
@@ -76,6 +80,15 @@ func TestServiceRecords(t *testing.T) {
 			says: []string{"only observed: nothing is changed; otherwise now: it does not stand yet"}},
 	} {
 		c.run(t)
+	}
+}
+
+// A record that Postseal has removed is looked at again soon, and not only when everything is checked.
+func TestRemovedRecordIsLookedAtSoon(t *testing.T) {
+	s := newScene()
+	s.record("r1", "google._domainkey.example.com", "", "", []string{"v=DKIM1; p=NEW", "v=DKIM1; p=NEW"}, func(r *Record) { r.WrittenAt = noon })
+	if due := Next(s.Situation).Due; due.After(noon.Add(lookEvery(s.Domain.Policy))) {
+		t.Errorf("looked at again %s later", due.Sub(noon))
 	}
 }
 
@@ -160,6 +173,9 @@ func TestFindings(t *testing.T) {
 				got = append(got, f.ID+" "+f.Severity+" "+f.Subject)
 				if f.Domain != "example.com" || f.Message == "" || f.Fix == "" {
 					t.Errorf("incomplete: %+v", f)
+				}
+				if strings.Contains(f.Fix, "record adopt") && !strings.Contains(f.Fix, "--reason TEXT --yes") {
+					t.Errorf("a command that would be refused: %s", f.Fix)
 				}
 			}
 			if !slices.Equal(got, c.want) {

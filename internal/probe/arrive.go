@@ -29,7 +29,10 @@ func (p *Prober) Arrived(ctx context.Context, token string, m Mail) error {
 		v := Judge(w.of(q), m)
 		q.State, q.Ended, q.Mail, q.Verdict, q.To, q.NotSetUp = Arrived, m.At, &m, &v, "", false
 		open, resolved := q.Findings()
-		e := journal.Entry{Kind: journal.Event, Actor: actor, Domain: q.Domain, Step: StepArrived, OK: v.Good, Why: fmt.Sprintf("probe %s through %s: %s", q.ID, q.Name(), v.Sentence)}
+		var e *journal.Entry
+		if q.Why != BySchedule || !v.Good { // a fleet's daily ones would be most of the journal
+			e = &journal.Entry{Kind: journal.Event, Actor: actor, Domain: q.Domain, Step: StepArrived, OK: v.Good, Why: fmt.Sprintf("probe %s through %s: %s", q.ID, q.Name(), v.Sentence)}
+		}
 		if err = p.storage.SaveProbe(ctx, q, open, resolved, e); fault.CodeOf(err) != fault.Conflict {
 			return err
 		}

@@ -81,6 +81,9 @@ func (p *Prober) ask(ctx context.Context, targets []Target, by string) ([]Asking
 		}
 		a.Probe = q
 		asked, probes = append(asked, a), append(probes, q)
+		if t.Why == BySchedule {
+			continue // of these the journal has what they find
+		}
 		entries = append(entries, journal.Entry{Kind: journal.Event, Actor: by, Domain: t.Domain, Step: StepAsk, OK: true, Why: fmt.Sprintf("probe %s of %s through %s", q.ID, t.Domain, t.Name())})
 	}
 	return asked, p.storage.AddProbes(ctx, probes, entries)

@@ -81,6 +81,8 @@ const (
 	LateAfter = 10 * time.Minute
 	// Keep is how long ended probes are kept: a rotation's worth of evidence.
 	Keep = 200 * 24 * time.Hour
+	// KeepScheduled is the same for those of the schedule: there is one each day for every path, and the newer ones say the same.
+	KeepScheduled = 14 * 24 * time.Hour
 )
 
 // Deadline is until when a probe that has not ended is waited for.

@@ -15,6 +15,8 @@ const (
 	TendEvery = 30 * time.Second
 	// tendAtOnce is how many paths are asked for in one go; more follow with the next.
 	tendAtOnce = 50
+	// tendPerHour is how many a server is asked for within an hour by nobody: its agent submits twice as many, so that there is room for a person's.
+	tendPerHour = agentapi.ProbesPerHour / 2
 	// actor is who asks in the journal when no person does.
 	actor = "prober"
 )
@@ -28,10 +30,10 @@ func (p *Prober) Tend(ctx context.Context) error {
 	if err := p.lose(ctx); err != nil {
 		return err
 	}
-	if err := p.storage.ForgetProbes(ctx, now.Add(-Keep)); err != nil || settings.Address == "" || settings.Every == 0 {
+	if err := p.storage.ForgetProbes(ctx, now.Add(-Keep), now.Add(-KeepScheduled)); err != nil || settings.Address == "" || settings.Every == 0 {
 		return err
 	}
-	due, err := p.storage.DueProbes(ctx, now.Add(-settings.Every), tendAtOnce)
+	due, err := p.storage.DueProbes(ctx, now.Add(-settings.Every), tendPerHour, tendAtOnce)
 	if err != nil {
 		return err
 	}
@@ -44,7 +46,7 @@ func (p *Prober) Tend(ctx context.Context) error {
 	return nil
 }
 
-// byServer splits targets by server, no more of each than leaves room for a person's.
+// byServer splits targets by server, as many of each as it may be asked for.
 func byServer(due []Target) (groups [][]Target) {
 	index := map[string]int{}
 	for _, t := range due {
@@ -54,7 +56,7 @@ func byServer(due []Target) (groups [][]Target) {
 			index[t.SignerID] = i
 			groups = append(groups, nil)
 		}
-		if len(groups[i]) < agentapi.MaxProbes/2 {
+		if len(groups[i]) < min(agentapi.MaxProbes/2, tendPerHour-t.Recent) {
 			groups[i] = append(groups[i], t)
 		}
 	}
@@ -72,7 +74,7 @@ func (p *Prober) lose(ctx context.Context) error {
 		for _, q := range over {
 			q.Ended, q.State, q.To = q.Deadline(), Lost, ""
 			open, resolved := q.Findings()
-			e := journal.Entry{Kind: journal.Event, Actor: actor, Domain: q.Domain, Step: StepLost, Why: "probe " + q.ID + ": " + q.lostText()}
+			e := &journal.Entry{Kind: journal.Event, Actor: actor, Domain: q.Domain, Step: StepLost, Why: "probe " + q.ID + ": " + q.lostText()}
 			if err := p.storage.SaveProbe(ctx, q, open, resolved, e); err != nil && fault.CodeOf(err) != fault.Conflict {
 				failed = append(failed, err)
 			}

@@ -18,7 +18,7 @@ type Trust string
 
 // The trusts.
 const (
-	Verified   Trust = "verified"   // the mail passes DMARC (RFC 9990 §3.5.2 obliges reporters to)
+	Verified   Trust = "verified"   // the mail passes DMARC (RFC 9990 §3.5.2 obliges reporters to), or is validly signed by an author's domain that has no policy
 	Given      Trust = "given"      // a person who may do so handed it in
 	Unverified Trust = "unverified" // neither
 )

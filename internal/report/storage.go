@@ -34,10 +34,25 @@ type Ledger interface {
 	SetCounting(ctx context.Context, c Counting) error
 }
 
-// Counting is up to where stored reports were attributed anew.
+// ReaderVersion is raised when more can be read of inputs than before, so that those with something unreadable are read again.
+const ReaderVersion = 1
+
+// CountingStep says what is being done anew.
+type CountingStep string
+
+// The steps, in their order.
+const (
+	CountingReports CountingStep = "reports" // stored reports are attributed
+	CountingInputs  CountingStep = "inputs"  // inputs with something unreadable or foreign are read
+	CountingDone    CountingStep = ""
+)
+
+// Counting is up to where stored reports were attributed anew, and inputs read again.
 type Counting struct {
-	Generation int64
-	After      string // the last report that was; "" = all were
+	Generation int64 // of the inventory
+	Reader     int64 // ReaderVersion
+	Step       CountingStep
+	After      string // the last report or input of the step that is done
 }
 
 // Answers are the questions that people ask.

@@ -135,6 +135,7 @@ func (a *auditing) one(ctx context.Context, w store.AuditWork) error {
 	if len(q.Servers) > 0 {
 		q.BlockLists = *a.blockLists.Load()
 	}
+	q.Selectors = a.reporting.addReported(ctx, s, q.Selectors)
 	report := a.current.Load().Audit(within, q)
 	if ctx.Err() != nil {
 		return ctx.Err()

@@ -64,8 +64,10 @@ type Config struct {
 const (
 	// DefaultListen is loopback until a person decides otherwise.
 	DefaultListen = "127.0.0.1:8443"
-	// defaultPoll is how often due work is looked for: one indexed query.
-	defaultPoll = time.Second
+	// DefaultPoll is how often due work is looked for: one indexed query.
+	DefaultPoll = time.Second
+	// MinPoll is how often it may be: more would be a busy loop on the database and find nothing sooner, because changes announce themselves.
+	MinPoll = 10 * time.Millisecond
 )
 
 func (c *Config) complete() error {
@@ -96,8 +98,11 @@ func (c *Config) complete() error {
 	if c.DiagnoseAfter <= 0 {
 		c.DiagnoseAfter = diagnoseAfter
 	}
-	if c.Poll <= 0 {
-		c.Poll = defaultPoll
+	switch {
+	case c.Poll == 0:
+		c.Poll = DefaultPoll
+	case c.Poll < MinPoll:
+		return fault.New(fault.Invalid, "due work cannot be looked for every %s", c.Poll).WithHint("--poll is %s at least; %s is usual", MinPoll, DefaultPoll)
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

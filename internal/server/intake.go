@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/postseal/postseal/dkim"
+	"github.com/postseal/postseal/internal/api/client"
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/intake"
 	"github.com/postseal/postseal/internal/inventory"
@@ -137,4 +138,19 @@ func (p probed) Arrived(ctx context.Context, token string, v intake.Verdict) err
 		})
 	}
 	return p.Prober.Arrived(ctx, token, m)
+}
+
+// Ways says how the ways fare by which reports get in.
+func (r *reporting) Ways() []client.IntakeWay {
+	out := []client.IntakeWay{}
+	if r.intake == nil {
+		return out
+	}
+	for _, x := range r.intake.Status() {
+		out = append(out, client.IntakeWay{
+			Way: string(x.Way), Place: x.Place, Up: x.Up, LastSuccess: x.LastSuccess, LastInput: x.LastInput, LastError: x.LastError, Error: x.Error, Stored: x.Counts.Stored, Unread: x.Counts.Unread,
+			Again: x.Counts.Again, Verified: x.Counts.Verified, Probes: x.Counts.Probes, Refused: x.Counts.Refused, Deferred: x.Counts.Deferred,
+		})
+	}
+	return out
 }

@@ -27,8 +27,8 @@ const (
 	diagnoseEvery = 6 * time.Hour
 	// diagnoseSpan is what is looked at: reports come one to three days late, and some servers send little.
 	diagnoseSpan = 14 * 24 * time.Hour
-	// directoryFor is how long who is who is taken to be unchanged without looking.
-	directoryFor = time.Second
+	// keysFor is how long keys are taken to be the same without looking: no report tells of a key within a second.
+	keysFor = time.Second
 	// pruneEvery is how often reports that are old enough are looked for.
 	pruneEvery = time.Hour
 	// prunePause lets others write between two batches.
@@ -62,7 +62,7 @@ type reporting struct {
 	mu      sync.Mutex
 	known   *report.Directory
 	seen    rollVersion
-	lookAt  time.Time            // when the roll is looked at again
+	lookAt  time.Time            // when keys are looked at again
 	waiting map[string]time.Time // domains that reports came for, and since when
 	asked   chan struct{}
 }
@@ -83,35 +83,31 @@ func newReporting(s *Server, reports *store.Reports, catalogue *services.Catalog
 func (r *reporting) Directory(ctx context.Context) (*report.Directory, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.known != nil && time.Now().Before(r.lookAt) {
+	version := r.seen
+	var err error
+	if version.generation, err = r.store.Generation(ctx); err != nil {
+		return nil, err
+	}
+	if now := time.Now(); now.After(r.lookAt) {
+		if version.keys, err = r.store.KeysVersion(ctx); err != nil {
+			return nil, err
+		}
+		r.lookAt = now.Add(keysFor)
+	}
+	if r.known != nil && version == r.seen {
 		return r.known, nil
 	}
-	version, err := r.rollVersion(ctx)
+	state, err := r.store.Inventory(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if r.known == nil || version != r.seen {
-		state, err := r.store.Inventory(ctx)
-		if err != nil {
-			return nil, err
-		}
-		keys, err := r.store.KnownKeys(ctx)
-		if err != nil {
-			return nil, err
-		}
-		r.known = report.NewDirectory(report.Roll{Domains: state.Domains, Signers: state.Signers, Assignments: state.Assignments, Keys: keys, Catalogue: r.catalogue})
-		r.seen = version
+	keys, err := r.store.KnownKeys(ctx)
+	if err != nil {
+		return nil, err
 	}
-	r.lookAt = time.Now().Add(directoryFor)
+	r.known = report.NewDirectory(report.Roll{Domains: state.Domains, Signers: state.Signers, Assignments: state.Assignments, Keys: keys, Catalogue: r.catalogue})
+	r.seen = version
 	return r.known, nil
-}
-
-func (r *reporting) rollVersion(ctx context.Context) (v rollVersion, err error) {
-	if v.generation, err = r.store.Generation(ctx); err != nil {
-		return v, err
-	}
-	v.keys, err = r.store.KeysVersion(ctx)
-	return v, err
 }
 
 // Take takes an arrival in, and has what it means found out soon.
@@ -120,9 +116,15 @@ func (r *reporting) Take(ctx context.Context, a report.Arrival) (report.Receipt,
 	if err != nil {
 		return receipt, err
 	}
+	r.await(ctx, receipt)
+	return receipt, nil
+}
+
+// await has what new reports mean found out soon.
+func (r *reporting) await(ctx context.Context, receipt report.Receipt) {
 	known, err := r.Directory(ctx)
 	if err != nil {
-		return receipt, nil //nolint:nilerr // it is stored, and what it means is found out with the next one
+		return // it is stored, and what it means is found out with the next one
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -133,7 +135,6 @@ func (r *reporting) Take(ctx context.Context, a report.Arrival) (report.Receipt,
 			}
 		}
 	}
-	return receipt, nil
 }
 
 // Run finds out what reports mean, counts them anew when the inventory has changed, and forgets what is old.
@@ -359,37 +360,66 @@ func (r sightings) LastPassed(ctx context.Context, domain string, selectors []st
 const lastPassedSpan = 366 * 24 * time.Hour
 
 // recountPoll is how often it is seen whether the inventory has changed so that reports are to be counted anew.
-const recountPoll = 10 * time.Second
+const recountPoll = 2 * time.Second
 
-// recount counts what is stored anew after the inventory has changed. Where it is, is kept with the reports, so that another process, or this one when it is started again, goes on.
+// recount counts what is stored anew after the inventory has changed, and reads again what could not be read, or was not ours, then. Where it is, is kept with the reports, so that another
+// process, or this one when it is started again, goes on.
 func (r *reporting) recount(ctx context.Context) error {
 	generation, err := r.store.Generation(ctx)
 	if err != nil {
 		return err
 	}
 	at, err := r.Counting(ctx)
-	if err != nil || at.Generation == generation && at.After == "" {
+	if err != nil {
 		return err
 	}
-	if at.Generation != generation { // from the start: it changed again while it was counted
-		at = report.Counting{Generation: generation}
+	if at.Generation != generation || at.Reader != report.ReaderVersion { // from the start, also when it changed again while it was counted
+		at = report.Counting{Generation: generation, Reader: report.ReaderVersion, Step: report.CountingReports}
 	}
-	for ctx.Err() == nil {
-		var n int
-		if at.After, n, err = r.taker.Recount(ctx, r.reportStore, "", at.After); err != nil {
+	for at.Step != report.CountingDone {
+		switch at.Step {
+		case report.CountingReports:
+			if at.After, _, err = r.taker.Recount(ctx, r.reportStore, "", at.After); at.After == "" {
+				at.Step = report.CountingInputs
+			}
+		default:
+			if at.After, err = r.readAgain(ctx, at.After); at.After == "" {
+				at.Step = report.CountingDone
+			}
+		}
+		if err != nil {
 			return err
 		}
-		if err := r.SetCounting(ctx, at); err != nil || at.After == "" {
+		if err := r.SetCounting(ctx, at); err != nil {
 			return err
-		}
-		if n > 0 {
-			r.config.Logger.Debug("counted reports anew", "reports", n)
 		}
 		if err := pauseFor(ctx, prunePause); err != nil {
 			return nil //nolint:nilerr // it goes on with the next start
 		}
 	}
 	return nil
+}
+
+// readAtOnce is how many inputs are read again at once.
+const readAtOnce = 20
+
+// readAgain reads some inputs with something unreadable or foreign once more, and returns the last one's id; "" = there are no more.
+func (r *reporting) readAgain(ctx context.Context, after string) (string, error) {
+	inputs, err := r.Inputs(ctx, report.InputFilter{Problems: true, Kept: true, After: after, Limit: readAtOnce})
+	if err != nil || len(inputs) == 0 {
+		return "", err
+	}
+	for _, x := range inputs {
+		receipt, err := r.taker.Again(ctx, x.ID)
+		if fault.CodeOf(err) == fault.NotFound {
+			continue // it was pruned meanwhile
+		}
+		if err != nil {
+			return after, err
+		}
+		r.await(ctx, receipt)
+	}
+	return inputs[len(inputs)-1].ID, nil
 }
 
 func pauseFor(ctx context.Context, d time.Duration) error {
@@ -465,4 +495,28 @@ func (h heard) Situation(ctx context.Context, domain string) (lifecycle.Situatio
 
 func (s *Server) heard() heard {
 	return heard{s.store, sightings{s.reporting}, func(err error) { s.config.Logger.Warn("asking what receivers report of old keys", "err", err) }}
+}
+
+const (
+	// reportedSpan is how far back reports name selectors for audits, and maxReported how many of them at most: anybody can have signatures reported.
+	reportedSpan = 30 * 24 * time.Hour
+	maxReported  = 50
+)
+
+// addReported adds the selectors that receivers reported of a domain lately, those with most messages first. Without an answer the audit goes by the others.
+func (r *reporting) addReported(ctx context.Context, s lifecycle.Situation, asked []audit.Asked) []audit.Asked {
+	groups, err := r.Groups(ctx, report.Period{Domains: []string{s.Domain.Name}, Since: s.Now.Add(-reportedSpan), Until: s.Now}, false)
+	if err != nil {
+		r.config.Logger.Warn("reading which selectors were reported", "domain", s.Domain.Name, "err", err)
+		return asked
+	}
+	added := 0
+	for _, g := range groups {
+		known := func(x audit.Asked) bool { return strings.EqualFold(x.Selector, g.Selector) }
+		if added < maxReported && g.Vouched && g.SigningDomain == s.Domain.Name && inventory.IsSelector(g.Selector, s.Domain.Name) && !slices.ContainsFunc(asked, known) {
+			asked = append(asked, audit.Asked{Selector: g.Selector, Source: audit.FromReport})
+			added++
+		}
+	}
+	return asked
 }

@@ -29,6 +29,7 @@ import (
 	"github.com/postseal/postseal/internal/resolver"
 	"github.com/postseal/postseal/internal/services"
 	"github.com/postseal/postseal/internal/store"
+	"github.com/postseal/postseal/internal/ticket"
 )
 
 const (
@@ -54,6 +55,7 @@ type Server struct {
 	taking    bool            // it runs, or did
 	cache     *resolver.Cache // what the intake asks DNS
 	prober    *probe.Prober
+	tickets   *ticket.Keeper
 	names     atomic.Pointer[nameserver.Server]
 	http      *http.Server
 	listener  net.Listener
@@ -128,7 +130,8 @@ func (s *Server) build(ctx context.Context) error {
 		Storage: s.heard(), Looker: observer, Behind: observer, Services: serviceRules{catalogue}, Publisher: publishing{s.publisher}, Worker: worker,
 		Logger: c.Logger, Poll: c.Poll, Wake: s.store.Due(context.Background()),
 	})
-	handler, err := api.New(api.Options{Storage: s.apiStorage(), Access: s.access, Joining: s.fleet, Agents: s.fleet, Looker: observer, Reports: s.reporting, Probes: s.prober, Log: c.Logger, Changed: s.wake})
+	s.tickets = ticket.NewKeeper(s.store, c.Logger)
+	handler, err := api.New(api.Options{Storage: s.apiStorage(), Access: s.access, Joining: s.fleet, Agents: s.fleet, Looker: observer, Reports: s.reporting, Probes: s.prober, Tickets: s.tickets, Log: c.Logger, Changed: s.wake})
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func (c *Catalogue) Find(id string) (Service, error) {
 	if near := c.Suggest(id); len(near) > 0 {
 		return Service{}, err.WithHint("did you mean %s?", strings.Join(near, " or "))
 	}
-	return Service{}, err.WithHint("postseal service list shows the names")
+	return Service{}, err.WithHint("postseal service catalogue has the names; one that it does not have is added with --custom (in fleet.yaml custom: true)")
 }
 
 // shorten keeps a pasted text from filling the error.

@@ -273,8 +273,12 @@ func (c *Catalogue) Needs(s Service) []Also {
 	return out
 }
 
-// Variants returns the other ways of setting a service up, by id: those that name it, and the one that it is a variant of.
+// Variants returns the other ways of setting a service up, by id: those that name it, and the one that it is a variant of. A service that the
+// catalogue does not have, which has no id, has none.
 func (c *Catalogue) Variants(s Service) []Service {
+	if s.ID == "" {
+		return nil
+	}
 	var out []Service
 	for _, other := range c.services {
 		if other.ID != s.ID && (other.VariantOf == s.ID || other.ID == s.VariantOf || s.VariantOf != "" && other.VariantOf == s.VariantOf) {

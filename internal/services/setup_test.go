@@ -368,3 +368,18 @@ func FuzzSetup(f *testing.F) {
 		s.Ask(a)
 	})
 }
+
+// A service of one's own is in no catalogue, so nothing there is another way of setting it up.
+func TestOwnServiceHasNoVariants(t *testing.T) {
+	c, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := c.Variants(Service{}); len(v) > 0 {
+		t.Errorf("%d variants of a service that is in no catalogue", len(v))
+	}
+	sendgrid, _ := c.Lookup("sendgrid")
+	if len(c.Variants(sendgrid)) == 0 {
+		t.Error("SendGrid has no variants")
+	}
+}

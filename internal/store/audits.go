@@ -168,6 +168,7 @@ func (s *Store) Audits(ctx context.Context, f audit.SummaryFilter) (page []audit
 	return page, err
 }
 
+// countFindings counts the open findings of each summary's domain, and works its score out.
 func (t *tx) countFindings(ctx context.Context, page []audit.Summary) error {
 	var domains []string
 	index := make(map[string]int)
@@ -175,39 +176,45 @@ func (t *tx) countFindings(ctx context.Context, page []audit.Summary) error {
 		domains, index[a.Domain] = append(domains, a.Domain), i
 	}
 	open := make([][]audit.Finding, len(page))
-	err := t.chunks(ctx, `SELECT f.domain, f.id, MIN(f.severity), MAX(CASE WHEN m.until > `+fmt.Sprint(micros(t.now))+` THEN 1 ELSE 0 END)
+	err := t.eachOpen(ctx, domains, func(domain string, f audit.Finding, muted bool) {
+		open[index[domain]] = append(open[index[domain]], f)
+		page[index[domain]].Counts.Add(f.Severity, muted)
+	})
+	for i := range page {
+		if a := &page[i]; !a.At.IsZero() {
+			a.Score = audit.Report{Domain: a.Domain, Selectors: a.Selectors, Findings: open[i], NotChecked: a.NotChecked}.Score()
+		}
+	}
+	return err
+}
+
+// eachOpen goes through the ids and severities of the open findings of domains, each once, and says whether it is muted.
+func (t *tx) eachOpen(ctx context.Context, domains []string, tell func(domain string, f audit.Finding, muted bool)) error {
+	return t.chunks(ctx, `SELECT f.domain, f.id, MIN(f.severity), MAX(CASE WHEN m.until > `+fmt.Sprint(micros(t.now))+` THEN 1 ELSE 0 END)
 		FROM findings f LEFT JOIN mutes m ON m.domain = f.domain AND m.id = f.id AND (m.subject = '' OR m.subject = f.subject)
 		WHERE f.domain IN (%s) GROUP BY f.domain, f.id, f.subject`, domains, func(s scanner) error {
 		var domain string
 		var f audit.Finding
 		var muted bool
-		if err := s(&domain, &f.ID, &f.Severity, truth(&muted)); err != nil {
-			return err
+		err := s(&domain, &f.ID, &f.Severity, truth(&muted))
+		if err == nil {
+			tell(domain, f, muted)
 		}
-		open[index[domain]] = append(open[index[domain]], f)
-		c := &page[index[domain]].Counts
-		switch f.Severity {
-		case audit.Error:
-			c.Errors++
-		case audit.Warning:
-			c.Warnings++
-		default:
-			c.Infos++
-		}
-		if muted {
-			c.Muted++
-			if f.Severity == audit.Error {
-				c.MutedErrors++
-			}
-		}
-		return nil
+		return err
 	})
-	for i := range page {
-		if a := &page[i]; !a.At.IsZero() {
-			a.Score = audit.Report{Selectors: a.Selectors, Findings: open[i], NotChecked: a.NotChecked}.Score()
-		}
-	}
-	return err
+}
+
+// FindingCounts counts the open findings of domains, each once; a domain without any is missing.
+func (s *Store) FindingCounts(ctx context.Context, domains []string) (counts map[string]audit.Counts, err error) {
+	counts = make(map[string]audit.Counts)
+	err = s.read(ctx, "count findings", func(t *tx) error {
+		return t.eachOpen(ctx, domains, func(domain string, f audit.Finding, muted bool) {
+			c := counts[domain]
+			c.Add(f.Severity, muted)
+			counts[domain] = c
+		})
+	})
+	return counts, err
 }
 
 // StoredKey is a key that an audit found, with its domain.

@@ -212,6 +212,37 @@ func testMutes(t *testing.T, db *database) {
 	}
 }
 
+// What our own looks resolve an audit may have found as well: it is audited again at once, so that nobody reads for a day what is mended.
+func testResolvedIsAuditedAgain(t *testing.T, db *database) {
+	s := db.filled(t)
+	ctx := t.Context()
+	w := claim(t, s, testDomain)
+	both := lifecycle.Finding{ID: "DMARC-13", Severity: "error", Domain: testDomain, Subject: "a._report._dmarc.example.net"}
+	ours := lifecycle.Finding{ID: "LIFE-02", Severity: "warning", Domain: testDomain, Subject: "b"}
+	must(t, s.Commit(ctx, w, lifecycle.Commit{Findings: []lifecycle.Finding{both, ours}}))
+	report := audit.Report{Domain: testDomain, Findings: []audit.Finding{{ID: both.ID, Severity: audit.Error, Subject: both.Subject}}}
+	audited(t, s, report)
+	due := func() bool {
+		return slices.ContainsFunc(get[[]audit.Summary](t)(s.Audits(ctx, audit.SummaryFilter{Domain: testDomain, Limit: 1})), func(a audit.Summary) bool {
+			return !a.Due.After(get[time.Time](t)(s.Now(ctx)))
+		})
+	}
+	must(t, s.Commit(ctx, w, lifecycle.Commit{Resolved: []lifecycle.Finding{ours, {ID: both.ID, Subject: "another"}}}))
+	if due() {
+		t.Error("audited for what no audit has found")
+	}
+	must(t, s.Commit(ctx, w, lifecycle.Commit{Resolved: []lifecycle.Finding{both}}))
+	if !due() {
+		t.Error("what an audit has found is not looked at again")
+	}
+	// The audit finds it gone, or still there; either way it is not asked for time and again.
+	audited(t, s, report)
+	must(t, s.Commit(ctx, w, lifecycle.Commit{Resolved: []lifecycle.Finding{both}}))
+	if due() {
+		t.Error("audited again and again")
+	}
+}
+
 func testAuditKeys(t *testing.T, db *database) {
 	s := db.filled(t)
 	ctx := t.Context()

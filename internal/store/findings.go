@@ -134,6 +134,13 @@ func (t *tx) saveFindings(ctx context.Context, domain string, by source, found [
 		if _, err := t.exec(ctx, `DELETE FROM findings WHERE domain = $1 AND source = $2 AND id = $3 AND subject = $4`, domain, by, e.ID, e.Subject); err != nil {
 			return err
 		}
+		if by == fromLife {
+			// Where an audit found the same, it is older evidence now: another one tells.
+			if _, err := t.exec(ctx, `UPDATE audits SET due_at = $1 WHERE domain = $2 AND due_at > $1
+				AND EXISTS (SELECT 1 FROM findings f WHERE f.domain = $2 AND f.source = $3 AND f.id = $4 AND f.subject = $5)`, t.now, domain, fromAudit, e.ID, e.Subject); err != nil {
+				return err
+			}
+		}
 	}
 	return t.saveEvents(ctx, domain, by, events)
 }

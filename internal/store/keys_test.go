@@ -29,6 +29,7 @@ var keyCases = map[string]func(*testing.T, *database){
 	"findings have a history":                       testFindingsHaveAHistory,
 	"findings are muted for a time":                 testMutes,
 	"keys that audits found":                        testAuditKeys,
+	"what is resolved is audited again":             testResolvedIsAuditedAgain,
 	"audits of a domain that was dropped":           testAuditsOfADroppedDomain,
 	"records by page":                               testRecordPages,
 	"a record is taken over and given back":         testTakingOver,

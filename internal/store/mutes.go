@@ -64,13 +64,12 @@ func (t *tx) mutesOf(ctx context.Context, open []audit.OpenFinding) error {
 		}
 	}
 	byDomain := make(map[string][]audit.Mute)
-	if err := t.chunks(ctx, `SELECT domain, id, subject, actor, reason, at, until FROM mutes WHERE domain IN (%s) ORDER BY domain, id, subject DESC`, domains, func(s scanner) error {
-		var m audit.Mute
-		err := s(&m.Domain, &m.ID, &m.Subject, &m.By, &m.Reason, at(&m.At), at(&m.Until))
+	mutes, err := t.mutes(ctx, domains)
+	if err != nil {
+		return err
+	}
+	for _, m := range mutes {
 		byDomain[m.Domain] = append(byDomain[m.Domain], m)
-		return err
-	}); err != nil {
-		return err
 	}
 	for i := range open {
 		f := &open[i]
@@ -82,4 +81,25 @@ func (t *tx) mutesOf(ctx context.Context, open []audit.OpenFinding) error {
 		}
 	}
 	return nil
+}
+
+// Mutes returns the mutes of domains that have not ended.
+func (s *Store) Mutes(ctx context.Context, domains []string) (mutes []audit.Mute, err error) {
+	err = s.read(ctx, "read what is muted", func(t *tx) error {
+		mutes, err = t.mutes(ctx, domains)
+		return err
+	})
+	return mutes, err
+}
+
+// mutes reads the mutes of domains; of those of one id, the ones of a subject come before the one of all.
+func (t *tx) mutes(ctx context.Context, domains []string) (mutes []audit.Mute, err error) {
+	err = t.chunks(ctx, `SELECT domain, id, subject, actor, reason, at, until FROM mutes WHERE domain IN (%s) AND until > `+fmt.Sprint(micros(t.now))+` ORDER BY domain, id, subject DESC`, domains,
+		func(s scanner) error {
+			var m audit.Mute
+			err := s(&m.Domain, &m.ID, &m.Subject, &m.By, &m.Reason, at(&m.At), at(&m.Until))
+			mutes = append(mutes, m)
+			return err
+		})
+	return mutes, err
 }

@@ -2,9 +2,14 @@ package store
 
 import (
 	"context"
+	"crypto/x509"
 	"database/sql"
 	"errors"
 	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -57,7 +62,49 @@ func openPostgres(ctx context.Context, database string, conns int) (*sql.DB, err
 	pool.SetMaxOpenConns(conns)
 	pool.SetMaxIdleConns(conns)
 	pool.SetConnMaxIdleTime(postgresIdle)
-	return pool, reachable(pool.PingContext(ctx))
+	err = pool.PingContext(ctx)
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) {
+		return pool, fault.Wrap(fault.Unavailable, err, "the database at %s does not answer: %s", places(config), connectCause(err)).
+			WithHint("check host, port and user of --database, and that PostgreSQL runs and lets this machine in (pg_hba.conf)")
+	}
+	return pool, reachable(err)
+}
+
+// places are the hosts and ports that a database URL names, without user and password.
+func places(config *pgx.ConnConfig) string {
+	out := []string{net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port)))}
+	for _, f := range config.Fallbacks {
+		if at := net.JoinHostPort(f.Host, strconv.Itoa(int(f.Port))); !slices.Contains(out, at) {
+			out = append(out, at)
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// connectCause says why there is no connection, in the words of the innermost error that has some; the driver's own repeat the connection's parameters.
+func connectCause(err error) string {
+	var server *pgconn.PgError
+	var dns *net.DNSError
+	var number syscall.Errno
+	var network net.Error
+	var unknown x509.UnknownAuthorityError
+	var name x509.HostnameError
+	switch {
+	case errors.As(err, &server):
+		return server.Message
+	case errors.As(err, &dns):
+		return "the name " + dns.Name + " cannot be resolved"
+	case errors.As(err, &number):
+		return number.Error()
+	case errors.As(err, &unknown):
+		return "its certificate is signed by an unknown authority"
+	case errors.As(err, &name):
+		return "its certificate is for another name"
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
+		return "no answer in time"
+	}
+	return "it ended the connection, or does not speak PostgreSQL (with TLS)"
 }
 
 // postgresUnreachable says what keeps PostgreSQL from answering, "" when it is something else.
@@ -91,6 +138,12 @@ func postgresUnreachable(err error) string {
 func repeatable(err error) bool {
 	var e *pgconn.PgError
 	return errors.As(err, &e) && (e.Code == "40001" || e.Code == "40P01")
+}
+
+// overtaken reports whether another transaction stored what this one had found missing a moment before; when it looks again, it finds it.
+func overtaken(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && e.Code == "23505"
 }
 
 // snapshot makes a transaction read one moment.

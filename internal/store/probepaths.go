@@ -61,20 +61,22 @@ func (t *tx) probePaths(ctx context.Context, signer string, service bool, domain
 }
 
 // DueProbes returns up to limit paths through servers whose agents can submit probes, that were not asked for since before, or since another key became the one that
-// signs; the longest ago first.
-func (s *Store) DueProbes(ctx context.Context, before time.Time, limit int) (due []probe.Target, err error) {
+// signs; the longest ago first. Servers of which perHour were asked for within the hour are left out, and so are paths with a probe that has not ended.
+func (s *Store) DueProbes(ctx context.Context, before time.Time, perHour, limit int) (due []probe.Target, err error) {
 	err = s.read(ctx, "look for paths to probe", func(t *tx) error {
-		due, err = list(ctx, t, `SELECT k.domain, h.server_id, s.name, CASE WHEN p.asked IS NOT NULL AND p.asked < MAX(k.signing) THEN '`+string(probe.ByRotation)+`' ELSE '`+string(probe.BySchedule)+`' END
-			FROM holdings h JOIN keys k ON k.id = h.key_id JOIN assignments a ON a.id = k.assignment_id JOIN agents g ON g.server_id = h.server_id JOIN signers s ON s.id = h.server_id
-			LEFT JOIN (SELECT domain, signer_id, MAX(asked) AS asked, MIN(ended) AS ended FROM probes WHERE service = 0 GROUP BY domain, signer_id) p ON p.domain = k.domain AND p.signer_id = h.server_id
-			WHERE h.gone = 0 AND h.want = $1 AND h.signing = 1 AND k.state = $2 AND k.signing > 0 AND a.stream = $3 AND a.ended = 0 AND g.probes = 1 AND s.decommissioned = 0
-			GROUP BY k.domain, h.server_id, s.name, p.asked, p.ended
-			HAVING p.asked IS NULL OR (p.ended > 0 AND (p.asked < $4 OR p.asked < MAX(k.signing)))
-			ORDER BY COALESCE(p.asked, 0), k.domain, h.server_id LIMIT $5`,
-			[]any{lifecycle.WantSign, lifecycle.Active, inventory.DefaultStream, before, limit},
+		due, err = list(ctx, t, `SELECT x.domain, x.server_id, x.name, CASE WHEN x.last > 0 AND x.last < x.newest THEN '`+string(probe.ByRotation)+`' ELSE '`+string(probe.BySchedule)+`' END,
+			(SELECT COUNT(*) FROM probes p WHERE p.signer_id = x.server_id AND p.asked > $4) AS recent
+			FROM (SELECT k.domain, h.server_id, s.name, MAX(k.signing) AS newest, COALESCE((SELECT MAX(p.asked) FROM probes p WHERE p.domain = k.domain AND p.signer_id = h.server_id), 0) AS last
+				FROM holdings h JOIN keys k ON k.id = h.key_id JOIN assignments a ON a.id = k.assignment_id JOIN agents g ON g.server_id = h.server_id JOIN signers s ON s.id = h.server_id
+				WHERE h.gone = 0 AND h.want = $1 AND h.signing = 1 AND k.state = $2 AND k.signing > 0 AND a.stream = $3 AND a.ended = 0 AND g.probes = 1 AND s.decommissioned = 0
+				GROUP BY k.domain, h.server_id, s.name) x
+			WHERE (x.last < $5 OR x.last < x.newest) AND (SELECT COUNT(*) FROM probes p WHERE p.signer_id = x.server_id AND p.asked > $4) < $6
+				AND NOT EXISTS (SELECT 1 FROM probes p WHERE p.domain = x.domain AND p.signer_id = x.server_id AND p.ended = 0)
+			ORDER BY x.last, x.domain, x.server_id LIMIT $7`,
+			[]any{lifecycle.WantSign, lifecycle.Active, inventory.DefaultStream, t.now.Add(-time.Hour), before, perHour, limit},
 			func(s scanner, d *probe.Target) error {
 				d.Ready = true
-				return s(&d.Domain, &d.SignerID, &d.Signer, &d.Why)
+				return s(&d.Domain, &d.SignerID, &d.Signer, &d.Why, &d.Recent)
 			})
 		for i := range due {
 			if err == nil {

@@ -133,7 +133,7 @@ func (s *Store) ProbeOf(ctx context.Context, tokenHash string) (p probe.Probe, w
 
 // SaveProbe writes a probe whose revision is still the one that was read, folds what it shows into the findings of its domain, journals, and makes the work of a domain
 // due whose keys wait for probes.
-func (s *Store) SaveProbe(ctx context.Context, p probe.Probe, open, resolved []probe.Finding, e journal.Entry) error {
+func (s *Store) SaveProbe(ctx context.Context, p probe.Probe, open, resolved []probe.Finding, e *journal.Entry) error {
 	return s.write(ctx, "save a probe", func(t *tx) error {
 		var policy inventory.Policy
 		known, err := t.row(ctx, `SELECT policy FROM domains WHERE name = $1`, []any{p.Domain}, fromJSON(&policy))
@@ -162,7 +162,9 @@ func (s *Store) SaveProbe(ctx context.Context, p probe.Probe, open, resolved []p
 				return err
 			}
 		}
-		t.journal(e)
+		if e != nil {
+			t.journal(*e)
+		}
 		return nil
 	})
 }
@@ -199,17 +201,18 @@ func (s *Store) OverdueProbes(ctx context.Context, limit int) (over []probe.Prob
 	return over, err
 }
 
-// ForgetProbes deletes probes that ended before a time.
-func (s *Store) ForgetProbes(ctx context.Context, before time.Time) error {
-	old := false
+// ForgetProbes deletes probes that ended before a time, and those of the schedule that ended before another.
+func (s *Store) ForgetProbes(ctx context.Context, before, scheduled time.Time) error {
+	const old = ` FROM probes WHERE ended > 0 AND (ended < $1 OR ended < $2 AND why = '` + string(probe.BySchedule) + `')`
+	some := false
 	if err := s.read(ctx, "look for old probes", func(t *tx) (err error) {
-		old, err = t.row(ctx, `SELECT 1 FROM probes WHERE ended > 0 AND ended < $1 LIMIT 1`, []any{before}, new(int64))
+		some, err = t.row(ctx, `SELECT 1`+old+` LIMIT 1`, []any{before, scheduled}, new(int64))
 		return err
-	}); err != nil || !old {
+	}); err != nil || !some {
 		return err
 	}
 	return s.write(ctx, "forget old probes", func(t *tx) error {
-		_, err := t.exec(ctx, `DELETE FROM probes WHERE ended > 0 AND ended < $1`, before)
+		_, err := t.exec(ctx, `DELETE`+old, before, scheduled)
 		return err
 	})
 }
@@ -219,6 +222,7 @@ type ProbeFilter struct {
 	Domain string
 	Signer string // name of a server or service
 	State  probe.State
+	Newest bool     // only the newest of each path
 	Labels []string // of domains with at least one of these; empty = all
 	Limit  int      // > 0
 }
@@ -226,6 +230,9 @@ type ProbeFilter struct {
 // Probes returns probes, newest first.
 func (s *Store) Probes(ctx context.Context, f ProbeFilter) (all []probe.Probe, err error) {
 	where, args := []string{`($1 = '' OR p.domain = $1)`, `($2 = '' OR s.name = $2)`, `($3 = '' OR p.state = $3)`}, []any{f.Domain, f.Signer, f.State, f.Limit}
+	if f.Newest {
+		where = append(where, `NOT EXISTS (SELECT 1 FROM probes q WHERE q.domain = p.domain AND q.signer_id = p.signer_id AND (q.asked, q.id) > (p.asked, p.id))`)
+	}
 	if len(f.Labels) > 0 {
 		where = append(where, `p.domain IN (SELECT domain FROM domain_labels WHERE label IN (`+marks(len(args)+1, len(f.Labels))+`))`)
 		for _, l := range f.Labels {

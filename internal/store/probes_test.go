@@ -25,6 +25,7 @@ var probeCases = map[string]func(*testing.T, *database){
 	"whom an agent speaks of":                 testProbeOfOthers,
 	"an agent takes so many at a time":        testProbesAtOnce,
 	"what a gate knows of probes":             testProbeGate,
+	"a server is not asked too often":         testProbesPerHour,
 }
 
 // probing is the small fleet with a key that mx1 signs with, and an address for probes.
@@ -357,5 +358,27 @@ func testProbeGate(t *testing.T, db *database) {
 	claim(t, x.Store, testDomain) // it is due now
 	if s := get[lifecycle.Situation](t)(x.Situation(ctx, testDomain)); len(s.Probed) != 1 || strings.Join(s.Probed["srv_1"], " ") != "mx1-a" {
 		t.Errorf("%v", s.Probed)
+	}
+}
+
+func testProbesPerHour(t *testing.T, db *database) {
+	x := db.probing(t)
+	ctx := t.Context()
+	for range agentapi.ProbesPerHour / 2 {
+		must(t, x.p.Arrived(ctx, tokenOf(x.ask(probe.Request{Signer: "mx1"}).Address), x.mail("mx1-a")))
+	}
+	db.later(t, x.Store, 55*time.Minute)
+	x.signs("key_2", "mx1-b", 2)
+	must(t, x.p.Tend(ctx))
+	if orders := x.orders(); len(orders) != 0 {
+		t.Errorf("one more within the hour: %v", orders)
+	}
+	db.later(t, x.Store, 6*time.Minute)
+	must(t, x.p.Tend(ctx))
+	if orders := x.orders(); len(orders) != 1 {
+		t.Errorf("and then: %v", orders)
+	}
+	if all := get[[]probe.Probe](t)(x.Probes(ctx, ProbeFilter{Newest: true, Limit: 100})); len(all) != 1 || all[0].Why != probe.ByRotation {
+		t.Errorf("the newest of each path: %+v", all)
 	}
 }

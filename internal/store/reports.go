@@ -80,7 +80,12 @@ func (r *Reports) Close() error { return closeBoth(r.writer, r.reader) }
 func (r *Reports) write(ctx context.Context, what string, f func(*tx) error) error {
 	var err error
 	for range maxAttempts {
-		if err = r.once(ctx, r.writer, nil, f); err == nil || !repeatable(err) {
+		if err = r.once(ctx, r.writer, nil, func(t *tx) error {
+			if err := f(t); err != nil {
+				return err
+			}
+			return t.settle(ctx)
+		}); err == nil || !repeatable(err) && !overtaken(err) {
 			break
 		}
 	}
@@ -98,7 +103,7 @@ func (r *Reports) once(ctx context.Context, db *sql.DB, options *sql.TxOptions, 
 		return err
 	}
 	defer raw.Rollback() // no effect after Commit
-	if err := f(&tx{Tx: raw, d: r.d, now: r.clock().UTC()}); err != nil {
+	if err := f(&tx{Tx: raw, d: r.d, now: r.clock().UTC(), moved: make(map[sumKey]figures)}); err != nil {
 		return err
 	}
 	return raw.Commit()

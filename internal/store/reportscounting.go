@@ -9,7 +9,7 @@ import (
 // Counting fills report.Ledger.
 func (r *Reports) Counting(ctx context.Context) (c report.Counting, err error) {
 	err = r.read(ctx, "read up to where reports were counted anew", func(t *tx) error {
-		_, err := t.row(ctx, `SELECT generation, after FROM report_counting WHERE id = 1`, nil, &c.Generation, &c.After)
+		_, err := t.row(ctx, `SELECT generation, reader, step, after FROM report_counting WHERE id = 1`, nil, &c.Generation, &c.Reader, &c.Step, &c.After)
 		return err
 	})
 	return c, err
@@ -18,23 +18,29 @@ func (r *Reports) Counting(ctx context.Context) (c report.Counting, err error) {
 // SetCounting fills report.Ledger.
 func (r *Reports) SetCounting(ctx context.Context, c report.Counting) error {
 	return r.write(ctx, "keep up to where reports were counted anew", func(t *tx) error {
-		_, err := t.exec(ctx, `INSERT INTO report_counting (id, generation, after) VALUES (1, $1, $2) ON CONFLICT (id) DO UPDATE SET generation = excluded.generation, after = excluded.after`,
-			c.Generation, c.After)
+		_, err := t.exec(ctx, `INSERT INTO report_counting (id, generation, reader, step, after) VALUES (1, $1, $2, $3, $4)
+			ON CONFLICT (id) DO UPDATE SET generation = excluded.generation, reader = excluded.reader, step = excluded.step, after = excluded.after`,
+			c.Generation, c.Reader, c.Step, c.After)
 		return err
 	})
 }
 
-// CountReports fills report.Answers.
+// CountReports fills report.Answers. Reports are counted whose time meets that of the question.
 func (r *Reports) CountReports(ctx context.Context, p report.Period) (n int, err error) {
 	err = r.read(ctx, "count reports", func(t *tx) error {
 		var w where
-		if p.Domains != nil {
-			if err := t.oursIn(ctx, &w, "ours", p.Domains); err != nil {
-				return err
-			}
+		if err := t.oursIn(ctx, &w, "ours", p.Domains); err != nil {
+			return err
 		}
-		w.days("day", p)
-		_, err := t.row(ctx, `SELECT COUNT(DISTINCT report) FROM report_cells`+w.text(), w.args, &n)
+		w.add("type = %s", report.Aggregate)
+		w.add("state = %s", report.Stored)
+		if !p.Since.IsZero() {
+			w.add("ends >= %s", p.Since)
+		}
+		if !p.Until.IsZero() {
+			w.add("begins < %s", p.Until)
+		}
+		_, err := t.row(ctx, `SELECT COUNT(*) FROM reports`+w.text(), w.args, &n)
 		return err
 	})
 	return n, err

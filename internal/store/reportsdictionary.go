@@ -73,7 +73,7 @@ func (t *tx) terms(ctx context.Context, d dictionary, all []term) (map[hash16]in
 		for _, e := range chunk {
 			args = append(args, e.hash[:])
 		}
-		if err := t.rows(ctx, `SELECT id, hash FROM `+d.table+` WHERE used >= $1 AND hash IN (`+marks(2, len(chunk))+`)`, args, keep); err != nil {
+		if err := t.rows(ctx, `SELECT id, hash FROM `+d.table+` WHERE used >= $1 AND hash IN (`+t.d.unnamed(2, len(chunk))+`)`, args, keep); err != nil {
 			return nil, err
 		}
 	}
@@ -98,6 +98,14 @@ func (t *tx) terms(ctx context.Context, d dictionary, all []term) (map[hash16]in
 // maxInsertMarks bounds the arguments of one INSERT; with more, statements get longer but not faster.
 const maxInsertMarks = 2000
 
+// unnamed returns marks for n arguments of a statement that takes all of them in order. SQLite looks for each name among all others, and for these it does not.
+func (d dialect) unnamed(from, n int) string {
+	if !d.sqlite() {
+		return marks(from, n)
+	}
+	return strings.Repeat("?, ", n-1) + "?"
+}
+
 // insert writes rows, many with each statement. each gets what the statements return.
 func (t *tx) insert(ctx context.Context, table string, into []string, rows [][]any, end string, each func(scanner) error) error {
 	for chunk := range slices.Chunk(rows, max(1, maxInsertMarks/len(into))) {
@@ -108,7 +116,7 @@ func (t *tx) insert(ctx context.Context, table string, into []string, rows [][]a
 			if i > 0 {
 				b.WriteString(", ")
 			}
-			b.WriteString("(" + marks(i*len(into)+1, len(into)) + ")")
+			b.WriteString("(" + t.d.unnamed(i*len(into)+1, len(into)) + ")")
 			args = append(args, row...)
 		}
 		b.WriteString(end)

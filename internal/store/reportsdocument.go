@@ -68,7 +68,7 @@ func newDocument(f *report.Facts) (d document, err error) {
 		}
 	}
 	if err == nil {
-		d.policy, err = toJSON(policyOf(f.Policy))
+		d.policy, err = packPolicy(f.Policy, d.received.Domain)
 	}
 	if err == nil && len(f.Errors) > 0 {
 		errors := make([]string, 0, len(f.Errors))
@@ -103,12 +103,41 @@ func newDocument(f *report.Facts) (d document, err error) {
 
 func nameTerm(name string) term { return term{hashOf(name), []any{name}} }
 
-// policyOf cuts what is not cut yet, and leaves the domain to the column.
-func policyOf(p dmarc.PublishedPolicy) dmarc.PublishedPolicy {
+// policySaid is the JSON of a policy. Its names are short because they stand in every report.
+type policySaid struct {
+	Domain      string `json:"d,omitempty"` // where it is not the report's
+	Policy      string `json:"p,omitempty"`
+	Subdomains  string `json:"sp,omitempty"`
+	Nonexistent string `json:"np,omitempty"`
+	DKIM        string `json:"adkim,omitempty"`
+	SPF         string `json:"aspf,omitempty"`
+	FailureWhen string `json:"fo,omitempty"`
+	Testing     string `json:"t,omitempty"`
+	Discovery   string `json:"by,omitempty"`
+	Percent     string `json:"pct,omitempty"`
+}
+
+func packPolicy(p dmarc.PublishedPolicy, domain string) (string, error) {
 	cut := func(s string) string { return cutText(s, maxReportText) }
-	return dmarc.PublishedPolicy{
-		Domain: cut(p.Domain), Policy: dmarc.Policy(cut(string(p.Policy))), Subdomains: dmarc.Policy(cut(string(p.Subdomains))), Nonexistent: dmarc.Policy(cut(string(p.Nonexistent))),
-		DKIM: dmarc.Mode(cut(string(p.DKIM))), SPF: dmarc.Mode(cut(string(p.SPF))), FailureWhen: cut(p.FailureWhen), Testing: cut(p.Testing), Discovery: cut(p.Discovery), Percent: cut(p.Percent),
+	said := policySaid{Policy: cut(string(p.Policy)), Subdomains: cut(string(p.Subdomains)), Nonexistent: cut(string(p.Nonexistent)), DKIM: cut(string(p.DKIM)), SPF: cut(string(p.SPF)),
+		FailureWhen: cut(p.FailureWhen), Testing: cut(p.Testing), Discovery: cut(p.Discovery), Percent: cut(p.Percent)}
+	if said.Domain = cut(p.Domain); said.Domain == domain {
+		said.Domain = ""
+	}
+	if said == (policySaid{}) {
+		return "", nil
+	}
+	return toJSON(said)
+}
+
+// asPolicy scans a policy; its domain is that of the report unless it says another.
+func asPolicy(p *dmarc.PublishedPolicy) asText {
+	return func(s string) error {
+		var said policySaid
+		err := fromJSON(&said)(s)
+		*p = dmarc.PublishedPolicy{Domain: said.Domain, Policy: dmarc.Policy(said.Policy), Subdomains: dmarc.Policy(said.Subdomains), Nonexistent: dmarc.Policy(said.Nonexistent),
+			DKIM: dmarc.Mode(said.DKIM), SPF: dmarc.Mode(said.SPF), FailureWhen: said.FailureWhen, Testing: said.Testing, Discovery: said.Discovery, Percent: said.Percent}
+		return err
 	}
 }
 

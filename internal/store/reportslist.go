@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -112,7 +113,10 @@ func scanMore(s scanner, l *report.Listed, more ...any) error {
 
 func scanDetail(s scanner, d *report.Detail) error {
 	var facts string
-	err := scanMore(s, &d.Listed, &d.Email, &d.Schema, fromJSON(&d.Policy), fromJSON(&d.Errors), &facts, truth(&d.RowsKept))
+	err := scanMore(s, &d.Listed, &d.Email, &d.Schema, asPolicy(&d.Policy), fromJSON(&d.Errors), &facts, truth(&d.RowsKept))
+	if d.Type == report.Aggregate {
+		d.Policy.Domain = cmp.Or(d.Policy.Domain, d.Domain)
+	}
 	switch {
 	case err != nil || facts == "":
 	case d.Type == report.Failure:

@@ -70,7 +70,7 @@ func (t *tx) of(ctx context.Context, ids []any, statements ...string) error {
 		return nil
 	}
 	for _, s := range statements {
-		if _, err := t.exec(ctx, fmt.Sprintf(s, marks(1, len(ids))), ids...); err != nil {
+		if _, err := t.exec(ctx, fmt.Sprintf(s, t.d.unnamed(1, len(ids))), ids...); err != nil {
 			return err
 		}
 	}
@@ -105,7 +105,7 @@ func (t *tx) pruneInputs(ctx context.Context, c report.Cutoffs, p *report.Pruned
 	var reports []int64
 	var ids []any
 	busy := make(map[int64]bool) // inputs of which something is left
-	if err := t.rows(ctx, fmt.Sprintf(`SELECT id, input, kept FROM reports WHERE input IN (%s) ORDER BY id`, marks(1, len(inputs)))+t.d.forUpdate, inputs, func(s scanner) error {
+	if err := t.rows(ctx, fmt.Sprintf(`SELECT id, input, kept FROM reports WHERE input IN (%s) ORDER BY id`, t.d.unnamed(1, len(inputs)))+t.d.forUpdate, inputs, func(s scanner) error {
 		var id, input int64
 		var kept bool
 		err := s(&id, &input, truth(&kept))
@@ -120,11 +120,7 @@ func (t *tx) pruneInputs(ctx context.Context, c report.Cutoffs, p *report.Pruned
 	if len(busy) > 0 {
 		return nil
 	}
-	spans, err := t.spans(ctx, reports)
-	if err != nil {
-		return err
-	}
-	if err := t.count(ctx, reports, less); err != nil {
+	if err := t.tally(ctx, reports, removed); err != nil {
 		return err
 	}
 	for len(ids) > 0 {
@@ -133,9 +129,6 @@ func (t *tx) pruneInputs(ctx context.Context, c report.Cutoffs, p *report.Pruned
 			return err
 		}
 		ids = ids[n:]
-	}
-	if err := t.sweep(ctx, spans); err != nil {
-		return err
 	}
 	p.Inputs, p.Reports = len(inputs), len(reports)
 	return t.of(ctx, inputs, `DELETE FROM report_inputs WHERE id IN (%s)`)

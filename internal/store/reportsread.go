@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,9 +45,10 @@ func (r *Reports) ReportsToRead(ctx context.Context, ours, after string, limit i
 			func(s scanner, h *head) error {
 				f := &h.Facts
 				var key []byte
-				err := s(&h.id, &h.Trust, &f.Document, &f.Type, &f.Domain, &f.Ours, &f.Org, &f.Email, &f.ReportID, at(&f.Begin), at(&f.End), &f.Schema, fromJSON(&f.Policy), fromJSON(&f.Errors),
+				err := s(&h.id, &h.Trust, &f.Document, &f.Type, &f.Domain, &f.Ours, &f.Org, &f.Email, &f.ReportID, at(&f.Begin), at(&f.End), &f.Schema, asPolicy(&f.Policy), fromJSON(&f.Errors),
 					&f.Messages, &h.rows, &key)
 				copy(f.Key[:], key)
+				f.Policy.Domain = cmp.Or(f.Policy.Domain, f.Domain)
 				h.ID = reportID(h.id)
 				return err
 			})
@@ -142,7 +144,7 @@ func (t *tx) shapes(ctx context.Context, ids []int64, known map[int64]report.Sha
 func (t *tx) chunked(ctx context.Context, query string, list []any, f func(scanner) error) error {
 	for len(list) > 0 {
 		n := min(len(list), maxMarks)
-		if err := t.rows(ctx, fmt.Sprintf(query, marks(1, n)), list[:n], f); err != nil {
+		if err := t.rows(ctx, fmt.Sprintf(query, t.d.unnamed(1, n)), list[:n], f); err != nil {
 			return err
 		}
 		list = list[n:]

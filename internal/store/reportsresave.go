@@ -31,6 +31,10 @@ func (r *Reports) Resave(ctx context.Context, input string, facts []report.Facts
 	err = r.write(ctx, "store a report that was read again", func(t *tx) error {
 		receipt = report.Receipt{Input: input}
 		in := arrived{id: id}
+		names, err := t.countedFor(ctx, documents)
+		if err != nil {
+			return err
+		}
 		ok, err := t.row(ctx, `SELECT arrived, trust FROM report_inputs WHERE id = $1`+t.d.forUpdate, []any{id}, at(&in.at), &in.trust)
 		if err != nil {
 			return err
@@ -51,25 +55,27 @@ func (r *Reports) Resave(ctx context.Context, input string, facts []report.Facts
 		if _, err := t.exec(ctx, `DELETE FROM reports WHERE input = $1 AND state <> $2`, id, report.Stored); err != nil {
 			return err
 		}
-		var counted []int64
+		var fresh []counted
 		for i, old := range match(stored, documents) {
 			d := &documents[i]
 			var received report.ReceivedReport
-			switch {
-			case old == nil:
-				var n int64
-				if received, n, err = t.saveDocument(ctx, in, i, d); received.State == report.Stored {
-					counted = append(counted, n)
-				}
-			default:
-				received, err = t.replaceDocument(ctx, in, i, old, d)
+			c := counted{ours: names[d.ours.hash], d: d}
+			if old == nil {
+				c.trust = in.trust
+				received, c.id, err = t.saveHead(ctx, in, i, d, names)
+			} else {
+				c.id, c.trust = old.id, old.trust
+				received, err = t.replaceHead(ctx, in, i, old, &c)
 			}
 			if err != nil {
 				return err
 			}
+			if received.State == report.Stored && c.d != nil {
+				fresh = append(fresh, c)
+			}
 			receipt.Reports = append(receipt.Reports, received)
 		}
-		if err := t.count(ctx, counted, more); err != nil {
+		if err := t.saveContent(ctx, fresh); err != nil {
 			return err
 		}
 		return t.sumUp(ctx, id)
@@ -99,9 +105,10 @@ func match(stored []had, documents []document) []*had {
 	return out
 }
 
-// replaceDocument stores a document in the place of one that is counted. A new reading that cannot be counted does not replace one that is: the older program knew better, or the domain
-// left the inventory since.
-func (t *tx) replaceDocument(ctx context.Context, in arrived, ord int, old *had, d *document) (received report.ReceivedReport, err error) {
+// replaceHead puts a document in the place of one that is counted, and deletes the rows and cells of that. A new reading that cannot be counted does not replace one that is: the older
+// program knew better, or the domain left the inventory since. c has no document then.
+func (t *tx) replaceHead(ctx context.Context, in arrived, ord int, old *had, c *counted) (received report.ReceivedReport, err error) {
+	d := c.d
 	keep := d.received.State != report.Stored
 	if !keep && old.key != string(d.facts.Key[:]) {
 		// It may be one now that came in another input.
@@ -111,6 +118,7 @@ func (t *tx) replaceDocument(ctx context.Context, in arrived, ord int, old *had,
 		}
 	}
 	if keep {
+		c.d = nil
 		_, err := t.row(ctx, `SELECT document, state, type, domain, org, report_id, begins, ends, n_rows, messages FROM reports WHERE id = $1`, []any{old.id},
 			&received.Document, &received.State, &received.Type, &received.Domain, &received.Org, &received.ReportID, at(&received.Begin), at(&received.End), &received.Rows, &received.Messages)
 		received.ID = reportID(old.id)
@@ -118,21 +126,14 @@ func (t *tx) replaceDocument(ctx context.Context, in arrived, ord int, old *had,
 	}
 	received = d.received
 	received.ID = reportID(old.id)
-	names, err := t.terms(ctx, nameTerms(), []term{d.ours})
-	if err != nil {
-		return received, err
-	}
-	v := d.values(in, ord, names[d.ours.hash], report.Stored, 0)
-	if _, err := t.exec(ctx, `UPDATE reports SET ord = $2, document = $3, type = $4, domain = $5, org = $6, email = $7, report_id = $8, begins = $9, ends = $10, format = $11, policy = $12,
-		errors = $13, facts = $14, ident = $15, n_rows = $16, messages = $17, kept = $18 WHERE id = $1`,
-		old.id, ord, v[3], v[7], v[8], v[10], v[11], v[12], v[13], v[14], v[15], v[16], v[17], v[18], v[19], v[21], v[22], v[23]); err != nil {
+	v := d.values(in, ord, c.ours, report.Stored, 0)
+	if _, err := t.exec(ctx, `UPDATE reports SET ord = $2, document = $3, type = $4, domain = $5, ours = $6, org = $7, email = $8, report_id = $9, begins = $10, ends = $11, format = $12,
+		policy = $13, errors = $14, facts = $15, ident = $16, n_rows = $17, messages = $18, kept = $19 WHERE id = $1`,
+		old.id, ord, v[3], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15], v[16], v[17], v[18], v[19], v[21], v[22], v[23]); err != nil {
 		return received, err
 	}
 	if _, err := t.exec(ctx, `DELETE FROM report_rows WHERE report = $1`, old.id); err != nil {
 		return received, err
 	}
-	if err := t.saveRows(ctx, old.id, d); err != nil {
-		return received, err
-	}
-	return received, t.replaceCells(ctx, old.id, old.trust, d.ours, d.org, d.cells)
+	return received, t.removeCells(ctx, old.id)
 }

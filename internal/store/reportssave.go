@@ -1,14 +1,8 @@
 package store
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
-	"fmt"
-	"io"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/postseal/postseal/internal/fault"
@@ -38,6 +32,10 @@ func (r *Reports) Save(ctx context.Context, a report.Arrival, hash [32]byte, fac
 		if in.at.IsZero() || in.at.After(t.now) {
 			in.at = t.now
 		}
+		names, err := t.countedFor(ctx, documents)
+		if err != nil {
+			return err
+		}
 		isNew, err := t.row(ctx, `INSERT INTO report_inputs (arrived, way, place, name, sender, trust, verdict, hash, size, packed, reports, unread, foreigners, kept)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, 0, 1) ON CONFLICT (hash) DO NOTHING RETURNING id`,
 			[]any{in.at, a.Way, cutText(a.Place, maxInputText), cutText(a.Name, maxInputText), cutText(a.Sender, maxReportText), a.Trust, cutText(a.Verdict, maxInputText),
@@ -53,18 +51,18 @@ func (r *Reports) Save(ctx context.Context, a report.Arrival, hash [32]byte, fac
 			return err
 		}
 		receipt.Input = inputID(in.id)
-		var counted []int64
+		var fresh []counted
 		for i := range documents {
-			received, id, err := t.saveDocument(ctx, in, i, &documents[i])
+			received, id, err := t.saveHead(ctx, in, i, &documents[i], names)
 			if err != nil {
 				return err
 			}
 			if received.State == report.Stored {
-				counted = append(counted, id)
+				fresh = append(fresh, counted{id, in.trust, names[documents[i].ours.hash], &documents[i]})
 			}
 			receipt.Reports = append(receipt.Reports, received)
 		}
-		if err := t.count(ctx, counted, more); err != nil {
+		if err := t.saveContent(ctx, fresh); err != nil {
 			return err
 		}
 		return t.sumUp(ctx, in.id)
@@ -127,11 +125,7 @@ func (t *tx) vouch(ctx context.Context, id int64, trust report.Trust) error {
 	if err != nil || !ok || report.Trust(had).Vouched() {
 		return err
 	}
-	spans, err := t.spans(ctx, []int64{id})
-	if err != nil {
-		return err
-	}
-	if err := t.count(ctx, []int64{id}, less); err != nil {
+	if err := t.tally(ctx, []int64{id}, removed); err != nil {
 		return err
 	}
 	if _, err := t.exec(ctx, `UPDATE report_cells SET vouched = 1 WHERE report = $1`, id); err != nil {
@@ -140,46 +134,46 @@ func (t *tx) vouch(ctx context.Context, id int64, trust report.Trust) error {
 	if _, err := t.exec(ctx, `UPDATE reports SET trust = $2 WHERE id = $1`, id, trust); err != nil {
 		return err
 	}
-	if err := t.count(ctx, []int64{id}, more); err != nil {
-		return err
-	}
-	return t.sweep(ctx, spans)
+	return t.tally(ctx, []int64{id}, added)
 }
 
-// saveDocument stores one document of an input, without counting it.
-func (t *tx) saveDocument(ctx context.Context, in arrived, ord int, d *document) (received report.ReceivedReport, id int64, err error) {
+// countedFor returns the ids of the domains that documents are counted for.
+func (t *tx) countedFor(ctx context.Context, documents []document) (map[hash16]int64, error) {
+	var all []term
+	for i := range documents {
+		if documents[i].received.State == report.Stored {
+			all = append(all, documents[i].ours)
+		}
+	}
+	return t.terms(ctx, nameTerms(), all)
+}
+
+// saveHead stores what a document is, without its rows and cells.
+func (t *tx) saveHead(ctx context.Context, in arrived, ord int, d *document, names map[hash16]int64) (received report.ReceivedReport, id int64, err error) {
 	received = d.received
-	var ours int64
-	if d.received.State == report.Stored {
-		names, err := t.terms(ctx, nameTerms(), []term{d.ours})
-		if err != nil {
-			return received, 0, err
-		}
-		ours = names[d.ours.hash]
-		isNew, err := t.row(ctx, insertReport+` ON CONFLICT (ident) DO NOTHING RETURNING id`, d.values(in, ord, ours, report.Stored, 0), &id)
-		if err != nil {
-			return received, 0, err
-		}
-		if isNew {
-			received.ID = reportID(id)
-			return received, id, t.saveContent(ctx, id, in, d)
-		}
-		var first int64
-		ok, err := t.row(ctx, `SELECT id FROM reports WHERE ident = $1`, []any{d.facts.Key[:]}, &first)
-		if err == nil {
-			err = errGone(ok)
-		}
-		if err == nil && in.trust.Vouched() {
-			err = t.vouch(ctx, first, in.trust)
-		}
-		if err != nil {
-			return received, 0, err
-		}
-		received.State, received.ID = report.Duplicate, reportID(first)
-		_, err = t.row(ctx, insertReport+` RETURNING id`, d.values(in, ord, ours, report.Duplicate, first), &id)
+	if received.State != report.Stored {
+		_, err = t.row(ctx, insertReport+` RETURNING id`, d.values(in, ord, 0, received.State, 0), &id)
 		return received, id, err
 	}
-	_, err = t.row(ctx, insertReport+` RETURNING id`, d.values(in, ord, 0, d.received.State, 0), &id)
+	ours := names[d.ours.hash]
+	isNew, err := t.row(ctx, insertReport+` ON CONFLICT (ident) DO NOTHING RETURNING id`, d.values(in, ord, ours, report.Stored, 0), &id)
+	if err != nil || isNew {
+		received.ID = reportID(id)
+		return received, id, err
+	}
+	var first int64
+	ok, err := t.row(ctx, `SELECT id FROM reports WHERE ident = $1`, []any{d.facts.Key[:]}, &first)
+	if err == nil {
+		err = errGone(ok)
+	}
+	if err == nil && in.trust.Vouched() {
+		err = t.vouch(ctx, first, in.trust)
+	}
+	if err != nil {
+		return received, 0, err
+	}
+	received.State, received.ID = report.Duplicate, reportID(first)
+	_, err = t.row(ctx, insertReport+` RETURNING id`, d.values(in, ord, ours, report.Duplicate, first), &id)
 	return received, id, err
 }
 
@@ -198,35 +192,45 @@ func (d *document) values(in arrived, ord int, ours int64, state report.State, s
 		d.policy, d.errors, d.json, ident, in.trust, r.Rows, r.Messages, state == report.Stored && r.Rows > 0}
 }
 
-// saveContent stores the rows and cells of a new report.
-func (t *tx) saveContent(ctx context.Context, id int64, in arrived, d *document) error {
-	if err := t.saveRows(ctx, id, d); err != nil {
-		return err
+// saveContent stores the rows and cells of reports that have none.
+func (t *tx) saveContent(ctx context.Context, all []counted) error {
+	var shapes []term
+	for _, r := range all {
+		shapes = append(shapes, r.d.shapes...)
 	}
-	return t.saveCells(ctx, id, in.trust, d.ours, d.org, d.cells)
-}
-
-func (t *tx) saveRows(ctx context.Context, id int64, d *document) error {
-	if len(d.facts.Rows) == 0 {
-		return nil
-	}
-	all := make([]term, len(d.shapes))
-	copy(all, d.shapes)
-	known, err := t.terms(ctx, shapeTerms(), all)
+	known, err := t.terms(ctx, shapeTerms(), shapes)
 	if err != nil {
 		return err
 	}
-	ids := make([]int64, len(d.shapes))
-	for i, s := range d.shapes {
-		ids[i] = known[s.hash]
+	var parts [][]any
+	size := 0
+	flush := func() error {
+		err := t.insert(ctx, "report_rows", []string{"report", "part", "packed"}, parts, "", nil)
+		parts, size = parts[:0], 0
+		return err
 	}
-	for i, part := range packRows(d.facts.Rows, ids) {
-		if _, err := t.exec(ctx, `INSERT INTO report_rows (report, part, packed) VALUES ($1, $2, $3)`, id, i, part); err != nil {
-			return err
+	for _, r := range all {
+		ids := make([]int64, len(r.d.shapes))
+		for i, s := range r.d.shapes {
+			ids[i] = known[s.hash]
+		}
+		for i, part := range packRows(r.d.facts.Rows, ids) {
+			parts = append(parts, []any{r.id, i, part})
+			if size += len(part); size > maxPartsSize {
+				if err := flush(); err != nil {
+					return err
+				}
+			}
 		}
 	}
-	return nil
+	if err := flush(); err != nil {
+		return err
+	}
+	return t.saveCells(ctx, all)
 }
+
+// maxPartsSize ends a statement that stores pieces of rows, in octets.
+const maxPartsSize = 4 << 20
 
 // sumUp notes what an input holds.
 func (t *tx) sumUp(ctx context.Context, input int64) error {
@@ -234,97 +238,4 @@ func (t *tx) sumUp(ctx context.Context, input int64) error {
 		unread = (SELECT COUNT(*) FROM reports WHERE input = $1 AND state = '`+string(report.Unread)+`'),
 		foreigners = (SELECT COUNT(*) FROM reports WHERE input = $1 AND state = '`+string(report.Foreign)+`') WHERE id = $1`, input)
 	return err
-}
-
-// Octets fills report.Archive.
-func (r *Reports) Octets(ctx context.Context, input string) (a report.Arrival, err error) {
-	id, err := idOf(input, inputPrefix)
-	if err != nil {
-		return a, err
-	}
-	var packed []byte
-	var zipped bool
-	err = r.read(ctx, "read a report's input", func(t *tx) error {
-		ok, err := t.row(ctx, `SELECT i.way, i.place, i.name, i.arrived, i.sender, i.trust, i.verdict, o.gzip, o.octets
-			FROM report_inputs i JOIN report_octets o ON o.input = i.id WHERE i.id = $1`, []any{id},
-			&a.Way, &a.Place, &a.Name, at(&a.At), &a.Sender, &a.Trust, &a.Verdict, truth(&zipped), &packed)
-		if err == nil && !ok {
-			return fault.New(fault.NotFound, "there is no input %s, or its octets are kept no more", input)
-		}
-		return err
-	})
-	if err != nil {
-		return report.Arrival{}, err
-	}
-	if a.Octets = packed; zipped {
-		a.Octets, err = unpack(packed)
-	}
-	return a, err
-}
-
-// CountFrom fills report.Archive.
-func (r *Reports) CountFrom(ctx context.Context, sender string, since time.Time) (v report.Volume, err error) {
-	err = r.read(ctx, "count what a sender sent", func(t *tx) error {
-		_, err := t.row(ctx, `SELECT COUNT(*), CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM report_inputs WHERE sender = $1 AND arrived >= $2`,
-			[]any{cutText(sender, maxReportText), since}, &v.Inputs, &v.Octets)
-		return err
-	})
-	return v, err
-}
-
-// pack compresses octets when that makes them smaller by a tenth at least; most reports arrive compressed.
-func pack(octets []byte) ([]byte, bool, error) {
-	if bytes.HasPrefix(octets, []byte{0x1f, 0x8b}) || bytes.HasPrefix(octets, []byte("PK\x03\x04")) { // gzip, zip
-		return octets, false, nil
-	}
-	// What does not shrink in its beginning does not shrink: it is not worth the time.
-	const tried = 64 << 10
-	begin := octets[:min(len(octets), tried)]
-	var b bytes.Buffer
-	w, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
-	if err == nil {
-		_, err = w.Write(begin)
-	}
-	if err == nil {
-		err = w.Flush()
-	}
-	if err != nil || b.Len() > len(begin)*9/10 {
-		return append([]byte{}, octets...), false, err
-	}
-	if _, err = w.Write(octets[len(begin):]); err == nil {
-		err = w.Close()
-	}
-	return b.Bytes(), true, err
-}
-
-// unpack inflates what pack compressed, which was not larger than an input may be.
-func unpack(packed []byte) ([]byte, error) {
-	z, err := gzip.NewReader(bytes.NewReader(packed))
-	if err != nil {
-		return nil, fmt.Errorf("inflate an input: %w", err)
-	}
-	out, err := io.ReadAll(io.LimitReader(z, report.MaxInput))
-	if err != nil {
-		return nil, fmt.Errorf("inflate an input: %w", err)
-	}
-	return out, nil
-}
-
-// Ids are numbers in the order in which things were stored, with a word before them so that nobody mixes them up.
-const (
-	inputPrefix  = "in_"
-	reportPrefix = "rep_"
-)
-
-func inputID(id int64) string  { return inputPrefix + strconv.FormatInt(id, 10) }
-func reportID(id int64) string { return reportPrefix + strconv.FormatInt(id, 10) }
-
-// idOf reads an id.
-func idOf(s, prefix string) (int64, error) {
-	digits, ok := strings.CutPrefix(s, prefix)
-	id, err := strconv.ParseInt(digits, 10, 64)
-	if !ok || err != nil || id <= 0 {
-		return 0, fault.New(fault.NotFound, "there is no %q; ids look like %s123", cutText(s, maxReportText), prefix)
-	}
-	return id, nil
 }

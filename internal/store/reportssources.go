@@ -138,7 +138,7 @@ func (g *gatherer) unit(ctx context.Context, t *tx, u unit, heads map[int64]*hea
 	for _, id := range u.reports {
 		args = append(args, id)
 	}
-	pieces, err := list(ctx, t, `SELECT report, packed FROM report_rows WHERE part BETWEEN $1 AND $2 AND report IN (`+marks(3, len(u.reports))+`) ORDER BY report, part`, args,
+	pieces, err := list(ctx, t, `SELECT report, packed FROM report_rows WHERE part BETWEEN $1 AND $2 AND report IN (`+t.d.unnamed(3, len(u.reports))+`) ORDER BY report, part`, args,
 		func(s scanner, x *piece) error { return s(&x.report, &x.packed) })
 	if err != nil {
 		return err

@@ -263,7 +263,7 @@ func (t *tx) onlyLabelled(ctx context.Context, all []ticket.Ticket, labels []str
 	return err
 }
 
-// Ticket returns one ticket, and its open changes with what was seen of them, by name. fault.NotFound: there is none, or none with a change of a domain with one of
+// Ticket returns one ticket, and the changes that it waits for with what was seen of them, by name. fault.NotFound: there is none, or none with a change of a domain with one of
 // the labels (empty = all).
 func (s *Store) Ticket(ctx context.Context, number int64, labels []string) (v ticket.Ticket, changes []ticket.Change, err error) {
 	err = s.read(ctx, "read a ticket", func(t *tx) error {
@@ -284,7 +284,8 @@ func (s *Store) Ticket(ctx context.Context, number int64, labels []string) (v ti
 		}
 		all, err := t.changes(ctx, `r.id IN (SELECT i.record_id FROM ticket_items i WHERE i.ticket = $1 AND i.left_at = 0)`, true, number)
 		for _, c := range all {
-			if want, there := open[c.RecordID]; there && c.Want == want {
+			// One that waits no more has been seen, and leaves the ticket as soon as its keeper comes by: nobody is to be asked for it until then.
+			if want, there := open[c.RecordID]; there && c.Want == want && c.Pending {
 				changes = append(changes, c)
 			}
 		}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/postseal/postseal/internal/audit"
 	"github.com/postseal/postseal/internal/evidence"
 	"github.com/postseal/postseal/internal/fault"
@@ -268,10 +270,18 @@ func testAskedAnew(t *testing.T, db *database) {
 	if open := get[[]ticket.Ticket](t)(s.Tickets(t.Context(), TicketFilter{Limit: 10})); len(open) != 1 || len(open[0].OpenItems()) != 1 {
 		t.Errorf("other reminders end the ticket: %+v", open)
 	}
+	before := get[[]ticket.Ticket](t)(s.Tickets(t.Context(), TicketFilter{Limit: 10}))
 	change(func(p *inventory.Publisher) { p.Contact = "others@example.org" })
+	after := get[[]ticket.Ticket](t)(s.Tickets(t.Context(), TicketFilter{Closed: true, Limit: 10}))
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("another contact makes another ticket:\n%s", diff)
+	}
+	change(func(p *inventory.Publisher) {
+		*p = inventory.Publisher{Name: "hand", Kind: inventory.PublisherRFC2136, Server: "192.0.2.1:53"}
+	})
 	all := get[[]ticket.Ticket](t)(s.Tickets(t.Context(), TicketFilter{Closed: true, Limit: 10}))
 	if len(all) != 1 || all[0].Why != ticket.Withdrawn {
-		t.Errorf("the former people are still asked: %+v", all)
+		t.Errorf("people are still asked for what is not theirs: %+v", all)
 	}
 }
 

@@ -31,6 +31,8 @@ type tx struct {
 
 	entries []journal.Entry // written at the end, so that the end of the chain is held for a moment only
 	woke    topic           // whom to wake when it is committed
+
+	moved map[sumKey]figures // what a transaction of Reports adds to the roll-ups
 }
 
 // write runs f in a transaction that writes. what names it in errors.

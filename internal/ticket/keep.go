@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/postseal/postseal/internal/fault"
@@ -41,12 +42,14 @@ type Storage interface {
 	SaveTicket(ctx context.Context, t Ticket, p inventory.Publisher, entries []journal.Entry) (number int64, err error)
 }
 
-// Keeper opens tickets, reminds, and closes them. Its methods are not safe for concurrent use; several keepers on one database are.
+// Keeper opens tickets, reminds, and closes them. It is safe for concurrent use, and so are several keepers on one database.
 type Keeper struct {
 	storage Storage
 	log     *slog.Logger
-	mark    string
-	due     time.Time
+
+	mu   sync.Mutex // one at a time
+	mark string
+	due  time.Time
 }
 
 // NewKeeper makes a keeper.
@@ -54,6 +57,8 @@ func NewKeeper(s Storage, log *slog.Logger) *Keeper { return &Keeper{storage: s,
 
 // Tend does what is due. It costs one small question while nothing changed and no ticket is due.
 func (k *Keeper) Tend(ctx context.Context) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	mark, now, err := k.storage.TicketMark(ctx)
 	if err != nil || mark == k.mark && now.Before(k.due) {
 		return err

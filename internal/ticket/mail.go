@@ -6,10 +6,12 @@ import (
 	"io"
 	"net/mail"
 	"strings"
+	"unicode/utf8"
 
 	message "github.com/emersion/go-message/mail"
 
 	"github.com/postseal/postseal/internal/fault"
+	"github.com/postseal/postseal/internal/inventory"
 )
 
 // Envelope is what a mail needs besides its text.
@@ -30,12 +32,18 @@ func Mail(v View, e Envelope) ([]byte, error) {
 		to = v.Contact
 	}
 	recipients, err := addresses(to)
+	if fault.CodeOf(err) == fault.Invalid {
+		return nil, err
+	}
 	if err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "%q is not a mail address", to).WithHint("--to ADDRESS says whom to write to; a publisher's contact in fleet.yaml may be an address")
 	}
 	var h message.Header
 	if e.From != "" {
 		from, err := addresses(e.From)
+		if fault.CodeOf(err) == fault.Invalid {
+			return nil, err
+		}
 		if err != nil || len(from) != 1 {
 			return nil, fault.New(fault.Invalid, "%q is not one mail address", e.From)
 		}
@@ -76,9 +84,34 @@ func addresses(text string) ([]*message.Address, error) {
 	}
 	out := make([]*message.Address, len(list))
 	for i, a := range list {
-		out[i] = &message.Address{Name: a.Name, Address: a.Address}
+		address, err := plainAddress(a.Address)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = &message.Address{Name: a.Name, Address: address}
 	}
 	return out, nil
+}
+
+// plainAddress is an address as a header without SMTPUTF8 has it: the domain in A-labels. What stands before the @ has no such form (RFC 6531).
+func plainAddress(address string) (string, error) {
+	at := strings.LastIndexByte(address, '@')
+	local, domain := address[:at], address[at+1:]
+	if !ascii(local) {
+		return "", fault.New(fault.Invalid, "the mail address %q has letters beyond ASCII before the @, which many mail servers do not take (RFC 6531)", address).WithHint("name another address of the same person")
+	}
+	if ascii(domain) {
+		return address, nil
+	}
+	name, err := inventory.DomainName(domain)
+	if err != nil {
+		return "", fault.New(fault.Invalid, "the mail address %q cannot be written to: its domain %v", address, err).WithHint("--to ADDRESS says whom to write to")
+	}
+	return local + "@" + name, nil
+}
+
+func ascii(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r >= utf8.RuneSelf })
 }
 
 // idDomain is the right side of message ids: a domain of the ticket, which nobody else may use.

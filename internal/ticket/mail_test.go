@@ -53,6 +53,14 @@ func TestMailAddresses(t *testing.T) {
 	if raw, err := Mail(v, Envelope{To: "ann@example.com, Bob <bob@example.com>", ID: "x"}); err != nil || !bytes.Contains(raw, []byte("<ann@example.com>, \"Bob\" <bob@example.com>")) || bytes.Contains(raw, []byte("\r\nFrom:")) {
 		t.Errorf("%s %v", raw, err)
 	}
+	raw, err := Mail(v, Envelope{To: "Ünal <u@bücher.example>", From: "ops@bücher.example", ID: "x"})
+	head, _, _ := bytes.Cut(raw, []byte("\r\n\r\n"))
+	if err != nil || !bytes.Contains(head, []byte("<u@xn--bcher-kva.example>")) || !bytes.Contains(head, []byte("<ops@xn--bcher-kva.example>")) || bytes.ContainsFunc(head, func(r rune) bool { return r > '~' }) {
+		t.Errorf("%s %v", head, err)
+	}
+	if _, err := Mail(v, Envelope{To: "ü@bücher.example", ID: "x"}); fault.CodeOf(err) != fault.Invalid || !strings.Contains(err.Error(), "before the @") {
+		t.Errorf("a local part beyond ASCII: %v", err)
+	}
 	for _, e := range []Envelope{{To: "the people of the second floor"}, {To: "ann@example.com\r\nBcc: eve@example.net"}, {From: "a@example.com, b@example.com"}, {From: "nobody"},
 		{To: strings.Repeat("a@example.com, ", 60) + "b@example.com"}} {
 		if raw, err := Mail(v, e); fault.CodeOf(err) != fault.Invalid {
@@ -60,7 +68,7 @@ func TestMailAddresses(t *testing.T) {
 		}
 	}
 	v.Contact = "the people of the second floor"
-	_, err := Mail(v, Envelope{})
+	_, err = Mail(v, Envelope{})
 	if _, hint := fault.Show(err); fault.CodeOf(err) != fault.Invalid || !strings.Contains(hint, "--to") {
 		t.Errorf("%v, %q", err, hint)
 	}

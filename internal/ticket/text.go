@@ -49,9 +49,9 @@ func Text(v View) string {
 	if v.urgent() {
 		b.WriteString("URGENT:   a private key is in the wrong hands. What is marked so below cannot wait: please do it now, before anything else.\n")
 	}
-	fmt.Fprintf(&b, "Please by %s", clock(v.Expires))
+	fmt.Fprintf(&b, "Please %s", v.until())
 	if !v.Ticket.Expired.IsZero() {
-		b.WriteString(", which has passed; it is still needed")
+		fmt.Fprintf(&b, ", %s has passed; it is still needed", v.deadline("which"))
 	}
 	b.WriteString("\n\n")
 	if v.Ticket.Note != "" {
@@ -85,6 +85,26 @@ func (v View) revised() string {
 // urgent reports whether a change cannot wait.
 func (v View) urgent() bool {
 	return slices.ContainsFunc(v.Changes, func(c Change) bool { return c.Urgent() })
+}
+
+// until is by when it is asked for: what is urgent at once, and the rest in time.
+func (v View) until() string {
+	by := "by " + clock(v.Expires)
+	switch {
+	case !v.urgent():
+		return by
+	case slices.ContainsFunc(v.Changes, func(c Change) bool { return !c.Urgent() }):
+		return "do at once what is marked URGENT, and the rest " + by
+	}
+	return "at once"
+}
+
+// deadline is when the ticket counts as overdue, where the sentence before has not said it in so many words.
+func (v View) deadline(said string) string {
+	if v.urgent() {
+		return clock(v.Expires)
+	}
+	return said
 }
 
 func (v View) done() (n int) {
@@ -228,12 +248,12 @@ func shellWord(s string) string {
 func (v View) ending(b *strings.Builder) {
 	fmt.Fprintf(b, `
 UNTIL WHEN
-  Please by %s. After that the request is shown as overdue. Nothing is undone by itself, a key whose record is missing
+  Please %s. After %s the request is shown as overdue. Nothing is undone by itself, a key whose record is missing
   is never used, and a record that comes later still counts.
 
 WHEN SOMETHING IS UNCLEAR
   Change nothing and ask whoever sent you this, naming %s. %s
-`, clock(v.Expires), v.Ticket.Name(), mistakes)
+`, v.until(), v.deadline("that"), v.Ticket.Name(), mistakes)
 }
 
 // mistakes are those that are seen most.

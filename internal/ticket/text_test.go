@@ -47,7 +47,10 @@ func TestTexts(t *testing.T) {
 	done.Changes, done.Ticket.Items[0].Ending, done.Ticket.Items[0].Left = nil, Done, start
 	stolen := all[1]
 	stolen.Stolen = true
+	late := view(t, "", stolen)
+	late.Ticket.Expired = start
 	for name, got := range map[string]string{
+		"late.text":     Text(late),
 		"urgent.text":   Text(view(t, "", all[0], stolen)),
 		"urgent.steps":  Steps(view(t, "", all[0], stolen)),
 		"all.text":      Text(view(t, "", all...)),

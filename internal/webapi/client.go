@@ -66,6 +66,7 @@ type Client struct {
 	http       *http.Client
 	timing     Timing
 	limits     *buckets
+	once       bool // a person's command, which ends: see Options.Once
 
 	mu    sync.Mutex
 	until time.Time // the vendor wants no request before
@@ -89,9 +90,9 @@ func NewClient(api API, o Options) (*Client, error) {
 			o.Log.Warn("a credential crosses the network unencrypted", "endpoint", base.String(), "hint", "put TLS before the API, or bind it to loopback")
 		}
 	}
-	c := &Client{api: api, base: base, timing: o.Timing.OrReal(), limits: newBuckets(api.Rates, api.Writes)}
+	c := &Client{api: api, base: base, timing: o.Timing.OrReal(), limits: newBuckets(api.Rates, api.Writes), once: o.Once}
 	if api.Authorize != nil {
-		if c.credential, err = NewCredential(o.Credential, o.Log); err != nil {
+		if c.credential, err = o.OpenCredential(); err != nil {
 			return nil, err
 		}
 	}
@@ -144,6 +145,14 @@ func (c *Client) Do(ctx context.Context, r Request, out any) (http.Header, error
 	}
 }
 
+// again says who tries again: the control plane does by itself, a command that has ended does not.
+func (c *Client) again() string {
+	if c.once {
+		return "run the command again"
+	}
+	return "it is tried again"
+}
+
 // queue waits until the vendor's limits and its last Retry-After let a request through.
 func (c *Client) queue(ctx context.Context, r Request, left time.Duration) error {
 	if err := context.Cause(ctx); err != nil {
@@ -155,12 +164,12 @@ func (c *Client) queue(ctx context.Context, r Request, left time.Duration) error
 	c.mu.Unlock()
 	if wait > max(left, 0) {
 		return fault.New(fault.Unavailable, "%s takes no requests before %s", c.api.Vendor, now.Add(wait).UTC().Format(time.RFC3339)).
-			WithHint("it asked for this pause because of too many requests; it is tried again then")
+			WithHint("it asked for this pause because of too many requests; %s then", c.again())
 	}
 	ours, ok := c.limits.take(r.Zone, now, max(left, 0))
 	if !ok {
 		return fault.New(fault.Unavailable, "the number of requests that %s takes is used up for %s", c.api.Vendor, ours.Round(time.Second)).
-			WithHint("it is tried again then; many changes at once take longer there")
+			WithHint("%s then; many changes at once take longer there", c.again())
 	}
 	if wait = max(wait, ours); wait <= 0 {
 		return nil

@@ -29,6 +29,7 @@ const (
 type Credential struct {
 	scheme, name string
 	log          *slog.Logger
+	once         bool // a person's command reads it, not the control plane
 
 	mu     sync.Mutex
 	warned fs.FileMode // of the last warning about permissions
@@ -96,6 +97,9 @@ func (c *Credential) read() (string, error) {
 	case "env":
 		value, ok := os.LookupEnv(c.name)
 		switch {
+		case !ok && c.once:
+			return "", fault.New(fault.Invalid, "the credential %s is not there: there is no such environment variable where this command runs", c).
+				WithHint("export %s before, or use file:/path; the control plane's environment is not looked at", c.name)
 		case !ok:
 			return "", fault.New(fault.Invalid, "the credential %s is not there: the control plane has no such environment variable", c).
 				WithHint("set it in the unit's EnvironmentFile=, or use file: or systemd:")
@@ -105,6 +109,10 @@ func (c *Credential) read() (string, error) {
 		return value, nil
 	case "systemd":
 		dir := os.Getenv(credentialsDirectory)
+		if dir == "" && c.once {
+			return "", fault.New(fault.Invalid, "the credential %s is not there: systemd gave this command no credentials", c).
+				WithHint("it is read where the command runs: use file:/path or env:NAME, or systemd-run -p LoadCredential=%s:/path", c.name)
+		}
 		if dir == "" {
 			return "", fault.New(fault.Invalid, "the credential %s is not there: systemd gave this process no credentials", c).
 				WithHint("add LoadCredential=%s:/path to the unit and restart it", c.name)
@@ -118,8 +126,7 @@ func (c *Credential) readFile(path string, guarded bool) (string, error) {
 	info, err := os.Stat(path) // before it is opened: opening a pipe would wait for its writer
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return "", fault.Wrap(fault.Denied, err, "the credential %s may not be read by the control plane", c).
-			WithHint("give its account the right: chgrp and chmod 640")
+		return "", c.forbidden(err)
 	case err != nil:
 		return "", fault.Wrap(fault.Invalid, err, "the credential %s cannot be read", c).WithHint("check that the file exists")
 	case !info.Mode().IsRegular():
@@ -131,8 +138,7 @@ func (c *Credential) readFile(path string, guarded bool) (string, error) {
 	f, err := os.Open(path)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return "", fault.Wrap(fault.Denied, err, "the credential %s may not be read by the control plane", c).
-			WithHint("give its account the right: chgrp and chmod 640")
+		return "", c.forbidden(err)
 	case err != nil:
 		return "", fault.Wrap(fault.Invalid, err, "the credential %s cannot be read", c)
 	}
@@ -147,6 +153,13 @@ func (c *Credential) readFile(path string, guarded bool) (string, error) {
 	return string(data), nil
 }
 
+func (c *Credential) forbidden(err error) error {
+	if c.once {
+		return fault.Wrap(fault.Denied, err, "the credential %s may not be read by the account that runs this command", c).WithHint("run it as one that may, or give this one the right")
+	}
+	return fault.Wrap(fault.Denied, err, "the credential %s may not be read by the control plane", c).WithHint("give its account the right: chgrp and chmod 640")
+}
+
 func (c *Credential) tooLarge() error {
 	return fault.New(fault.Invalid, "the credential %s is larger than %d octets", c, maxCredential).WithHint("name the file that holds the token alone")
 }
@@ -156,7 +169,11 @@ func (c *Credential) warn(mode fs.FileMode) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if mode&tooOpen != 0 && mode != c.warned {
-		c.log.Warn("others can read or replace a credential", "credential", c.String(), "mode", mode.String(), "hint", "chmod 640, owned by the account or group of the control plane")
+		hint := "chmod 640, owned by the account or group of the control plane"
+		if c.once {
+			hint = "chmod 600, owned by the account that runs the command"
+		}
+		c.log.Warn("others can read or replace a credential", "credential", c.String(), "mode", mode.String(), "hint", hint)
 	}
 	c.warned = mode
 }

@@ -150,7 +150,7 @@ func (c *Client) lost(ctx context.Context, r Request, err error) reply {
 	unsent := ok && op.Op == "dial"
 	return reply{
 		err: fault.Wrap(fault.Unavailable, err, "%s %s at %s", c.api.Vendor, what, c.base.Host).
-			WithHint("check the network, the proxy settings and the vendor's status page; it is tried again"),
+			WithHint("check the network, the proxy settings and the vendor's status page; %s", c.again()),
 		again: unsent || r.Method == http.MethodGet,
 	}
 }

@@ -14,6 +14,17 @@ type Options struct {
 	Log        *slog.Logger
 	Timing     Timing
 	Transport  http.RoundTripper // nil = one with the proxies of the environment
+	// Once says that a command of a person asks and then ends: nothing is tried again later, and credentials are read where the command runs.
+	Once bool
+}
+
+// OpenCredential is NewCredential for the one that the options name.
+func (o Options) OpenCredential() (*Credential, error) {
+	c, err := NewCredential(o.Credential, o.Log)
+	if err == nil {
+		c.once = o.Once
+	}
+	return c, err
 }
 
 // Timing is the clock of a client; the zero value is the real one.

@@ -81,7 +81,7 @@ func (c *Client) fault(status int, p Problem) error {
 	default:
 		verb = "cannot do it now"
 		if p.Hint == "" {
-			p.Hint = "it is tried again; the vendor's status page may say more"
+			p.Hint = c.again() + map[bool]string{true: " later"}[c.once] + "; the vendor's status page may say more"
 		}
 	}
 	return &fault.Error{Code: p.Code, Message: fmt.Sprintf("%s %s (%d: %s)", vendor, verb, status, said), Hint: p.Hint, Err: &statusError{status}}

@@ -90,6 +90,7 @@ type ProbeAsk struct {
 // ProbeFilter selects probes.
 type ProbeFilter struct {
 	Domain, Signer, State string // "" = all
+	Newest                bool   // only the newest of each path
 	Limit                 int    // 0 = the server's default
 }
 
@@ -100,6 +101,9 @@ func (c *Client) Probes(ctx context.Context, f ProbeFilter) (Probes, error) {
 		if value != "" {
 			q.Set(name, value)
 		}
+	}
+	if f.Newest {
+		q.Set("newest", "true")
 	}
 	if f.Limit > 0 {
 		q.Set("limit", strconv.Itoa(f.Limit))

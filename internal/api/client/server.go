@@ -50,6 +50,7 @@ type Signer struct {
 	Label   string   `json:"label,omitempty"`
 	Service string   `json:"service,omitempty" doc:"id in the catalogue of outside services"`
 	Members []string `json:"members,omitempty" doc:"names of the servers of a pool"`
+	Removed bool     `json:"removed,omitempty" doc:"of a service: it may sign for no domain any more"`
 }
 
 // SignerShow is a signer with the domains that it may sign for.

@@ -17,7 +17,17 @@ type Status struct {
 	TestMode bool        `json:"test_mode,omitempty"`
 	Hold     *Hold       `json:"hold,omitempty"`
 	Rows     []StatusRow `json:"rows"`
-	Findings []Finding   `json:"findings,omitempty"`
+	// Findings are open and not muted: of one domain all, in a page of several those that the planner sees now.
+	Findings []Finding `json:"findings,omitempty"`
+	// Open counts all that are open and not muted, from the planner, audits and comparisons of keys.
+	Open FindingCounts `json:"open_findings"`
+}
+
+// FindingCounts are numbers of findings by severity.
+type FindingCounts struct {
+	Errors   int `json:"errors"`
+	Warnings int `json:"warnings"`
+	Infos    int `json:"infos"`
 }
 
 // StatusRow is one signer's key, or one record that a service or the domain itself asks for.
@@ -35,7 +45,7 @@ type StatusRow struct {
 	State     string `json:"state" doc:"of the key: generated, published, propagated, proven, active, retired, revoked; of a record: wanted, published, observed; none when there is no key yet"`
 
 	RecordName string `json:"record_name,omitempty"`
-	DNS        string `json:"dns" doc:"agrees, differs, silent, pending (a person has to publish it), unseen (not looked at yet), none (nothing is wanted)"`
+	DNS        string `json:"dns" doc:"agrees, differs, silent, pending (a person has to publish it), unseen (not looked at yet, or not since it was changed), none (nothing is wanted)"`
 	DNSDetail  string `json:"dns_detail,omitempty" doc:"who disagrees, and how"`
 
 	LastCanary    time.Time `json:"last_canary,omitzero"`

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"iter"
 	"net/http"
 	"net/url"
 	"time"
@@ -83,8 +84,10 @@ type TicketCheck struct {
 	Now     time.Time       `json:"now"`
 	Ticket  string          `json:"ticket"`
 	Changes []TicketChecked `json:"changes"`
-	// NotLooked is how many more changes the ticket has than are looked at in one go.
+	// NotLooked is how many more changes the ticket has than were looked at.
 	NotLooked int `json:"not_looked,omitempty"`
+	// Next is where the following page begins; "" = this was the last.
+	Next string `json:"next,omitempty"`
 }
 
 // TicketChecked is one change, looked at now.
@@ -142,10 +145,22 @@ func (c *Client) TicketText(ctx context.Context, ticket string, f TicketForm) (s
 	return out.Text, err
 }
 
-// CheckTicket looks at every record of a ticket now.
-func (c *Client) CheckTicket(ctx context.Context, ticket string) (TicketCheck, error) {
-	var out TicketCheck
-	return out, c.post(ctx, place("tickets", ticket, "check"), nil, &out)
+// CheckTicket looks at the records of a ticket now, a page at a time: each step of the loop waits for its looks.
+func (c *Client) CheckTicket(ctx context.Context, ticket string) iter.Seq2[TicketCheck, error] {
+	return func(yield func(TicketCheck, error) bool) {
+		for after := ""; ; {
+			q := url.Values{}
+			if after != "" {
+				q.Set("after", after)
+			}
+			var out TicketCheck
+			err := c.call(ctx, http.MethodPost, place("tickets", ticket, "check"), q, nil, &out)
+			if !yield(out, err) || err != nil || out.Next == "" {
+				return
+			}
+			after = out.Next
+		}
+	}
 }
 
 // NoteTicket keeps words with a ticket.

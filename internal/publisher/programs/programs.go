@@ -42,10 +42,13 @@ var errTooMuch = errors.New("more output than is read")
 // Dir is a directory of programs.
 type Dir struct{ path string }
 
-// In makes a Dir; "" is DefaultDir.
+// In makes a Dir; "" is DefaultDir. A relative path means the working directory of this moment: programs run in another one.
 func In(path string) Dir {
 	if path == "" {
 		path = DefaultDir
+	}
+	if whole, err := filepath.Abs(path); err == nil {
+		path = whole
 	}
 	return Dir{path}
 }

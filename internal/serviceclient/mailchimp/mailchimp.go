@@ -58,7 +58,7 @@ func New(o webapi.Options) (*Client, error) {
 
 // dataCentre is the part of the key behind its last hyphen. It becomes part of a host name, so nothing else than letters and digits will do.
 func dataCentre(o webapi.Options) (string, error) {
-	c, err := webapi.NewCredential(o.Credential, o.Log)
+	c, err := o.OpenCredential()
 	if err != nil {
 		return "", err
 	}

@@ -30,7 +30,7 @@ type Client struct {
 
 // New makes a client; Options.Credential (an API key) is required. Errors are fault.Invalid.
 func New(o webapi.Options) (*Client, error) {
-	key, err := webapi.NewCredential(o.Credential, o.Log)
+	key, err := o.OpenCredential()
 	if err != nil {
 		return nil, err
 	}

@@ -28,6 +28,7 @@ CREATE TABLE probes (
 CREATE UNIQUE INDEX probes_token ON probes (token_hash);
 CREATE INDEX probes_path ON probes (domain, signer_id, asked);
 CREATE INDEX probes_orders ON probes (signer_id) WHERE to_address <> '';
-CREATE INDEX probes_open ON probes (asked) WHERE ended = 0;
+CREATE INDEX probes_open ON probes (domain, signer_id) WHERE ended = 0;
+CREATE INDEX probes_server ON probes (signer_id, asked);
 CREATE INDEX probes_ended ON probes (ended) WHERE ended > 0;
 CREATE INDEX probes_asked ON probes (asked, id);

@@ -57,13 +57,12 @@ key "stranger" { algorithm hmac-sha256; secret "%[4]s"; };
 key "admin" { algorithm hmac-sha256; secret "%[5]s"; };
 zone "example.org" { type primary; file "example.org.db"; update-policy {
 	grant admin zonesub ANY;
-	grant postseal subdomain _domainkey.example.org. TXT CNAME;
-	grant postseal name _dmarc.example.org. TXT;
+	%[6]s
 }; };
 zone "child.example.org" { type primary; file "child.db"; update-policy { grant admin zonesub ANY; }; };
 zone "wild.example" { type primary; file "wild.db"; update-policy { grant postseal zonesub TXT CNAME; }; };
 zone "static.example" { type primary; file "static.db"; };
-`, b.dir, host, port, secret, adminSecret))
+`, b.dir, host, port, secret, adminSecret, documentedGrants(t, "example.org")))
 	const head = "$TTL 300\n@ SOA ns.invalid. hostmaster.invalid. 1 3600 600 86400 300\n@ NS ns.invalid.\n"
 	b.write(t, "example.org.db", head+"child NS ns.invalid.\n")
 	b.write(t, "child.db", head)
@@ -205,4 +204,19 @@ func freeAddr(t *testing.T) string {
 	}
 	t.Fatal("no free port")
 	return ""
+}
+
+// documentedGrants are the grants that docs/bind.md calls all that Postseal needs, for another zone.
+func documentedGrants(t *testing.T, zone string) string {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "docs", "bind.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, policy, found := strings.Cut(string(page), "update-policy {")
+	policy, _, closed := strings.Cut(policy, "};")
+	if !found || !closed || !strings.Contains(policy, "grant postseal ") {
+		t.Fatal("docs/bind.md has no update-policy with grants")
+	}
+	return strings.ReplaceAll(policy, "example.com", zone)
 }

@@ -113,7 +113,7 @@ func (s *session) set(c publisher.Change) (publisher.Outcome, error) {
 	case dns.RcodeYXRrset, dns.RcodeNXRrset, dns.RcodeYXDomain, dns.RcodeNameError:
 		return s.overtaken(owner, c)
 	}
-	return "", s.refusal(r, updating)
+	return "", s.refusal(r, updating, string(c.Type)+" at "+owner)
 }
 
 // overtaken finds out what stands there after a prerequisite was not met: somebody wrote between our look and our update, or a

@@ -57,6 +57,20 @@ func TestConformanceOnBIND(t *testing.T) {
 }
 
 // What a server refuses must come out as a clear fault with something to do, and change nothing.
+// TestDocumentedGrants writes each kind of record that a domain can want, with the grants of docs/bind.md and no other.
+func TestDocumentedGrants(t *testing.T) {
+	b := startBIND(t)
+	p := provider(t, rfc2136.Config{Server: b.addr, KeyFile: b.keyFile(t, "postseal", secret)})
+	cname := set("slot._domainkey", "", "slot.keys.example.net")
+	cname.Type = publisher.CNAME
+	for _, c := range []publisher.Change{set("s._domainkey", "", "v=DKIM1; p="), cname, set("_dmarc", "", "v=DMARC1; p=none"), set("example.net._report._dmarc", "", "v=DMARC1;")} {
+		if outcome, err := p.Set(t.Context(), "example.org", c); err != nil || outcome != publisher.Done {
+			_, hint := fault.Show(err)
+			t.Errorf("%s %s: %q, %v (%s)", c.Name, c.Type, outcome, err, hint)
+		}
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	b := startBIND(t)
 	good := b.keyFile(t, "postseal", secret)
@@ -72,7 +86,7 @@ func TestRefusals(t *testing.T) {
 		{"wrong secret", rfc2136.Config{KeyFile: b.keyFile(t, "admin", otherSecret)}, "example.org", "a._domainkey", fault.Denied, "BADSIG"},
 		{"wrong clock", rfc2136.Config{KeyFile: good, Now: func() time.Time { return time.Now().Add(time.Hour) }}, "example.org", "a._domainkey", fault.Unavailable, "1h0m0s ahead"},
 		{"key without grant", rfc2136.Config{KeyFile: b.keyFile(t, "stranger", secret)}, "example.org", "a._domainkey", fault.Denied, "refuses the update"},
-		{"name outside of the grant", rfc2136.Config{KeyFile: good}, "example.org", "www", fault.Denied, "refuses the update"},
+		{"name outside of the grant", rfc2136.Config{KeyFile: good}, "example.org", "www", fault.Denied, "refuses the update of example.org by the TSIG key postseal: TXT at www.example.org"},
 		{"unsigned", rfc2136.Config{}, "example.org", "a._domainkey", fault.Denied, "unsigned"},
 		{"zone not served", rfc2136.Config{KeyFile: good}, "example.com", "a._domainkey", fault.NotFound, "does not serve the zone example.com"},
 		{"parent of what is served", rfc2136.Config{KeyFile: good}, "org", "a._domainkey.example", fault.NotFound, "delegated out of org"},

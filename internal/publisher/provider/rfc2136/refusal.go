@@ -18,16 +18,16 @@ const (
 	updating            // an update
 )
 
-// refusal is the fault that an answer code stands for.
-func (s *session) refusal(r *dns.Msg, a act) error {
+// refusal is the fault that an answer code stands for. what is the record that the message was about: "TXT at name".
+func (s *session) refusal(r *dns.Msg, a act, what string) error {
 	server, zone := s.p.server, s.zone
 	switch {
 	case r.Rcode == dns.RcodeRefused && a == asking, r.Rcode == dns.RcodeNotAuth, r.Rcode == dns.RcodeNotZone:
 		return fault.New(fault.NotFound, "the server %s does not serve the zone %s (%s)", server, zone, code(r.Rcode)).
 			WithHint("check server and zone of the publisher; server must be the primary, and its allow-query must let %s ask", s.who())
 	case r.Rcode == dns.RcodeRefused:
-		return fault.New(fault.Denied, "the server %s refuses the update of %s by %s", server, zone, s.who()).
-			WithHint("check that it is the zone's primary, and its update-policy or allow-update: TXT and CNAME below _domainkey and at _dmarc must be granted")
+		return fault.New(fault.Denied, "the server %s refuses the update of %s by %s: %s", server, zone, s.who(), what).
+			WithHint("check that it is the zone's primary, and that its update-policy grants %s; docs/bind.md has all grants that are needed", what)
 	case r.Rcode == dns.RcodeNotImplemented:
 		return fault.New(fault.Invalid, "the server %s does not take updates for %s", server, zone).
 			WithHint("server must be the zone's primary name server, and the zone must be dynamic there")

@@ -59,7 +59,7 @@ func (s *session) answered(owner string) ([]dns.RR, error) {
 		return nil, err
 	}
 	if r.Rcode != dns.RcodeSuccess && r.Rcode != dns.RcodeNameError {
-		return nil, s.refusal(r, asking)
+		return nil, s.refusal(r, asking, owner)
 	}
 	if err := s.fromZone(r, owner); err != nil {
 		return nil, err
@@ -129,7 +129,7 @@ func (s *session) unlessInvented(owner string, rrs []dns.RR) ([]dns.RR, error) {
 	case dns.RcodeNameError:
 		return nil, nil
 	}
-	return nil, s.refusal(r, updating)
+	return nil, s.refusal(r, updating, "TXT and CNAME at "+owner)
 }
 
 func canonical(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }

@@ -44,7 +44,7 @@ func readFile(path string) ([]byte, error) {
 func lockFile(path string) (io.Closer, error) {
 	f, err := os.OpenFile(filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".postseal-lock"), os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
-		return nil, fault.Wrap(fault.Denied, err, "files cannot be made in %s", filepath.Dir(path)).WithHint("the directory of the zone's file must be writable for the control plane's account")
+		return nil, fault.Wrap(fault.Denied, err, "files cannot be made in %s", filepath.Dir(path)).WithHint(unwritable)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		f.Close()
@@ -62,7 +62,7 @@ func replaceFile(path string, before, after []byte) (err error) {
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
-		return fault.Wrap(fault.Denied, err, "files cannot be made in %s", filepath.Dir(path)).WithHint("the directory of the zone's file must be writable for the control plane's account")
+		return fault.Wrap(fault.Denied, err, "files cannot be made in %s", filepath.Dir(path)).WithHint(unwritable)
 	}
 	defer func() {
 		if err != nil {
@@ -107,3 +107,6 @@ func replaceFile(path string, before, after []byte) (err error) {
 	}
 	return nil
 }
+
+// unwritable is the hint where no file can be made beside the zone's file. The unit that is shipped shows most of the disk read-only.
+const unwritable = "the directory of the zone's file must be writable for the control plane's account, and be in ReadWritePaths= of its systemd unit (docs/dns-providers.md#zonefile)"

@@ -64,6 +64,7 @@ CREATE TABLE reports (
 );
 CREATE INDEX reports_input ON reports (input, ord);
 CREATE INDEX reports_domain ON reports (ours, type, ends);
+CREATE INDEX reports_listed ON reports (ours, id);
 CREATE INDEX reports_state ON reports (state, id);
 CREATE INDEX reports_type ON reports (type, id);
 CREATE INDEX reports_old ON reports (kept, arrived);
@@ -174,10 +175,11 @@ CREATE TABLE report_totals (
 
 -- Up to where reports were counted anew for a generation of the inventory.
 CREATE TABLE report_counting (
-  id         BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),
+  id         BIGINT NOT NULL PRIMARY KEY, -- 1
   generation BIGINT NOT NULL,
-  after      TEXT   NOT NULL, -- id of a report; '' = all were
-  reader     BIGINT NOT NULL  -- report.ReaderVersion of the program that read what could not be read
+  reader     BIGINT NOT NULL, -- report.ReaderVersion
+  step       TEXT   NOT NULL, -- report.CountingStep
+  after      TEXT   NOT NULL  -- id of a report or input
 );
 
 -- What Google Postmaster Tools say: a second witness beside the reports. Shares are NULL where Google does not say.
