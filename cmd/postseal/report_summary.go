@@ -109,7 +109,8 @@ func printSummary(out io.Writer, s client.ReportSummary) error {
 		"messages", count(s.Messages), "pass DMARC", share(s.DMARC, s.Messages), "pass DKIM", share(s.DKIM, s.Messages), "pass SPF", share(s.SPF, s.Messages), "apart", unvouched)
 	if s.Reports == 0 {
 		fmt.Fprintln(out, "\nNo report says anything of that time.")
-		return nil
+		printSummaryFindings(out, s.Findings)
+		return printSecondWitness(out, s.Postmaster)
 	}
 	fmt.Fprintln(out)
 	t := table{head: []string{"SIGNER", "HOW", "SELECTOR", "MESSAGES", "DKIM", "REPORTERS", "FIRST", "LAST"}, group: true}
@@ -136,11 +137,9 @@ func printSummary(out io.Writer, s client.ReportSummary) error {
 	if err := t.print(out, "No message."); err != nil {
 		return err
 	}
-	for _, f := range s.Findings {
-		fmt.Fprintf(out, "\n%s %s  %s\n  %s.\n", f.Severity, f.ID, clean(f.Subject), clean(f.Message))
-		if f.Fix != "" {
-			fmt.Fprintf(out, "  → %s\n", clean(f.Fix))
-		}
+	printSummaryFindings(out, s.Findings)
+	if err := printSecondWitness(out, s.Postmaster); err != nil {
+		return err
 	}
 	if len(s.Compliance) > 0 {
 		fmt.Fprintln(out)
@@ -154,6 +153,24 @@ func printSummary(out io.Writer, s client.ReportSummary) error {
 	}
 	fmt.Fprintln(out)
 	return printDMARCStep(out, s.NextPolicy)
+}
+
+func printSummaryFindings(out io.Writer, all []client.Finding) {
+	for _, f := range all {
+		fmt.Fprintf(out, "\n%s %s  %s\n  %s.\n", f.Severity, f.ID, clean(f.Subject), clean(f.Message))
+		if f.Fix != "" {
+			fmt.Fprintf(out, "  → %s\n", clean(f.Fix))
+		}
+	}
+}
+
+// printSecondWitness prints what Google Postmaster Tools say, where they are asked.
+func printSecondWitness(out io.Writer, p *client.Postmaster) error {
+	if p == nil {
+		return nil
+	}
+	fmt.Fprintln(out, "\nGoogle Postmaster Tools")
+	return printPostmaster(out, *p, summaryDays, summaryDisagreements)
 }
 
 func reporters(names []string) string {

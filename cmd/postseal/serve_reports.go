@@ -31,6 +31,11 @@ func (r *reportFlags) add(cmd *cobra.Command, c *server.Config) {
 	f.StringArrayVar(&r.mailboxes, "report-mailbox", nil, "a mailbox with reports: imaps://USER@HOST/MAILBOX?password=file:/path; may be repeated (docs/reports.md)")
 	f.StringArrayVar(&r.folders, "report-folder", nil, "a folder with reports: maildir:/path or folder:/path; may be repeated")
 	f.StringSliceVar(&c.ReportAddresses, "report-address", nil, "take reports for these addresses too, besides those that policies of the inventory name")
+	f.StringVar(&c.Postmaster.Credential, "postmaster-credential", "", "service account that asks Google Postmaster Tools, its JSON key: file:/path, systemd:NAME or env:NAME; they are not asked without (docs/reports.md)")
+	f.StringVar(&c.Postmaster.Subject, "postmaster-subject", "", "person in whose name the service account asks (domain-wide delegation of Google Workspace)")
+	f.IntVar(&c.Postmaster.Version, "postmaster-version", 1, "version of Google's API: 1 or 2")
+	f.StringVar(&c.Postmaster.Endpoint, "postmaster-endpoint", "", "another place of that API, for tests")
+	_ = f.MarkHidden("postmaster-endpoint") // it is defined in the line above
 	keep := server.DefaultRetention()
 	f.StringVar(&r.octets, "report-keep-mail", inventory.FormatDuration(keep.Octets), "how long mails and files with reports are kept as they came")
 	f.StringVar(&r.rows, "report-keep-rows", inventory.FormatDuration(keep.Rows), "how long every record of every report is kept")

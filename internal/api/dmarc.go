@@ -245,7 +245,7 @@ func dmarcEvidence(s lifecycle.Situation, findings []audit.OpenFinding) audit.DM
 		e.Reports = append(e.Reports, reporting)
 	}
 	for _, f := range findings {
-		if f.Severity != "info" && f.ID != lifecycle.ReportMissingFinding && !strings.HasPrefix(f.ID, "RPT-") && !slices.Contains(aboutThePolicy(), f.ID) {
+		if f.Severity != "info" && f.ID != lifecycle.ReportMissingFinding && !strings.HasPrefix(f.ID, "RPT-") && !strings.HasPrefix(f.ID, "GPT-") && !slices.Contains(aboutThePolicy(), f.ID) {
 			e.Findings = append(e.Findings, f.ID+" "+f.Subject+": "+f.Message)
 		}
 	}

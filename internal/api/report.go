@@ -18,6 +18,7 @@ import (
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/lifecycle"
 	"github.com/postseal/postseal/internal/report"
+	"github.com/postseal/postseal/internal/serviceclient/postmaster"
 )
 
 const (
@@ -39,6 +40,8 @@ type Reports interface {
 	Octets(ctx context.Context, input string) (report.Arrival, error)
 	// Judge says what the reports of a time mean for a domain.
 	Judge(ctx context.Context, s lifecycle.Situation, p report.Period) (report.Judgement, error)
+	// Postmaster returns what Google Postmaster Tools say of a domain, beside the reports.
+	Postmaster(ctx context.Context, domain string, p report.Period) (postmaster.Witness, error)
 	// Ways says how the ways fare by which reports get in.
 	Ways() []client.IntakeWay
 	// Names returns what addresses are called (PTR), as far as that is found in a short time.
@@ -116,6 +119,8 @@ func (a *API) reportRoutes(h huma.API) {
 		})
 	register(a, h, op{method: http.MethodGet, path: "/domains/{domain}/reports/sources", id: "report-sources", summary: "Where mail in the name of a domain came from", role: access.Viewer, what: "read"}, a.reportSources)
 	register(a, h, op{method: http.MethodGet, path: "/domains/{domain}/reports/summary", id: "report-summary", summary: "How a domain's mail fared, by signer and selector", role: access.Viewer, what: "read"}, a.reportSummary)
+	register(a, h, op{method: http.MethodGet, path: "/domains/{domain}/reports/postmaster", id: "report-postmaster", summary: "What Google Postmaster Tools say of a domain, beside the reports of google.com",
+		role: access.Viewer, what: "read"}, a.reportPostmaster)
 }
 
 func receivedOut(r report.ReceivedReport) client.ReceivedReport {

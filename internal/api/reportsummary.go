@@ -59,6 +59,14 @@ func (a *API) reportSummary(ctx context.Context, who access.Principal, in *summa
 	if out.Reports, err = a.reports.CountReports(ctx, p); err != nil {
 		return out, err
 	}
+	w, err := a.reports.Postmaster(ctx, d.Name, p)
+	if err != nil {
+		return out, err
+	}
+	if w.On || len(w.Days) > 0 {
+		second := postmasterOut(d.Name, p, w)
+		out.Postmaster = &second
+	}
 	for _, c := range counts {
 		if !c.Vouched {
 			out.Unvouched += c.Messages

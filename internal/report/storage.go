@@ -248,6 +248,7 @@ type Pruned struct {
 	Rows    int // reports whose rows went
 	Inputs  int // that went altogether
 	Reports int
+	Days    int  // of Postmaster Tools
 	Unused  int  // entries that nothing uses any more
 	More    bool // there may be more
 }

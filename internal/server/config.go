@@ -9,6 +9,7 @@ import (
 	"github.com/postseal/postseal/internal/audit"
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/intake"
+	"github.com/postseal/postseal/internal/serviceclient/postmaster"
 )
 
 // Config is what a person can set on the command line. Everything about the fleet is in the inventory.
@@ -51,6 +52,8 @@ type Config struct {
 	Intake intake.Config
 	// ReportAddresses are taken besides those that the policies of the inventory name.
 	ReportAddresses []string
+	// Postmaster is with what account Google Postmaster Tools are asked; no Credential = they are not.
+	Postmaster postmaster.Options
 	// Retention is how long reports are kept; zero = DefaultRetention.
 	Retention Retention
 	// DiagnoseAfter is how long after a report what it means is found out; 0 = the default.

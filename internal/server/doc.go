@@ -4,5 +4,6 @@
 // Files: config.go (what a person can set), server.go (build, run, stop), nameserver.go (the built-in name server's part of the command line), firststart.go (what an empty data directory
 // needs), dns.go (the resolver, exchanged when the inventory's DNS settings change), effects.go (how the loop reaches
 // publishers and agents' canaries), watch.go (what happens when the inventory changes), tickets.go (people who change zones
-// are asked, reminded, and left alone again), probes.go (mail that proves paths).
+// are asked, reminded, and left alone again), probes.go (mail that proves paths), postmaster.go (what
+// Google Postmaster Tools say beside the reports).
 package server

@@ -57,6 +57,7 @@ type reporting struct {
 	*reportStore
 	taker     *report.Taker
 	catalogue *services.Catalogue
+	witness   *witness // nil = Google Postmaster Tools are not asked
 
 	mu      sync.Mutex
 	known   *report.Directory
@@ -159,6 +160,12 @@ func (r *reporting) Run(ctx context.Context) error {
 	})
 	group.Go(func() error { r.every(ctx, diagnoseEvery, "finding out what reports mean", r.diagnoseAll); return nil })
 	group.Go(func() error { r.every(ctx, recountPoll, "counting reports anew", r.recount); return nil })
+	if r.witness != nil {
+		group.Go(func() error {
+			r.every(ctx, postmasterPoll, "asking Google Postmaster Tools", r.askPostmaster)
+			return nil
+		})
+	}
 	group.Go(func() error { r.every(ctx, pruneEvery, "forgetting old reports", r.prune); return nil })
 	return group.Wait()
 }
@@ -207,6 +214,21 @@ func (r *reporting) diagnoseAll(ctx context.Context) error {
 	for _, c := range counts {
 		names[c.Domain] = true
 	}
+	seen, err := r.PostmasterDomains(ctx, now.Add(-diagnoseSpan))
+	if err != nil {
+		return err
+	}
+	if len(seen) > 0 {
+		known, err := r.Directory(ctx)
+		if err != nil {
+			return err
+		}
+		for _, name := range seen {
+			if ours := known.Domain(name); ours != "" {
+				names[ours] = true
+			}
+		}
+	}
 	return r.diagnose(ctx, slices.Sorted(maps.Keys(names)))
 }
 
@@ -224,14 +246,15 @@ func (r *reporting) diagnose(ctx context.Context, names []string) error {
 		if err != nil {
 			return err
 		}
-		if !j.Heard {
-			continue // silence resolves nothing
-		}
 		findings := make([]audit.Finding, 0, len(j.Found))
 		for _, d := range j.Found {
 			findings = append(findings, audit.Finding{ID: d.ID, Severity: audit.Severity(d.Severity), Subject: d.Subject, Message: strings.TrimSuffix(d.Message, "."), Fix: strings.TrimSuffix(d.Fix, ".")})
 		}
-		if err := r.store.SaveReportFindings(ctx, name, findings); err != nil {
+		covered := func(string) bool { return true }
+		if !j.Heard { // silence resolves nothing
+			covered = isPostmasterFinding
+		}
+		if err := r.store.SaveReportFindings(ctx, name, findings, covered); err != nil {
 			return err
 		}
 	}
@@ -241,15 +264,21 @@ func (r *reporting) diagnose(ctx context.Context, names []string) error {
 // Judge says what the reports of a time mean for a domain.
 func (r *reporting) Judge(ctx context.Context, s lifecycle.Situation, p report.Period) (report.Judgement, error) {
 	groups, err := r.Groups(ctx, p, true)
-	if err != nil || len(groups) == 0 {
+	if err != nil {
 		return report.Judgement{}, err
+	}
+	second, err := r.spoken(ctx, s.Domain.Name, p)
+	if err != nil || len(groups) == 0 {
+		return report.Judgement{Found: second}, err
 	}
 	scene := sceneOf(s)
 	scene.From, scene.To = p.Since.UTC().Truncate(24*time.Hour), p.Until.UTC().Truncate(24*time.Hour)
 	if scene.Failures, err = r.failures(ctx, p); err != nil {
 		return report.Judgement{}, err
 	}
-	return report.Judge(groups, scene), nil
+	j := report.Judge(groups, scene)
+	j.Found = append(j.Found, second...)
+	return j, nil
 }
 
 // maxSamples is how many failure reports are looked at: each is about one message.

@@ -111,6 +111,9 @@ func (s *Server) build(ctx context.Context) error {
 		return err
 	}
 	s.reporting = newReporting(s, reports, catalogue)
+	if err := s.reporting.openPostmaster(); err != nil {
+		return err
+	}
 	s.publisher = publisher.New(publisher.Deps{Zones: s.dns, Kinds: kinds(served{s.store, func(zone string) { s.zonesChanged(zone) }}, programs.In(c.Programs), c.Logger)})
 	if err := s.reconfigure(ctx); err != nil {
 		return err

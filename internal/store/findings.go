@@ -159,10 +159,10 @@ func (t *tx) saveLifeFindings(ctx context.Context, domain string, open, resolved
 	})
 }
 
-// SaveReportFindings does so for what the reports of a domain mean, all of it.
-func (s *Store) SaveReportFindings(ctx context.Context, domain string, found []audit.Finding) error {
+// SaveReportFindings does so for what the reports of a domain mean. covered says which ids could have been found: those alone are resolved.
+func (s *Store) SaveReportFindings(ctx context.Context, domain string, found []audit.Finding, covered func(id string) bool) error {
 	return s.write(ctx, "keep what reports mean", func(t *tx) error {
-		return t.saveFindings(ctx, domain, fromReport, found, func(string, string) bool { return true })
+		return t.saveFindings(ctx, domain, fromReport, found, func(id, _ string) bool { return covered(id) })
 	})
 }
 

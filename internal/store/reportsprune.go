@@ -33,7 +33,7 @@ func (r *Reports) Prune(ctx context.Context, c report.Cutoffs) (p report.Pruned,
 				*cutoff = t.now
 			}
 		}
-		for _, step := range []func(context.Context, report.Cutoffs, *report.Pruned) error{t.pruneOctets, t.pruneRows, t.pruneInputs, t.pruneTerms} {
+		for _, step := range []func(context.Context, report.Cutoffs, *report.Pruned) error{t.pruneOctets, t.pruneRows, t.pruneInputs, t.prunePostmaster, t.pruneTerms} {
 			if err := step(ctx, c, &p); err != nil {
 				return err
 			}

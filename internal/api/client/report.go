@@ -216,6 +216,7 @@ type ReportSummary struct {
 	Findings   []Finding       `json:"findings"`
 	Compliance []Compliance    `json:"compliance"`
 	NextPolicy DMARCStep       `json:"next_policy" doc:"whether the DMARC policy can be raised, with the evidence"`
+	Postmaster *Postmaster     `json:"postmaster,omitempty" doc:"what Google Postmaster Tools say; missing = they are not asked"`
 }
 
 // SignerFigures is how one signer's mail fared.

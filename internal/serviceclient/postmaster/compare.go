@@ -33,7 +33,8 @@ type Reported struct {
 
 // Disagreement is one figure in which Postmaster Tools and the reports differ.
 type Disagreement struct {
-	Date time.Time
+	Domain string // of Postmaster Tools
+	Date   time.Time
 	// What is "dkim", "spf" or "dmarc"; "no_report" when only Google's tools know of the day, "no_figures" when only the reports do.
 	What     string
 	Tools    float64 // shares, for the first three
@@ -42,9 +43,9 @@ type Disagreement struct {
 	Message  string // a sentence for people
 }
 
-// Compare lays the figures of Postmaster Tools beside those of the reports of the same days and names what differs by more than chance, by date. Days of the last
+// Compare lays the figures of Postmaster Tools about a domain beside those of the reports of the same days and names what differs by more than chance, by date. Days of the last
 // two before now are passed over where one side is missing: both come late. Neither side proves anything alone: both are what one receiver says.
-func Compare(tools []Day, reports []Reported, now time.Time) (found []Disagreement) {
+func Compare(domain string, tools []Day, reports []Reported, now time.Time) (found []Disagreement) {
 	byDate := map[time.Time]Reported{}
 	for _, r := range reports {
 		d := dateOf(r.Date)
@@ -62,7 +63,7 @@ func Compare(tools []Day, reports []Reported, now time.Time) (found []Disagreeme
 		if !reported || r.Messages == 0 {
 			if date.Before(late) && day.says() {
 				found = append(found, Disagreement{Date: date, What: "no_report",
-					Message: fmt.Sprintf("Gmail had mail of %s on %s, and no report of google.com about that day has arrived: see whether reports get through", day.Domain, date.Format(time.DateOnly))})
+					Message: fmt.Sprintf("Gmail had mail of %s on %s, and no report of google.com about that day has arrived: see whether reports get through", domain, date.Format(time.DateOnly))})
 			}
 			continue
 		}
@@ -71,8 +72,11 @@ func Compare(tools []Day, reports []Reported, now time.Time) (found []Disagreeme
 	for date, r := range byDate {
 		if !known[date] && r.Messages >= ManyMessages && date.Before(late) {
 			found = append(found, Disagreement{Date: date, What: "no_figures", Messages: r.Messages,
-				Message: fmt.Sprintf("google.com reports %d messages on %s, and Postmaster Tools has no figures: its domain may be another one, or not verified any more", r.Messages, date.Format(time.DateOnly))})
+				Message: fmt.Sprintf("google.com reports %d messages of %s on %s, and Postmaster Tools has no figures: mail may be signed in the name of another domain", r.Messages, domain, date.Format(time.DateOnly))})
 		}
+	}
+	for i := range found {
+		found[i].Domain = domain
 	}
 	slices.SortFunc(found, func(a, b Disagreement) int {
 		if c := a.Date.Compare(b.Date); c != 0 {

@@ -49,7 +49,10 @@ func TestCompare(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for _, d := range postmaster.Compare(tt.tools, tt.reports, now) {
+			for _, d := range postmaster.Compare("example.org", tt.tools, tt.reports, now) {
+				if d.Domain != "example.org" {
+					t.Errorf("it is about %q", d.Domain)
+				}
 				got = append(got, fmt.Sprintf("%d %s %.3f %.3f", d.Date.Day(), d.What, d.Tools, d.Reports))
 				if !strings.Contains(d.Message, d.Date.Format("2006-01-02")) {
 					t.Errorf("the sentence does not name the day: %s", d.Message)
@@ -60,7 +63,7 @@ func TestCompare(t *testing.T) {
 			}
 		})
 	}
-	all := postmaster.Compare([]postmaster.Day{day(10, 1, 0.5, 1)}, []postmaster.Reported{report(10, 1000, 800, 1000, 1000)}, now)
+	all := postmaster.Compare("example.org", []postmaster.Day{day(10, 1, 0.5, 1)}, []postmaster.Reported{report(10, 1000, 800, 1000, 1000)}, now)
 	want := []string{
 		"DKIM of example.org on 2026-11-10: 100.0 % passed in Postmaster Tools, 80.0 % of 1000 messages in the reports of google.com: the reports count spoofed and broken mail that Google leaves out: look at the sources that fail",
 		"SPF of example.org on 2026-11-10: 50.0 % passed in Postmaster Tools, 100.0 % of 1000 messages in the reports of google.com: Gmail sees SPF fail where its reports do not: reports may be missing",

@@ -31,6 +31,8 @@ type Day struct {
 	Reputation string
 	// Errors are the shares of authenticated mail that was refused (PERMANENT_ERROR) or put off (TEMPORARY_ERROR), the largest first.
 	Errors []DeliveryError
+	// Fetched is when it was asked for, of a day that was stored; the API does not give it.
+	Fetched time.Time
 }
 
 // DeliveryError is one kind of refusal.

@@ -181,3 +181,29 @@ CREATE TABLE report_counting (
   step       TEXT   NOT NULL, -- report.CountingStep
   after      TEXT   NOT NULL  -- id of a report or input
 );
+
+-- What Google Postmaster Tools say: a second witness beside the reports. Shares are NULL where Google does not say.
+CREATE TABLE report_postmaster (
+  domain     TEXT   NOT NULL, -- of Postmaster Tools
+  day        BIGINT NOT NULL,
+  dkim       DOUBLE PRECISION,
+  spf        DOUBLE PRECISION,
+  dmarc      DOUBLE PRECISION,
+  spam       DOUBLE PRECISION,
+  reputation TEXT   NOT NULL,
+  errors     TEXT   NOT NULL, -- list of postmaster.DeliveryError as JSON
+  fetched    BIGINT NOT NULL,
+  PRIMARY KEY (domain, day)
+) WITHOUT ROWID;
+CREATE INDEX report_postmaster_day ON report_postmaster (day);
+
+-- Up to where they were asked, and why they do not answer. domain '' = the account.
+CREATE TABLE report_postmaster_asked (
+  domain  TEXT   NOT NULL,
+  asked   BIGINT NOT NULL,
+  since   BIGINT NOT NULL, -- days; 0 = nothing is stored
+  until   BIGINT NOT NULL,
+  problem TEXT   NOT NULL,
+  hint    TEXT   NOT NULL,
+  PRIMARY KEY (domain)
+);
