@@ -13,6 +13,7 @@ import (
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/lifecycle"
 	"github.com/postseal/postseal/internal/report"
+	"github.com/postseal/postseal/internal/serviceclient/postmaster"
 	"github.com/postseal/postseal/internal/store"
 )
 
@@ -48,6 +49,10 @@ func (k *keptReports) Directory(ctx context.Context) (*report.Directory, error) 
 func (k *keptReports) Judge(ctx context.Context, s lifecycle.Situation, p report.Period) (report.Judgement, error) {
 	groups, err := k.Groups(ctx, p, true)
 	return report.Judge(groups, report.Scene{Domain: s.Domain.Name, From: p.Since, To: p.Until}), err
+}
+
+func (k *keptReports) Postmaster(context.Context, string, report.Period) (postmaster.Witness, error) {
+	return postmaster.Witness{}, nil
 }
 
 func (k *keptReports) Ways() []client.IntakeWay {

@@ -10,8 +10,8 @@ import (
 
 // recogniser knows services by the names that they use. Whatever it says is inferred: anybody can write a name, and services share each other's machines.
 type recogniser struct {
-	zones       map[string][]string       // a domain of a service to catalogue ids
-	selectors   map[string][]string       // a selector that one service and those that use its machines have
+	zones       map[string][]string // a domain of a service to catalogue ids
+	selectors   map[string][]string // a selector that one service and those that use its machines have
 	title       map[string]string
 	kin         map[string]string            // the service whose machines it uses, or that it is a variant of; itself else
 	declared    map[string]map[string]Who    // by domain and catalogue id: services of the inventory
