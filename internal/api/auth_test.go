@@ -145,7 +145,7 @@ func TestRolesAreDocumented(t *testing.T) {
 // bodyFor is a body that the operation would take.
 func bodyFor(operation string) string {
 	return map[string]string{
-		"plan-fleet": `{"fleet":{}}`, "apply": `{"fleet":{},"generation":1}`, "rotate": `{}`, "hold": `{"reason":"x"}`, "freeze": `{"reason":"x"}`,
+		"import-reports": `x`, "plan-fleet": `{"fleet":{}}`, "apply": `{"fleet":{},"generation":1}`, "rotate": `{}`, "hold": `{"reason":"x"}`, "freeze": `{"reason":"x"}`,
 		"waive": `{"server":"ns","until":"2099-01-01T00:00:00Z","reason":"x"}`, "revoke": `{"reason":"x"}`, "approve": `{"step":"activate"}`,
 		"decommission": `{"reason":"x"}`, "plan-service": `{"service":"x"}`, "change-service": `{"service":"x"}`, "join-token-add": `{"server":"mx1"}`, "user-add": `{"name":"eve","role":"viewer"}`, "access-token-add": `{}`,
 		"plan-dmarc": `{"value":"v=DMARC1; p=none"}`, "set-dmarc": `{"value":"v=DMARC1; p=none"}`,
