@@ -1,117 +1,35 @@
 package integration
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
-	"net/mail"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/emersion/go-smtp"
 
-	"github.com/postseal/postseal/dkim"
 	"github.com/postseal/postseal/internal/api/client"
-	"github.com/postseal/postseal/internal/inventory"
-	"github.com/postseal/postseal/internal/probe"
-	"github.com/postseal/postseal/internal/resolver"
-	"github.com/postseal/postseal/internal/server"
 )
 
-// mailbox receives probes as the intake does: it verifies each mail at arrival and tells the control plane of it.
-type mailbox struct {
-	settings inventory.Probes
-	dns      dkim.Resolver
-	mu       sync.Mutex
-	prober   *probe.Prober
-	others   int // mails to addresses that are of no probe
-	failed   error
-}
-
-type mailboxSession struct {
-	box   *mailbox
-	token string
-	peer  string
-	from  string
-}
-
-func (s *mailboxSession) Reset()        {}
-func (s *mailboxSession) Logout() error { return nil }
-func (s *mailboxSession) Mail(from string, _ *smtp.MailOptions) error {
-	s.from = from
-	return nil
-}
-
-func (s *mailboxSession) Rcpt(to string, _ *smtp.RcptOptions) error {
-	token, ok := s.box.settings.TokenIn(to)
-	if !ok {
-		s.box.mu.Lock()
-		s.box.others++
-		s.box.mu.Unlock()
-		return &smtp.SMTPError{Code: 550, Message: "not the address of a probe"}
-	}
-	s.token = token
-	return nil
-}
-
-func (s *mailboxSession) Data(r io.Reader) error {
-	raw, err := io.ReadAll(r)
-	if err != nil {
-		return err
-	}
-	results, err := dkim.VerifyMessage(context.Background(), bytes.NewReader(raw), dkim.VerifyOptions{Resolver: s.box.dns})
-	if err != nil {
-		return err
-	}
-	m := probe.Mail{At: time.Now(), Peer: s.peer, EnvelopeFrom: s.from, Signatures: probe.Signatures(results)}
-	if parsed, err := mail.ReadMessage(bytes.NewReader(raw)); err == nil {
-		m.Hops, m.Subject = len(parsed.Header["Received"]), parsed.Header.Get("Subject")
-		if author, err := mail.ParseAddress(parsed.Header.Get("From")); err == nil {
-			_, m.From, _ = strings.Cut(author.Address, "@")
-		}
-	}
-	s.box.mu.Lock()
-	defer s.box.mu.Unlock()
-	err = s.box.prober.Arrived(context.Background(), s.token, m)
-	s.box.failed = errors.Join(s.box.failed, err)
-	return err
-}
-
-func (b *mailbox) start(t *testing.T) string {
-	t.Helper()
-	listener := must(net.Listen("tcp", "127.0.0.1:0"))
-	srv := smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
-		host, _, _ := net.SplitHostPort(c.Conn().RemoteAddr().String())
-		return &mailboxSession{box: b, peer: host}, nil
-	}))
-	srv.Domain = "reports.example.com"
-	go func() { _ = srv.Serve(listener) }()
-	t.Cleanup(func() { _ = srv.Close() })
-	return listener.Addr().String()
-}
-
-// TestProbes sends probes through real Postfixes, whose agents sign, to a mailbox that verifies them: as it should be; with a body, and a header, that are changed after
+// TestProbes sends probes through real Postfixes, whose agents sign, to the control plane's own listener: as it should be; with a body, and a header, that are changed after
 // signing; not signed; from a console; and a rotation whose gate is a probe.
 func TestProbes(t *testing.T) {
 	need(t, "postfix", "postconf", "named", "rndc")
 	dir := sandbox(t)
 	o := &organisation{t: t, dir: dir, data: filepath.Join(dir, "control-plane"), agents: map[string]*process{}, agentConfigs: map[string]string{}, milters: map[string]string{}}
 	o.bind = startBIND(t, dir)
-	box := &mailbox{settings: inventory.Probes{Address: "probe@reports.example.com"}, dns: resolver.NewRecursive(o.bind.resolver(), 5*time.Second)}
-	hop := box.start(t)
+	hop := net.JoinHostPort("127.0.0.1", freePort(t, "127.0.0.1"))
 	o.listen = net.JoinHostPort("127.0.0.1", freePort(t, "127.0.0.1"))
-	box.prober = inProcess(t, server.Config{Data: o.data, Listen: o.listen, Hosts: []string{"127.0.0.1"}, ReportEvery: time.Second, Poll: 100 * time.Millisecond})
+	o.serveExtra = []string{"--report-listen", hop, "--report-name", "reports.example.com"}
+	o.startServe()
 	fleet := strings.Replace(o.fleet(""), "test_mode: true,", "test_mode: true, gate: probe,", 1) + "probes: {address: probe@reports.example.com, every: 0}\n"
 	o.postseal("apply", "-f", o.file("fleet.yaml", fleet), "--yes")
 	for _, name := range []string{"mx1", "mx2"} {
@@ -211,32 +129,10 @@ func TestProbes(t *testing.T) {
 		}
 		return false
 	})
-	box.mu.Lock()
-	defer box.mu.Unlock()
-	if box.failed != nil || box.others != 0 {
-		t.Errorf("the mailbox: %v; %d mails to others", box.failed, box.others)
+	var ways client.Intake
+	if err := json.Unmarshal([]byte(o.postseal("report", "intake", "--json")), &ways); err != nil || len(ways.Ways) != 1 || ways.Ways[0].Probes == 0 || ways.Ways[0].Stored+ways.Ways[0].Refused > 0 {
+		t.Errorf("%v: %+v", err, ways)
 	}
-}
-
-// inProcess runs a control plane in this process, so that the mailbox can speak to it.
-func inProcess(t *testing.T, c server.Config) *probe.Prober {
-	t.Helper()
-	log := &safeBuffer{}
-	c.Logger = slog.New(slog.NewTextHandler(log, nil))
-	s := must(server.New(t.Context(), c))
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Errorf("the control plane: %v", err)
-		}
-		if t.Failed() {
-			t.Logf("control plane:\n%s", tail(log.String(), 6000))
-		}
-	})
-	return s.Prober()
 }
 
 // signing returns the selector of a signer's newest key once the agent is known to sign with it.

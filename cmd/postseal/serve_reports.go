@@ -18,18 +18,18 @@ const minReportAge = 15 * 24 * time.Hour
 
 // reportFlags are the flags of serve that are about reports.
 type reportFlags struct {
-	mailboxes, folders []string
-	octets, rows, all  string
+	intake            intake.Settings
+	octets, rows, all string
 }
 
 func (r *reportFlags) add(cmd *cobra.Command, c *server.Config) {
 	f := cmd.Flags()
-	f.StringVar(&c.Intake.SMTP.Listen, "report-listen", "", "address of the SMTP listener for reports and probes; it does not run without")
-	f.StringVar(&c.Intake.SMTP.Name, "report-name", "", "name that the listener greets with: that of the MX record of the report addresses (default: the first --host)")
-	f.StringVar(&c.Intake.SMTP.Certificate, "report-cert", "", "PEM file with the listener's certificate, for STARTTLS; read again when it changes")
-	f.StringVar(&c.Intake.SMTP.Key, "report-key", "", "PEM file with the key of that certificate")
-	f.StringArrayVar(&r.mailboxes, "report-mailbox", nil, "a mailbox with reports: imaps://USER@HOST/MAILBOX?password=file:/path; may be repeated (docs/reports.md)")
-	f.StringArrayVar(&r.folders, "report-folder", nil, "a folder with reports: maildir:/path or folder:/path; may be repeated")
+	f.StringVar(&r.intake.Listen, "report-listen", "", "address of the SMTP listener for reports and probes; it does not run without")
+	f.StringVar(&r.intake.Name, "report-name", "", "name that the listener greets with: that of the MX record of the report addresses (default: the first --host)")
+	f.StringVar(&r.intake.Certificate, "report-cert", "", "PEM file with the listener's certificate, for STARTTLS; read again when it changes")
+	f.StringVar(&r.intake.Key, "report-key", "", "PEM file with the key of that certificate")
+	f.StringArrayVar(&r.intake.Mailboxes, "report-mailbox", nil, "a mailbox with reports: imaps://USER@HOST/MAILBOX?password=file:/path; may be repeated (docs/reports.md)")
+	f.StringArrayVar(&r.intake.Folders, "report-folder", nil, "a folder with reports: maildir:/path or folder:/path; may be repeated")
 	f.StringSliceVar(&c.ReportAddresses, "report-address", nil, "take reports for these addresses too, besides those that policies of the inventory name")
 	f.StringVar(&c.Postmaster.Credential, "postmaster-credential", "", "service account that asks Google Postmaster Tools, its JSON key: file:/path, systemd:NAME or env:NAME; they are not asked without (docs/reports.md)")
 	f.StringVar(&c.Postmaster.Subject, "postmaster-subject", "", "person in whose name the service account asks (domain-wide delegation of Google Workspace)")
@@ -45,19 +45,13 @@ func (r *reportFlags) add(cmd *cobra.Command, c *server.Config) {
 // complete reads what the flags say.
 func (r *reportFlags) complete(c *server.Config) error {
 	secret := func(spec string) (intake.Secret, error) { return webapi.NewCredential(spec, slog.Default()) }
-	for _, spec := range r.mailboxes {
-		m, err := intake.ParseMailbox(spec, secret)
-		if err != nil {
-			return err
-		}
-		c.Intake.Mailboxes = append(c.Intake.Mailboxes, m)
+	in := r.intake
+	if in.Listen != "" && in.Name == "" && len(c.Hosts) > 0 {
+		in.Name = c.Hosts[0]
 	}
-	for _, spec := range r.folders {
-		f, err := intake.ParseFolder(spec)
-		if err != nil {
-			return err
-		}
-		c.Intake.Folders = append(c.Intake.Folders, f)
+	var err error
+	if c.Intake, err = in.Config(secret); err != nil {
+		return err
 	}
 	for _, k := range []struct {
 		flag, text string

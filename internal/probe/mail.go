@@ -47,15 +47,6 @@ type DMARC struct {
 	Policy string `json:"policy,omitempty"`
 }
 
-// Signatures are a verifier's results in the form of a Mail.
-func Signatures(results []dkim.Result) []Signature {
-	out := make([]Signature, 0, len(results))
-	for _, r := range results {
-		out = append(out, Signature{Domain: r.Domain, Selector: r.Selector, Algorithm: r.Algorithm, Result: r.Result, Reason: r.Reason, Aligned: r.Aligned})
-	}
-	return out
-}
-
 // Limits of what is kept of a mail: nothing in an honest one comes near.
 const (
 	maxSignatures = 16

@@ -86,9 +86,6 @@ func (c *Config) complete() error {
 			c.Hosts = append(c.Hosts, name)
 		}
 	}
-	if c.Intake.SMTP.Name == "" {
-		c.Intake.SMTP.Name = c.Hosts[0]
-	}
 	if c.SealingKey == "" {
 		c.SealingKey = filepath.Join(c.Data, "ca.sealing-key")
 	}

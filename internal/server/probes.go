@@ -7,9 +7,6 @@ import (
 	"github.com/postseal/postseal/internal/probe"
 )
 
-// Prober judges what arrives at the address of a probe; the intake calls it.
-func (s *Server) Prober() *probe.Prober { return s.prober }
-
 // tendProbes asks for the probes that are due and notices those that are lost.
 func (s *Server) tendProbes(ctx context.Context) error {
 	tick := time.NewTicker(probe.TendEvery)
