@@ -79,6 +79,8 @@ var (
 	exclusive = regexp.MustCompile(`^if any flags in the group \[[^\]]*\] are set none of the others can be; \[([^\]]*)\] were all set$`)
 	together  = regexp.MustCompile(`^if any flags in the group \[([^\]]*)\] are set they must all be set; missing \[([^\]]*)\]$`)
 	required  = regexp.MustCompile(`^required flag\(s\) (.*) not set$`)
+	// arguments is its sentence about how many arguments there are.
+	arguments = regexp.MustCompile(`^(?:accepts|requires) (.*) arg\(s\), (?:only )?received (\d+)$`)
 )
 
 // flagGroups puts what cobra says of several flags into our words.
@@ -99,6 +101,9 @@ func flagGroups(err error) error {
 	}
 	if m := required.FindStringSubmatch(text); m != nil {
 		return fault.Wrap(fault.Invalid, err, "%s is needed", flags(m[1])).WithHint("%s", "--help explains it")
+	}
+	if m := arguments.FindStringSubmatch(text); m != nil {
+		return fault.Wrap(fault.Invalid, err, "the number of arguments is wrong: %s, and not %s", m[1], m[2]).WithHint("%s", "--help shows which")
 	}
 	return err
 }
