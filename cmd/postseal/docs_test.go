@@ -72,6 +72,34 @@ func TestNamedCommandsExist(t *testing.T) {
 	}
 }
 
+// TestFindingsNameCommands does so for the commands that findings of reports tell people to run.
+func TestFindingsNameCommands(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(moduleRoot, "internal", "report", "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile(`postseal ([a-z]+)(?: ([a-z]+))?`)
+	seen := 0
+	for _, path := range files {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		for _, m := range named.FindAllStringSubmatch(strings.ReplaceAll(read(t, path), "postseal/postseal", ""), -1) {
+			seen++
+			cmd, _, err := newRoot().Find(m[1:2])
+			if err == nil && cmd.HasSubCommands() {
+				cmd, _, err = newRoot().Find(m[1:3])
+			}
+			if err != nil || cmd.HasSubCommands() {
+				t.Errorf("%s: there is no command %q", path, m[0])
+			}
+		}
+	}
+	if seen < 10 {
+		t.Errorf("only %d commands were found", seen)
+	}
+}
+
 // TestUnitsStartCommands parses what the systemd units start, and the options of serve that the pages put into its environment.
 func TestUnitsStartCommands(t *testing.T) {
 	units, err := filepath.Glob(filepath.Join(moduleRoot, "packaging", "systemd", "*.service"))

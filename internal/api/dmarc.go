@@ -215,17 +215,14 @@ func aboutThePolicy() []string {
 
 // nextPolicy is the next step with what reports say of it.
 func nextPolicy(s lifecycle.Situation, findings []audit.OpenFinding, j report.Judgement) client.DMARCStep {
-	e := dmarcEvidence(s, findings)
-	if a := j.Advice; a.Days > 0 {
-		// Mail of impostors is what a policy is for: it counts neither for nor against.
-		e.Numbers = &audit.DMARCNumbers{Days: a.Days, Aligned: a.OwnAligned, NotAligned: a.Own - a.OwnAligned}
+	told := func(f audit.OpenFinding) bool { // what reports mean is told by the advice
+		return slices.ContainsFunc(j.Found, func(d report.Diagnosis) bool { return d.ID == f.ID })
 	}
-	p := audit.NextDMARC(e)
-	if p.Step != "" && e.Numbers != nil {
-		p.Reasons, p.Missing = append(p.Reasons, j.Advice.Reasons...), append(p.Missing, j.Advice.Missing...)
-		p.Ready = p.Ready && len(j.Advice.Missing) == 0
+	e := dmarcEvidence(s, slices.DeleteFunc(slices.Clone(findings), told))
+	if j.Heard {
+		e.Reported = &audit.DMARCReported{For: j.Advice.Reasons, Against: j.Advice.Missing}
 	}
-	return stepOut(s.Domain, p)
+	return stepOut(s.Domain, audit.NextDMARC(e))
 }
 
 // dmarcEvidence gathers what is known for the next step beside reports.

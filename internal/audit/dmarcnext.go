@@ -16,11 +16,6 @@ const (
 	dmarcMonth = 32 * 24 * time.Hour
 	// dmarcTrial is for t=y: two weeks have every working day twice, and reports come a day late.
 	dmarcTrial = 14 * 24 * time.Hour
-	// minReported is how many messages reports must tell of before a share of them means anything.
-	minReported = 100
-	// maxUnalignedPercent is how much of a domain's mail may fail before a policy acts on it. Mail of impostors counts in it, so that more is
-	// no fault by itself; but somebody has to look at the sources first.
-	maxUnalignedPercent = 2
 )
 
 // DMARCEvidence is what is known about a domain when its next policy is looked for.
@@ -33,8 +28,8 @@ type DMARCEvidence struct {
 	Signers  []DMARCSigner
 	Findings []string // open ones that are more than information, a sentence each
 	Reports  []DMARCReporting
-	// Numbers is what aggregate reports say; nil = none have been read.
-	Numbers *DMARCNumbers
+	// Reported is what aggregate reports say; nil = none have been read.
+	Reported *DMARCReported
 }
 
 // DMARCSigner is one who may sign for the domain.
@@ -49,10 +44,9 @@ type DMARCReporting struct {
 	Trouble string // why nothing comes there; "" = the destination takes them
 }
 
-// DMARCNumbers is what aggregate reports of some days say about mail with the domain in From.
-type DMARCNumbers struct {
-	Days                int
-	Aligned, NotAligned int64 // messages; NotAligned has neither an aligned DKIM signature nor aligned SPF
+// DMARCReported is what aggregate reports say of the step, a sentence each.
+type DMARCReported struct {
+	For, Against []string
 }
 
 // DMARCProposal is the next step of a policy.
@@ -256,8 +250,8 @@ func (p *proposal) signers() {
 
 // numbers weighs what reports say.
 func (p *proposal) numbers() {
-	n := p.e.Numbers
-	if n == nil {
+	r := p.e.Reported
+	if r == nil {
 		switch {
 		case p.acts:
 			p.lacks("no reports have been read: whether mail of yours fails is not known, and this step acts on mail")
@@ -266,14 +260,11 @@ func (p *proposal) numbers() {
 		}
 		return
 	}
-	all := n.Aligned + n.NotAligned
-	switch {
-	case all < minReported:
-		p.lack(p.acts, "reports of %d days tell of %d messages; %d at least say something", n.Days, all, minReported)
-	case n.NotAligned*100 > all*maxUnalignedPercent:
-		p.lack(p.acts, "of %d messages in %d days %d did not align (%s): see which of their sources are yours, and have those sign", all, n.Days, n.NotAligned, percent(n.NotAligned, all))
-	default:
-		p.because("of %d messages in %d days %d did not align (%s)", all, n.Days, n.NotAligned, percent(n.NotAligned, all))
+	for _, text := range r.Against {
+		p.lack(p.acts, "%s", text)
+	}
+	for _, text := range r.For {
+		p.because("%s", text)
 	}
 }
 
@@ -284,10 +275,6 @@ func (p *proposal) lack(must bool, format string, args ...any) {
 	} else {
 		p.because(format, args...)
 	}
-}
-
-func percent(part, all int64) string {
-	return fmt.Sprintf("%.1f %%", 100*float64(part)/float64(all))
 }
 
 // days is a time in whole days, for people.

@@ -81,7 +81,7 @@ func (c *clinic) failingServer(server Who, t trouble) {
 
 // why is the likely cause and what to do about it. whole: nothing that the selector signs verifies; elsewhere: mail that does not take that way is well.
 func (c *clinic) why(server Who, d Diagnosis, whole, elsewhere bool) (reason, fix string) {
-	probe := "postseal probe " + server.Name + " sends a message through it and says what arrives"
+	probe := "postseal probe send " + server.Name + " sends a message through it and says what arrives"
 	record := "postseal audit " + c.Domain
 	if d.Selector != "" {
 		record = "compare " + keyName(d.Selector, c.Domain) + " with what the server has: postseal key show " + d.Selector
@@ -214,7 +214,7 @@ func (c *clinic) otherServers() {
 		home := w.of(filter(c.groups, func(g *Group) bool { return g.Signer == p.signer && g.Source == p.signer }))
 		d := Diagnosis{ID: "DKIM-L08", Severity: Warning, Subject: p.source.Name + " with the key of " + p.signer.Name, Signer: p.signer, Source: p.source, Selector: byCount(w.selectors)[0], Since: w.first,
 			Message: fmt.Sprintf("%s from %s verify with the key of %s (%s)", count(w.messages, "message", "messages"), p.source.Name, p.signer.Name, list(byCount(w.selectors))),
-			Fix:     "if " + p.source.Name + " passes mail of " + p.signer.Name + " on, nothing; else the key was copied: rotate it (postseal key rotate) and give " + p.source.Name + " one of its own"}
+			Fix:     "if " + p.source.Name + " passes mail of " + p.signer.Name + " on, nothing; else the key was copied: rotate it (postseal rotate) and give " + p.source.Name + " one of its own"}
 		if d.KeyID = keyOf(parts[p], d.Selector); home.messages < FloorMessages {
 			d.Severity = Info // all of its mail goes out there: a smarthost
 			d.Message += ": it seems to be its smarthost"
