@@ -68,7 +68,7 @@ The exit status is 1 when a file could not be handed in or nothing could be read
 				if e := r.json(cmd.OutOrStdout(), out); err == nil {
 					err = e
 				}
-			} else {
+			} else if err == nil || len(out.Receipts)+len(out.Problems) > 0 {
 				printImport(cmd.OutOrStdout(), out)
 			}
 			if err == nil && len(out.Problems) > 0 {
@@ -111,7 +111,11 @@ func importAll(ctx context.Context, c *client.Client, files []string, status io.
 	step, done := progressBar(status, "importing", len(files))
 	defer done()
 	for _, path := range files {
+		out.Files++
 		octets, err := readRegular(path)
+		if err == nil && len(octets) == 0 {
+			err = fault.New(fault.Invalid, "it is empty")
+		}
 		if err != nil {
 			message, _ := fault.Show(err)
 			out.Problems = append(out.Problems, importProblem{path, message})
@@ -125,8 +129,11 @@ func importAll(ctx context.Context, c *client.Client, files []string, status io.
 			step()
 			continue
 		}
+		if fault.CodeOf(err) == fault.Unavailable {
+			return out, fault.Wrap(fault.Unavailable, err, "after %d of %d files: %v", out.Files-1, len(files), err).WithHint("run the same command again: what is there already is not counted twice")
+		}
 		if err != nil {
-			return out, fault.Wrap(fault.CodeOf(err), err, "after %d of %d files: %v", out.Files, len(files), err).WithHint("run the same command again: what is there already is not counted twice")
+			return out, err
 		}
 		out.add(path, receipt)
 		step()
@@ -135,7 +142,6 @@ func importAll(ctx context.Context, c *client.Client, files []string, status io.
 }
 
 func (out *importReport) add(path string, receipt client.ReportReceipt) {
-	out.Files++
 	for _, r := range receipt.Reports {
 		if receipt.Again && r.State == string(report.Stored) {
 			r.State = string(report.Duplicate)

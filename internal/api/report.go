@@ -98,7 +98,7 @@ func (a *API) reportRoutes(h huma.API) {
 			})
 			return client.ReportReceipt{Input: receipt.Input, Again: receipt.Again, Reports: convert(receipt.Reports, receivedOut)}, err
 		})
-	register(a, h, op{method: http.MethodGet, path: "/intake", id: "intake", summary: "How the ways fare by which reports get in", role: access.Viewer, what: "read", everything: true},
+	register(a, h, op{method: http.MethodGet, path: "/intake", id: "intake", summary: "How the ways fare by which reports get in", role: access.Viewer, what: "see how reports get in", everything: true},
 		func(context.Context, access.Principal, *none) (client.Intake, error) {
 			return client.Intake{Ways: a.reports.Ways()}, nil
 		})

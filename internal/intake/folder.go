@@ -33,25 +33,30 @@ func newFolder(in *Intake, cfg Folder) (*folder, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
+	return &folder{in: in, cfg: cfg, p: newProgress(report.ByFolder, cfg.Path, in.now), seen: map[string]seenFile{}}, nil
+}
+
+// there sees whether the folder is there and can be written to. It may be mounted later than the process starts, and go away.
+func (f *folder) there() error {
 	need := []string{"new", "cur"}
-	if cfg.Kind == Files {
+	if f.cfg.Kind == Files {
 		need = []string{"."}
 	}
 	for _, name := range need {
-		info, err := os.Stat(filepath.Join(cfg.Path, name))
+		info, err := os.Stat(filepath.Join(f.cfg.Path, name))
 		if err != nil || !info.IsDir() {
-			return nil, fault.New(fault.Invalid, "%s is no %s", cfg.Path, map[FolderKind]string{Maildir: "Maildir: it needs new and cur", Files: "folder"}[cfg.Kind]).
+			return fault.New(fault.Invalid, "%s is no %s", f.cfg.Path, map[FolderKind]string{Maildir: "Maildir: it needs new and cur", Files: "folder"}[f.cfg.Kind]).
 				WithHint("make it, and let the account of the control plane write into it: what is stored is moved")
 		}
 	}
-	if cfg.Kind == Files {
+	if f.cfg.Kind == Files {
 		for _, name := range []string{doneFolder, unreadFolder} {
-			if err := os.Mkdir(filepath.Join(cfg.Path, name), 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
-				return nil, fault.Wrap(fault.Invalid, err, "nothing can be made in the folder %s", cfg.Path).WithHint("let the account of the control plane write into it: what is stored is moved")
+			if err := os.Mkdir(filepath.Join(f.cfg.Path, name), 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
+				return fault.Wrap(fault.Invalid, err, "nothing can be made in the folder %s", f.cfg.Path).WithHint("let the account of the control plane write into it: what is stored is moved")
 			}
 		}
 	}
-	return &folder{in: in, cfg: cfg, p: newProgress(report.ByFolder, cfg.Path, in.now), seen: map[string]seenFile{}}, nil
+	return nil
 }
 
 func (f *folder) progress() *progress { return f.p }
@@ -81,6 +86,9 @@ func (f *folder) run(ctx context.Context) error {
 // look takes everything that is ready. The first trouble that is not of one file ends it.
 func (f *folder) look(ctx context.Context) error {
 	f.bad = nil
+	if err := f.there(); err != nil {
+		return err
+	}
 	met := map[string]bool{}
 	look := f.lookFile
 	folders := []string{f.cfg.Path}

@@ -306,9 +306,25 @@ func TestFolderThatIsNone(t *testing.T) {
 	r := newRig(t)
 	file := filepath.Join(t.TempDir(), "file")
 	put(t, file, nil)
-	for _, f := range []Folder{{Kind: Maildir, Path: t.TempDir()}, {Kind: Files, Path: file}, {Kind: Files, Path: "relative"}, {Kind: "mbox", Path: file}, {Kind: Files, Path: t.TempDir(), Poll: time.Microsecond}} {
+	for _, f := range []Folder{{Kind: Files, Path: "relative"}, {Kind: "mbox", Path: file}, {Kind: Files, Path: t.TempDir(), Poll: time.Microsecond}} {
 		if _, err := New(Config{Folders: []Folder{f}}, r.needs); fault.CodeOf(err) != fault.Invalid {
 			t.Errorf("%+v: %v", f, err)
 		}
 	}
+}
+
+// A folder that is not there keeps nobody from starting, says so, and is taken when it comes.
+func TestFolderThatComesLater(t *testing.T) {
+	r := newRig(t)
+	late, file := filepath.Join(t.TempDir(), "late"), filepath.Join(t.TempDir(), "file")
+	put(t, file, nil)
+	in, _ := r.start(Config{Folders: []Folder{{Kind: Files, Path: late, Poll: minFolderPoll}, {Kind: Files, Path: file, Poll: minFolderPoll}, {Kind: Maildir, Path: t.TempDir(), Poll: minFolderPoll}}})
+	await(t, "all say what is wrong", func() bool {
+		return !slices.ContainsFunc(in.Status(), func(s Status) bool { return s.Up || !strings.Contains(s.Error, "make it, and let the account") })
+	})
+	if err := os.Mkdir(late, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(late, "r.xml"), []byte("<feedback/>"))
+	await(t, "it is taken", func() bool { return in.Status()[0].Up && len(r.shelf.kept()) == 1 })
 }

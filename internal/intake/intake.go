@@ -52,8 +52,8 @@ type way interface {
 	progress() *progress
 }
 
-// New checks the configuration, opens the listener and looks at the folders. Mailboxes are not asked yet: a mail server that is down must not keep the process from starting. Errors
-// are fault.Invalid.
+// New checks the configuration and opens the listener. Mailboxes and folders are not looked at yet: a mail server that is down, or a mount that comes late, must not keep the process from
+// starting. Errors are fault.Invalid.
 func New(cfg Config, needs Needs) (*Intake, error) {
 	if needs.Log == nil {
 		needs.Log = slog.New(slog.DiscardHandler)

@@ -22,14 +22,14 @@ func (d *liveDNS) First(ctx context.Context, name, rrtype string) resolver.Answe
 // openIntake opens the ways by which reports and probes get in, as far as there are any.
 func (s *Server) openIntake() error {
 	c := s.config
+	if _, err := intake.NewAddresses(c.ReportAddresses, nil, nil, nil); err != nil {
+		return err
+	}
 	if c.Intake.SMTP.Listen == "" && len(c.Intake.Mailboxes)+len(c.Intake.Folders) == 0 {
 		return nil
 	}
 	s.cache = resolver.NewCache(s.dns, resolver.CacheConfig{})
 	book := &addressBook{server: s}
-	if _, err := intake.NewAddresses(c.ReportAddresses, nil, nil, nil); err != nil {
-		return err
-	}
 	var err error
 	s.intake, err = intake.New(c.Intake, intake.Needs{
 		Sink: s.reporting, Book: book, Prober: probed{s.prober}, DNS: s.cache, Quota: intake.NewRates(), Log: c.Logger,
