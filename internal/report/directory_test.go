@@ -296,3 +296,31 @@ func TestPlaces(t *testing.T) {
 		}
 	})
 }
+
+// Whatever changes an attribution changes the fingerprint, and nothing else does.
+func TestFingerprint(t *testing.T) {
+	base := organisation(t)
+	was := base.Fingerprint()
+	for name, c := range map[string]struct {
+		change func(*Roll)
+		other  bool
+	}{
+		"nothing":            {func(*Roll) {}, false},
+		"a policy":           {func(r *Roll) { r.Domains[0].DMARC = "v=DMARC1; p=reject" }, false},
+		"a key":              {func(r *Roll) { r.Keys = nil }, false},
+		"a domain less":      {func(r *Roll) { r.Domains = r.Domains[1:] }, true},
+		"another name":       {func(r *Roll) { r.Signers[0].Name += "x" }, true},
+		"an address":         {func(r *Roll) { r.Signers[0].Addresses = append(r.Signers[0].Addresses, "192.0.2.99") }, true},
+		"a network":          {func(r *Roll) { r.Signers[0].Networks = append(r.Signers[0].Networks, "192.0.2.0/24") }, true},
+		"an assignment less": {func(r *Roll) { r.Assignments = r.Assignments[1:] }, true},
+		"an address moved on": {func(r *Roll) {
+			r.Signers[0].Addresses, r.Signers[1].Addresses = r.Signers[1].Addresses, r.Signers[0].Addresses
+		}, true},
+	} {
+		roll := organisation(t)
+		c.change(&roll)
+		if other := roll.Fingerprint() != was; other != c.other {
+			t.Errorf("%s: another fingerprint is %v", name, other)
+		}
+	}
+}

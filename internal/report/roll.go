@@ -1,6 +1,9 @@
 package report
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"net/netip"
 	"time"
 
@@ -16,6 +19,28 @@ type Roll struct {
 	Keys        []KnownKey
 	Networks    []Network
 	Catalogue   *services.Catalogue // nil = services are known by the inventory only
+}
+
+// Fingerprint tells whether what is stored would be attributed otherwise by another roll. Keys are left out: a report tells of none that is made after it.
+func (r *Roll) Fingerprint() string {
+	h := sha256.New()
+	put := func(texts ...string) { _ = json.NewEncoder(h).Encode(texts) }
+	for _, d := range r.Domains {
+		put("domain", d.Name)
+	}
+	for _, s := range r.Signers {
+		put("signer", s.ID, string(s.Kind), s.Name, s.Service)
+		put(s.Members...)
+		put(s.Addresses...)
+		put(s.Networks...)
+	}
+	for _, a := range r.Assignments {
+		put("assignment", a.Domain, a.SignerID)
+		for _, x := range a.Records {
+			put(x.Selector, x.Type)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 // KnownKey is a managed key, with the time in which its selector was its own. Removed ones belong here too: mail that was signed with them is still reported, and

@@ -29,7 +29,7 @@ type Ledger interface {
 	ReportsToRead(ctx context.Context, ours, after string, limit int) ([]WithRows, error)
 	// ReplaceCells sets the domain of the inventory that a stored report is counted for and its cells; roll-ups follow.
 	ReplaceCells(ctx context.Context, id, ours string, cells []Cell) error
-	// Counting says up to where reports were counted anew, and for which generation of the inventory.
+	// Counting says up to where reports were counted anew, and by which roll.
 	Counting(ctx context.Context) (Counting, error)
 	SetCounting(ctx context.Context, c Counting) error
 }
@@ -49,10 +49,10 @@ const (
 
 // Counting is up to where stored reports were attributed anew, and inputs read again.
 type Counting struct {
-	Generation int64 // of the inventory
-	Reader     int64 // ReaderVersion
-	Step       CountingStep
-	After      string // the last report or input of the step that is done
+	Roll   string // its Fingerprint
+	Reader int64  // ReaderVersion
+	Step   CountingStep
+	After  string // the last report or input of the step that is done
 }
 
 // Answers are the questions that people ask.

@@ -14,16 +14,16 @@ const recountPoll = 2 * time.Second
 // recount counts what is stored anew after the inventory has changed, and reads again what could not be read, or was not ours, then. Where it is, is kept with the reports, so that another
 // process, or this one when it is started again, goes on.
 func (r *reporting) recount(ctx context.Context) error {
-	generation, err := r.store.Generation(ctx)
-	if err != nil {
+	if _, err := r.Directory(ctx); err != nil {
 		return err
 	}
+	roll := r.rollNow()
 	at, err := r.Counting(ctx)
 	if err != nil {
 		return err
 	}
-	if at.Generation != generation || at.Reader != report.ReaderVersion { // from the start, also when it changed again while it was counted
-		at = report.Counting{Generation: generation, Reader: report.ReaderVersion, Step: report.CountingReports}
+	if at.Roll != roll || at.Reader != report.ReaderVersion { // from the start, also when it changed again while it was counted
+		at = report.Counting{Roll: roll, Reader: report.ReaderVersion, Step: report.CountingReports}
 	}
 	for at.Step != report.CountingDone {
 		switch at.Step {

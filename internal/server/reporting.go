@@ -56,6 +56,7 @@ type reporting struct {
 
 	mu      sync.Mutex
 	known   *report.Directory
+	roll    string // fingerprint of what it was made from
 	seen    rollVersion
 	lookAt  time.Time            // when keys are looked at again
 	waiting map[string]time.Time // domains that reports came for, and since when
@@ -100,11 +101,17 @@ func (r *reporting) Directory(ctx context.Context) (*report.Directory, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.known = report.NewDirectory(report.Roll{
-		Domains: state.Domains, Signers: state.Signers, Assignments: state.Assignments, Keys: keys, Networks: networksOf(state.Signers), Catalogue: r.catalogue,
-	})
+	roll := report.Roll{Domains: state.Domains, Signers: state.Signers, Assignments: state.Assignments, Keys: keys, Networks: networksOf(state.Signers), Catalogue: r.catalogue}
+	r.known, r.roll = report.NewDirectory(roll), roll.Fingerprint()
 	r.seen = version
 	return r.known, nil
+}
+
+// rollNow is the fingerprint of what the last directory was made from.
+func (r *reporting) rollNow() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.roll
 }
 
 // networksOf are the networks that servers send from, each with all of them.

@@ -518,7 +518,7 @@ func testReplaceCells(t *testing.T, db *database) {
 	if c := get[report.Counting](t)(r.Counting(ctx)); c != (report.Counting{}) {
 		t.Errorf("%+v", c)
 	}
-	for _, want := range []report.Counting{{Generation: 7, Reader: 1, Step: report.CountingReports, After: ids[1]}, {Generation: 8, Reader: 2}} {
+	for _, want := range []report.Counting{{Roll: "7", Reader: 1, Step: report.CountingReports, After: ids[1]}, {Roll: "8", Reader: 2}} {
 		must(t, r.SetCounting(ctx, want))
 		if c := get[report.Counting](t)(r.Counting(ctx)); c != want {
 			t.Errorf("%+v, want %+v", c, want)

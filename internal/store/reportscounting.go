@@ -9,7 +9,7 @@ import (
 // Counting fills report.Ledger.
 func (r *Reports) Counting(ctx context.Context) (c report.Counting, err error) {
 	err = r.read(ctx, "read up to where reports were counted anew", func(t *tx) error {
-		_, err := t.row(ctx, `SELECT generation, reader, step, after FROM report_counting WHERE id = 1`, nil, &c.Generation, &c.Reader, &c.Step, &c.After)
+		_, err := t.row(ctx, `SELECT roll, reader, step, after FROM report_counting WHERE id = 1`, nil, &c.Roll, &c.Reader, &c.Step, &c.After)
 		return err
 	})
 	return c, err
@@ -18,9 +18,9 @@ func (r *Reports) Counting(ctx context.Context) (c report.Counting, err error) {
 // SetCounting fills report.Ledger.
 func (r *Reports) SetCounting(ctx context.Context, c report.Counting) error {
 	return r.write(ctx, "keep up to where reports were counted anew", func(t *tx) error {
-		_, err := t.exec(ctx, `INSERT INTO report_counting (id, generation, reader, step, after) VALUES (1, $1, $2, $3, $4)
-			ON CONFLICT (id) DO UPDATE SET generation = excluded.generation, reader = excluded.reader, step = excluded.step, after = excluded.after`,
-			c.Generation, c.Reader, c.Step, c.After)
+		_, err := t.exec(ctx, `INSERT INTO report_counting (id, roll, reader, step, after) VALUES (1, $1, $2, $3, $4)
+			ON CONFLICT (id) DO UPDATE SET roll = excluded.roll, reader = excluded.reader, step = excluded.step, after = excluded.after`,
+			c.Roll, c.Reader, c.Step, c.After)
 		return err
 	})
 }

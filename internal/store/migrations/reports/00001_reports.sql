@@ -173,10 +173,10 @@ CREATE TABLE report_totals (
   PRIMARY KEY (ours, day, vouched)
 ) WITHOUT ROWID;
 
--- Up to where reports were counted anew for a generation of the inventory.
+-- Up to where reports were counted anew.
 CREATE TABLE report_counting (
   id         BIGINT NOT NULL PRIMARY KEY, -- 1
-  generation BIGINT NOT NULL,
+  roll       TEXT   NOT NULL, -- report.Roll.Fingerprint
   reader     BIGINT NOT NULL, -- report.ReaderVersion
   step       TEXT   NOT NULL, -- report.CountingStep
   after      TEXT   NOT NULL  -- id of a report or input
