@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/postseal/postseal/internal/inventory"
@@ -20,13 +21,18 @@ func (l *line) gate(k *Key) string {
 	if l.p.Gate != inventory.GateProbe || l.a.Stream != inventory.DefaultStream || l.ended() || k.End != nil || l.lost(k) || now == nil || now == k {
 		return ""
 	}
+	var known []string
 	open := l.names(now, func(h Holding) bool {
-		return h.Gone.IsZero() && h.Want == WantSign && l.member(h.ServerID) && !l.prefersOther(now, h) && !slices.Contains(l.s.Probed[h.ServerID], now.Selector)
+		waits := h.Gone.IsZero() && h.Want == WantSign && l.member(h.ServerID) && !l.prefersOther(now, h) && !slices.Contains(l.s.Probed[h.ServerID], now.Selector)
+		if text := l.s.Unprobed[h.ServerID]; waits && text != "" {
+			known = append(known, fmt.Sprintf("; %s: %s", l.holderName(h.ServerID), text))
+		}
+		return waits
 	})
 	if open == "" {
 		return ""
 	}
-	return fmt.Sprintf("kept until a probe through %s has arrived signed by %s", open, now.Selector)
+	return fmt.Sprintf("kept until a probe through %s has arrived signed by %s%s", open, now.Selector, strings.Join(known, ""))
 }
 
 // openGate is a line whose replaced key waits for a probe, for not so long yet that the others go on without it.

@@ -21,6 +21,10 @@ func TestGate(t *testing.T) {
 		{name: "proven", setup: setup(func(s *scene) { s.Probed = map[string][]string{"mx1": {"k1", "k2"}} }), steps: []string{"retire k1"}},
 		{name: "proven with the old key only", setup: setup(func(s *scene) { s.Probed = map[string][]string{"mx1": {"k1"}} }), says: []string{"kept until a probe through mx1"}},
 		{name: "proven through another server", setup: setup(func(s *scene) { s.Probed = map[string][]string{"mx2": {"k2"}} }), says: []string{"kept until a probe through mx1"}},
+		{name: "not proven, and why is known", setup: setup(func(s *scene) {
+			s.Unprobed = map[string]string{"mx1": "the last probe was refused", "mx2": "of another"}
+		}),
+			says: []string{"has arrived signed by k2; mx1: the last probe was refused"}, never: []string{"of another"}},
 		{name: "for so long that somebody should look", setup: setup(func(s *scene) { s.Keys[1].Signing = noon.Add(-gatePatience) }), says: []string{"kept until a probe through mx1"}, block: true},
 		{name: "without a gate", setup: setup(func(s *scene) { s.Domain.Policy.Gate = "" }), steps: []string{"retire k1"}},
 		{name: "on another stream", setup: setup(func(s *scene) { s.assignment("mx1").Stream = "bulk" }), steps: []string{"retire k1"}},
