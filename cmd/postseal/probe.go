@@ -312,8 +312,16 @@ func probeText(p client.Probe) string {
 	return "the agent has not answered yet"
 }
 
+// whoSaid introduces a reply: of what was not handed over the agent speaks, which may never have asked the MTA.
+func whoSaid(p client.Probe) string {
+	if p.Submitted.IsZero() {
+		return "the agent said"
+	}
+	return "the MTA said"
+}
+
 func printProbe(out io.Writer, p client.Probe) {
-	facts(out, "probe", p.Probe, "domain", p.Domain, "through", throughText(p), "asked", stamp(p.Asked)+" by "+askerText(p), "submitted", stamp(p.Submitted), "the MTA said", p.Reply, "state", p.State,
+	facts(out, "probe", p.Probe, "domain", p.Domain, "through", throughText(p), "asked", stamp(p.Asked)+" by "+askerText(p), "submitted", stamp(p.Submitted), whoSaid(p), p.Reply, "state", p.State,
 		"ended", stamp(p.Ended), "waited for until", stamp(p.Deadline), "expected", strings.Join(p.Wanted, ", "))
 	if m := p.Mail; m != nil {
 		spf, dmarc := m.SPF, m.DMARC

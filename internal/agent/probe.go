@@ -110,7 +110,7 @@ func (p *probing) may(set *settings, order agentapi.ProbeOrder, assigned bool, n
 	case !set.probe.ready():
 		return agentapi.ProbeNotSetUp, "probes are not set up here: write probe: {smtp: 127.0.0.1:PORT} or {sendmail: /usr/sbin/sendmail} into agent.yaml and reload the agent"
 	case !set.probe.admits(order.To):
-		return refuse("%.100q is not the address of a probe as agent.yaml has it", order.To)
+		return refuse("%.100q is not the address of a probe as agent.yaml has it", withoutToken(order.To, order.To))
 	case set.allowed != nil && !set.allowed[order.Domain]:
 		return refuse("%.100q is not among the domains of agent.yaml", order.Domain)
 	case !assigned:

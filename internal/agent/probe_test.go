@@ -108,7 +108,7 @@ func TestProbeRefusals(t *testing.T) {
 		{"p2", "other.example", probeTo, "not among the domains"},
 		{"p3", "free.example", probeTo, "not assigned"},
 	} {
-		if got := r.order(c.id, c.domain, c.to); got.State != agentapi.ProbeRefused || !strings.Contains(got.Reply, c.want) {
+		if got := r.order(c.id, c.domain, c.to); got.State != agentapi.ProbeRefused || !strings.Contains(got.Reply, c.want) || strings.Contains(got.Reply, "abcdefghijklmnopqrstuvwx23") {
 			t.Errorf("%s: %+v, want %q", c.id, got, c.want)
 		}
 	}
@@ -244,4 +244,21 @@ func sendmailOf(t *testing.T, p *postfixInstance) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// An MTA's reply often quotes the recipient, in whatever case.
+func TestRepliesShowNoToken(t *testing.T) {
+	const token = "abcdefghijklmnopqrstuvwx23"
+	for text, want := range map[string]string{
+		"554 5.7.1 <probe+" + token + "@reports.example.com>: no; probe+" + strings.ToUpper(token) + "=x": "554 5.7.1 <probe+…@reports.example.com>: no; probe+…=x",
+		"250 2.0.0 queued as A1": "250 2.0.0 queued as A1",
+		"":                       "",
+	} {
+		if got := withoutToken(text, "probe+"+token+"@reports.example.com"); got != want {
+			t.Errorf("%q became %q, want %q", text, got, want)
+		}
+	}
+	if got := withoutToken("a reply", "probe@reports.example.com"); got != "a reply" {
+		t.Errorf("without a token: %q", got)
+	}
 }

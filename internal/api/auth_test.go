@@ -6,10 +6,13 @@ import (
 	"net/http"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postseal/postseal/internal/access"
+	"github.com/postseal/postseal/internal/agentapi"
 	"github.com/postseal/postseal/internal/api/client"
 	"github.com/postseal/postseal/internal/fault"
 )
@@ -238,5 +241,51 @@ func TestLabelsLimitWhatIsSeen(t *testing.T) {
 	must(t, err)
 	if me.Name != "carl" || len(me.Labels) != 1 {
 		t.Errorf("is %+v", me)
+	}
+}
+
+// What receivers refuse names domains, and those of others are not shown.
+func TestLabelsLimitRefusals(t *testing.T) {
+	b := newBench(t, nil)
+	mx1, _ := b.joined(t, "mx1")
+	now := time.Now()
+	report := agentapi.Report{Version: agentapi.Version, UnixTime: now.Unix()}
+	for _, domain := range []string{"example.org", "example.net", "stranger.example"} {
+		report.Refusals = append(report.Refusals, agentapi.Refusal{Hour: now.Truncate(time.Hour).Unix(), Domain: domain, Receiver: "Gmail", Code: "5.7.26", Cause: "authentication", Permanent: true,
+			Messages: 3, First: now.Unix(), Last: now.Unix(), Text: "the sender is unauthenticated"})
+	}
+	if _, status, e := post[agentapi.ReportResponse](t, b, mx1, "report", report); status != http.StatusOK {
+		t.Fatalf("report: %d %+v", status, e)
+	}
+	for _, c := range []struct {
+		labels []string
+		want   string
+	}{
+		{nil, "example.net example.org stranger.example"},
+		{[]string{"customer-a"}, "example.org"},
+		{[]string{"customer-c"}, ""},
+		{[]string{"customer-b"}, "example.net"},
+		{[]string{"customer-b", "customer-a"}, "example.net example.org"},
+	} {
+		u := b.as(t, b.user(t, "user"+strings.Join(c.labels, "-"), access.Viewer, c.labels...))
+		names := func(refused []client.Refused) string {
+			var all []string
+			for _, r := range refused {
+				all = append(all, r.Domain)
+			}
+			slices.Sort(all)
+			return strings.Join(all, " ")
+		}
+		one, err := u.Server(t.Context(), "mx1")
+		must(t, err)
+		if got := names(one.Refused); got != c.want {
+			t.Errorf("%v: mx1 is shown with refusals of %q, want %q", c.labels, got, c.want)
+		}
+		all, err := u.Servers(t.Context())
+		must(t, err)
+		at := slices.IndexFunc(all.Servers, func(s client.Server) bool { return s.Name == "mx1" })
+		if got := names(all.Servers[at].Refused); got != c.want {
+			t.Errorf("%v: the list has refusals of %q, want %q", c.labels, got, c.want)
+		}
 	}
 }

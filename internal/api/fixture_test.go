@@ -79,8 +79,8 @@ func (b *bench) Look(ctx context.Context, name, rrtype, expected string) evidenc
 // storage is the store in the API's words, as internal/server ties them.
 type storage struct{ *store.Store }
 
-func (s storage) Agents(ctx context.Context) ([]api.Agent, error) {
-	got, err := s.Store.Agents(ctx)
+func (s storage) Agents(ctx context.Context, labels []string) ([]api.Agent, error) {
+	got, err := s.Store.Agents(ctx, labels...)
 	out := make([]api.Agent, len(got))
 	for i, x := range got {
 		out[i] = api.Agent(x)

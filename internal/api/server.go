@@ -33,10 +33,12 @@ type decommissionInput struct {
 
 func (a *API) serverRoutes(h huma.API) {
 	register(a, h, op{method: http.MethodGet, path: "/servers", id: "servers", summary: "List servers and their agents", role: access.Viewer, what: "read"},
-		func(ctx context.Context, _ access.Principal, _ *none) (client.Servers, error) { return a.servers(ctx) })
+		func(ctx context.Context, who access.Principal, _ *none) (client.Servers, error) {
+			return a.servers(ctx, who)
+		})
 	register(a, h, op{method: http.MethodGet, path: "/servers/{name}", id: "server", summary: "Show one server", role: access.Viewer, what: "read"},
-		func(ctx context.Context, _ access.Principal, in *nameInput) (client.Server, error) {
-			all, err := a.servers(ctx)
+		func(ctx context.Context, who access.Principal, in *nameInput) (client.Server, error) {
+			all, err := a.servers(ctx, who)
 			if err != nil {
 				return client.Server{}, err
 			}
@@ -96,12 +98,13 @@ func (a *API) signerRoutes(h huma.API, kind inventory.SignerKind, path string) {
 		})
 }
 
-func (a *API) servers(ctx context.Context) (client.Servers, error) {
+// servers are all servers, with what receivers refused of the domains that a user may see.
+func (a *API) servers(ctx context.Context, who access.Principal) (client.Servers, error) {
 	now, err := a.storage.Now(ctx)
 	if err != nil {
 		return client.Servers{}, err
 	}
-	agents, err := a.storage.Agents(ctx)
+	agents, err := a.storage.Agents(ctx, who.Labels)
 	return client.Servers{Now: now, Servers: convert(agents, func(x Agent) client.Server { return serverOut(x, now) })}, err
 }
 

@@ -57,8 +57,8 @@ type Reading interface {
 	FindingEvents(ctx context.Context, f audit.EventFilter) ([]audit.FindingEvent, error)
 	// Audits returns a page of what is known of audits, by domain.
 	Audits(ctx context.Context, f audit.SummaryFilter) ([]audit.Summary, error)
-	// Agents returns what is known of the agent of each server, by server name, decommissioned ones included.
-	Agents(ctx context.Context) ([]Agent, error)
+	// Agents returns what is known of the agent of each server, by server name, decommissioned ones included. Of refusals it has those of domains with at least one of the labels; empty = all.
+	Agents(ctx context.Context, labels []string) ([]Agent, error)
 }
 
 // Acts are a person's one-time wishes. Each is journalled as an event with the person's name in the same transaction,

@@ -36,7 +36,9 @@ func ParseFleet(name string, data []byte, catalogue Services) (Fleet, error) {
 		var bad, warnings []Problem
 		if !p.tooBig() {
 			bad, warnings = p.fleet.Check(catalogue)
-			bad = slices.Concat(checkPolicy(p.policy, "policy"), bad)
+			own := &checker{f: &p.fleet} // what no domain inherits is looked at, too
+			own.gate(p.policy.Gate, "policy.gate")
+			bad = slices.Concat(checkPolicy(p.policy, "policy"), own.bad, bad)
 		}
 		for _, problem := range bad {
 			// What reading found wrong is not told again, nor what several domains inherit.

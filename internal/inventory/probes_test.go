@@ -27,6 +27,8 @@ func TestProbesAreRead(t *testing.T) {
 		"probes: {address: " + strings.Repeat("p", 38) + "@example.com}\n": "leaves no room for a token",
 		"probes: {address: p@example.com, every: 10m}\n":                   "every is 10m; 1h at least",
 		"probes: {address: p@example.com, often: 1h}\n":                    `unknown key "often"`,
+		"policy: {gate: prob}\n":                                           `1:16: unknown gate "prob"`,
+		"policy: {gate: probe}\n":                                          "there is no address for probes",
 		"policy: {gate: prob}\n" + base:                                    `unknown gate "prob"`,
 		"policy: {gate: probe}\n" + base:                                   "there is no address for probes",
 	} {

@@ -31,6 +31,10 @@ func (l *line) activate(k *Key) {
 		l.reason(k, fmt.Sprintf("proven; waiting until the rotation of %s is finished", l.whoseTurn()), false)
 		return
 	}
+	if text, until := l.behindGate(); text != "" && l.signs() {
+		l.wait(k, "proven; "+text, until, StepActivate)
+		return
+	}
 	if !l.signs() && !l.a.Standby {
 		why += "; no other key signs"
 	}

@@ -36,6 +36,10 @@ func (l *line) generate() {
 		l.reason(nil, fmt.Sprintf("%s; waiting until the rotation of %s is finished", why, l.whoseTurn()), false)
 		return
 	}
+	if text, until := l.behindGate(); rotation && text != "" {
+		l.wait(nil, why+"; "+text, until, StepGenerate)
+		return
+	}
 	if until, last := l.givenUp(); l.s.Now.Before(until) {
 		l.wait(nil, fmt.Sprintf("%s; %d new keys in a row came to nothing (%s): the next try is at %s", why, maxGivenUp, last, clock(until)), until, StepGenerate)
 		l.plan.Reasons[len(l.plan.Reasons)-1].Blocked = true

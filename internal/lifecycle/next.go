@@ -31,6 +31,7 @@ type builder struct {
 	lines []*line
 	// rotating is the assignment whose rotation is under way; nil = nobody's.
 	rotating *inventory.Assignment
+	gates    []openGate // that rotations wait for
 	plan     Plan
 	due      time.Time
 }
@@ -48,6 +49,7 @@ func newBuilder(s *Situation) *builder {
 		}
 	}
 	b.rotating = b.turn()
+	b.gates = b.openGates()
 	return b
 }
 

@@ -25,6 +25,8 @@ type Situation struct {
 	Passed map[string]time.Time
 	// Probed has, by server, the selectors that probes through it arrived with; read only where the policy's gate is a probe.
 	Probed map[string][]string
+	// Unprobed says, by server, why no probe comes through it, where that is known; read like Probed, and for people only.
+	Unprobed map[string]string
 }
 
 // StepKind names a step. The words appear in the journal, in approvals and in the API.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/internal/agentapi"
+	"github.com/postseal/postseal/internal/inventory"
 )
 
 // Answer takes what the agent says of an order over; false when it is nothing new. The mail may have arrived before the agent came to say that it was submitted.
@@ -26,6 +27,17 @@ func (p *Probe) Answer(r agentapi.ProbeReport, now time.Time) bool {
 	default:
 		return false
 	}
-	p.Reply, p.To = strings.TrimSpace(cutAt(r.Reply, agentapi.MaxProbeReply)), ""
+	p.Reply, p.To = strings.TrimSpace(cutAt(p.withoutToken(r.Reply), agentapi.MaxProbeReply)), ""
 	return true
+}
+
+// withoutToken takes the probe's token out of what an MTA or an agent said, which often quotes the recipient: who reads it could send the mail in the server's place.
+func (p *Probe) withoutToken(text string) string {
+	const size = inventory.ProbeToken
+	for i := 0; i+size <= len(text); i++ {
+		if HashToken(strings.ToLower(text[i:i+size])) == p.TokenHash {
+			text = text[:i] + "…" + text[i+size:]
+		}
+	}
+	return text
 }

@@ -72,3 +72,17 @@ func (p *Probe) lostFix() string {
 	}
 	return fmt.Sprintf("look for the message in the log and the queue of %s; the MTA said: %s", p.Signer, p.Reply)
 }
+
+// Trouble says why a probe through a server that has ended shows nothing good; "" when it does, or has not ended.
+func (p *Probe) Trouble() string {
+	asked := p.Asked.UTC().Format("2006-01-02 15:04 UTC")
+	switch {
+	case p.State == Refused && !p.NotSetUp:
+		return fmt.Sprintf("the last probe, asked for at %s, was refused: %s", asked, p.Reply)
+	case p.State == Lost:
+		return fmt.Sprintf("the last probe, asked for at %s, is lost: %s", asked, p.lostText())
+	case p.State == Arrived && p.Verdict != nil && !p.Verdict.Good:
+		return fmt.Sprintf("the last probe, asked for at %s, arrived and was not good: %s", asked, p.Verdict.Sentence)
+	}
+	return ""
+}

@@ -31,8 +31,8 @@ func (s apiStorage) SaveInventory(ctx context.Context, by string, expect int64, 
 	return err
 }
 
-func (s apiStorage) Agents(ctx context.Context) ([]api.Agent, error) {
-	found, err := s.Store.Agents(ctx)
+func (s apiStorage) Agents(ctx context.Context, labels []string) ([]api.Agent, error) {
+	found, err := s.Store.Agents(ctx, labels...)
 	agents := make([]api.Agent, len(found))
 	for i, a := range found {
 		agents[i] = api.Agent(a)

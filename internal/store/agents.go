@@ -25,16 +25,17 @@ type Agent struct {
 	Refused         []fleet.Refused   // what receivers refused in the last fleet.RefusalQuiet, the newest first; not all when there is much
 }
 
-// Agents returns what is known of the agent of each server, by server name, decommissioned ones included.
-func (s *Store) Agents(ctx context.Context) (agents []Agent, err error) {
+// Agents returns what is known of the agent of each server, by server name, decommissioned ones included. Of refusals it has those of domains with one of the labels; without
+// any label all, also those of names that are not ours.
+func (s *Store) Agents(ctx context.Context, labels ...string) (agents []Agent, err error) {
 	err = s.read(ctx, "read the agents", func(t *tx) error {
-		agents, err = t.agents(ctx)
+		agents, err = t.agents(ctx, labels)
 		return err
 	})
 	return agents, err
 }
 
-func (t *tx) agents(ctx context.Context) ([]Agent, error) {
+func (t *tx) agents(ctx context.Context, labels []string) ([]Agent, error) {
 	servers, err := t.signers(ctx, `WHERE s.kind = 'server'`)
 	if err != nil {
 		return nil, err
@@ -43,7 +44,7 @@ func (t *tx) agents(ctx context.Context) ([]Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	refused, err := t.refused(ctx)
+	refused, err := t.refused(ctx, labels)
 	if err != nil {
 		return nil, err
 	}

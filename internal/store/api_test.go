@@ -38,8 +38,8 @@ func (s apiStorage) Journal(ctx context.Context, f api.JournalFilter) ([]journal
 	return s.Store.Entries(ctx, JournalFilter(f))
 }
 
-func (s apiStorage) Agents(ctx context.Context) ([]api.Agent, error) {
-	all, err := s.Store.Agents(ctx)
+func (s apiStorage) Agents(ctx context.Context, labels []string) ([]api.Agent, error) {
+	all, err := s.Store.Agents(ctx, labels...)
 	out := make([]api.Agent, len(all))
 	for i, a := range all {
 		out[i] = api.Agent(a)
@@ -53,7 +53,7 @@ func TestStoreServesTheAPI(t *testing.T) {
 	defer s.Close()
 	must(t, s.SaveInventory(t.Context(), "ann", 0, smallFleet()))
 	var storage api.Storage = apiStorage{s}
-	if agents := get[[]api.Agent](t)(storage.Agents(t.Context())); len(agents) != 2 || agents[0].Server.Name != "mx1" || agents[0].Latest < 1 {
+	if agents := get[[]api.Agent](t)(storage.Agents(t.Context(), nil)); len(agents) != 2 || agents[0].Server.Name != "mx1" || agents[0].Latest < 1 {
 		t.Errorf("agents: %+v", agents)
 	}
 	if entries := get[[]journal.Entry](t)(storage.Journal(t.Context(), api.JournalFilter{Limit: 1})); len(entries) != 1 || entries[0].Actor != "ann" {

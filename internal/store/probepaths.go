@@ -61,7 +61,8 @@ func (t *tx) probePaths(ctx context.Context, signer string, service bool, domain
 }
 
 // DueProbes returns up to limit paths through servers whose agents can submit probes, that were not asked for since before, or since another key became the one that
-// signs; the longest ago first. Servers of which perHour were asked for within the hour are left out, and so are paths with a probe that has not ended.
+// signs; the longest ago first. Servers of which perHour were asked for within the hour are left out, and so are paths with a probe
+// that has not ended, unless it was asked for before the key that signs now did: it says nothing about this one, and may be lost.
 func (s *Store) DueProbes(ctx context.Context, before time.Time, perHour, limit int) (due []probe.Target, err error) {
 	err = s.read(ctx, "look for paths to probe", func(t *tx) error {
 		due, err = list(ctx, t, `SELECT x.domain, x.server_id, x.name, CASE WHEN x.last > 0 AND x.last < x.newest THEN '`+string(probe.ByRotation)+`' ELSE '`+string(probe.BySchedule)+`' END,
@@ -71,7 +72,7 @@ func (s *Store) DueProbes(ctx context.Context, before time.Time, perHour, limit 
 				WHERE h.gone = 0 AND h.want = $1 AND h.signing = 1 AND k.state = $2 AND k.signing > 0 AND a.stream = $3 AND a.ended = 0 AND g.probes = 1 AND s.decommissioned = 0
 				GROUP BY k.domain, h.server_id, s.name) x
 			WHERE (x.last < $5 OR x.last < x.newest) AND (SELECT COUNT(*) FROM probes p WHERE p.signer_id = x.server_id AND p.asked > $4) < $6
-				AND NOT EXISTS (SELECT 1 FROM probes p WHERE p.domain = x.domain AND p.signer_id = x.server_id AND p.ended = 0)
+				AND NOT EXISTS (SELECT 1 FROM probes p WHERE p.domain = x.domain AND p.signer_id = x.server_id AND p.ended = 0 AND p.asked >= x.newest)
 			ORDER BY x.last, x.domain, x.server_id LIMIT $7`,
 			[]any{lifecycle.WantSign, lifecycle.Active, inventory.DefaultStream, t.now.Add(-time.Hour), before, perHour, limit},
 			func(s scanner, d *probe.Target) error {
@@ -171,6 +172,31 @@ func (t *tx) probed(ctx context.Context, domain string) (map[string][]string, er
 			}
 		}
 		return nil
+	})
+	return by, err
+}
+
+// unprobed reads why no good probe of a domain comes through its servers, by server, where that is known: the agent is not set up for them, or the last one went wrong.
+func (t *tx) unprobed(ctx context.Context, domain string) (map[string]string, error) {
+	by := map[string]string{}
+	err := t.rows(ctx, `SELECT `+probeColumns+` WHERE p.domain = $1 AND p.service = 0 AND p.ended > 0
+		AND NOT EXISTS (SELECT 1 FROM probes q WHERE q.domain = p.domain AND q.signer_id = p.signer_id AND (q.asked, q.id) > (p.asked, p.id))`, []any{domain}, func(s scanner) error {
+		var p probe.Probe
+		err := scanProbe(s, &p)
+		if text := p.Trouble(); text != "" {
+			by[p.SignerID] = text
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = t.rows(ctx, `SELECT server_id FROM agents WHERE reported > 0 AND probes = 0
+		AND server_id IN (SELECT h.server_id FROM holdings h JOIN keys k ON k.id = h.key_id WHERE k.domain = $1 AND h.gone = 0)`, []any{domain}, func(s scanner) error {
+		var server string
+		err := s(&server)
+		by[server] = "its agent is not set up for probes: agent.yaml has no probe section"
+		return err
 	})
 	return by, err
 }

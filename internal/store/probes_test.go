@@ -25,6 +25,9 @@ var probeCases = map[string]func(*testing.T, *database){
 	"whom an agent speaks of":                 testProbeOfOthers,
 	"an agent takes so many at a time":        testProbesAtOnce,
 	"what a gate knows of probes":             testProbeGate,
+	"why a gate is open":                      testProbeGateTrouble,
+	"a probe of the old key under way":        testProbeVanished,
+	"a reply that quotes the address":         testProbeReplyToken,
 	"a server is not asked too often":         testProbesPerHour,
 }
 
@@ -380,5 +383,76 @@ func testProbesPerHour(t *testing.T, db *database) {
 	}
 	if all := get[[]probe.Probe](t)(x.Probes(ctx, ProbeFilter{Newest: true, Limit: 100})); len(all) != 1 || all[0].Why != probe.ByRotation {
 		t.Errorf("the newest of each path: %+v", all)
+	}
+}
+
+// One that vanishes does not keep the key that signs since from being probed.
+func testProbeVanished(t *testing.T, db *database) {
+	x := db.probing(t)
+	ctx := t.Context()
+	must(t, x.p.Tend(ctx))
+	old := x.orders()
+	if len(old) != 1 {
+		t.Fatalf("%v", old)
+	}
+	x.say([]agentapi.ProbeReport{{ID: old[0].ID, State: agentapi.ProbeSubmitted, Reply: "250 queued"}}, "key_1")
+	db.later(t, x.Store, 5*time.Minute)
+	must(t, x.p.Tend(ctx))
+	if orders := x.orders(); len(orders) != 0 {
+		t.Fatalf("asked for again while it is under way: %v", orders)
+	}
+	x.signs("key_2", "mx1-b", 2)
+	must(t, x.p.Tend(ctx))
+	orders := x.orders()
+	if len(orders) != 1 || x.now(orders[0].ID).Why != probe.ByRotation || x.now(old[0].ID).State != probe.Submitted {
+		t.Fatalf("for the new key: %v", orders)
+	}
+	must(t, x.p.Tend(ctx))
+	if again := x.orders(); len(again) != 1 {
+		t.Errorf("the new key is probed more than once: %v", again)
+	}
+}
+
+func testProbeGateTrouble(t *testing.T, db *database) {
+	x := db.probing(t)
+	ctx := t.Context()
+	alterInventory(t, x.Store, func(state *inventory.State) {
+		for i := range state.Domains {
+			state.Domains[i].Policy.Gate = inventory.GateProbe
+		}
+	})
+	says := func(want string) {
+		t.Helper()
+		got := get[lifecycle.Situation](t)(x.Situation(ctx, testDomain)).Unprobed["srv_1"]
+		if want == "" && got != "" || !strings.Contains(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	says("")
+	refused := x.ask(probe.Request{Signer: "mx1"})
+	says("")
+	x.say([]agentapi.ProbeReport{{ID: refused.ID, State: agentapi.ProbeRefused, Reply: "554 5.7.1 not allowed"}}, "key_1")
+	says("was refused: 554 5.7.1 not allowed")
+	db.later(t, x.Store, time.Minute)
+	lost := x.ask(probe.Request{Signer: "mx1"})
+	x.say([]agentapi.ProbeReport{{ID: lost.ID, State: agentapi.ProbeSubmitted, Reply: "250 ok"}}, "key_1")
+	db.later(t, x.Store, probe.ArriveWithin+time.Second)
+	must(t, x.p.Tend(ctx))
+	says("is lost: the MTA of mx1 took a probe")
+	good := x.ask(probe.Request{Signer: "mx1"})
+	must(t, x.p.Arrived(ctx, tokenOf(good.Address), x.mail("mx1-a")))
+	says("")
+	get[int64](t)(x.SaveReport(ctx, "srv_1", fleet.CheckedReport{Received: agentapi.Report{Version: 1}}))
+	says("its agent is not set up for probes")
+}
+
+func testProbeReplyToken(t *testing.T, db *database) {
+	x := db.probing(t)
+	for _, shown := range []func(string) string{strings.ToLower, strings.ToUpper} {
+		asked := x.ask(probe.Request{Signer: "mx1"})
+		x.say([]agentapi.ProbeReport{{ID: asked.ID, State: agentapi.ProbeRefused, Reply: "554 <" + shown(asked.Address) + ">: not allowed"}}, "key_1")
+		if got, want := x.now(asked.ID).Reply, "554 <"+shown("probe+")+"…"+shown("@reports.example.com")+">: not allowed"; got != want {
+			t.Errorf("kept: %q, want %q", got, want)
+		}
 	}
 }

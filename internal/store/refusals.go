@@ -164,11 +164,18 @@ func (t *tx) forgetRefusals(ctx context.Context, serverID string) error {
 	return t.refusalFindings(ctx, domains)
 }
 
-// refused reads what the servers were refused lately, by server, the newest first.
-func (t *tx) refused(ctx context.Context) (map[string][]fleet.Refused, error) {
+// refused reads what the servers were refused lately, by server, the newest first: of domains with one of the labels, or of all names where there are no labels.
+func (t *tx) refused(ctx context.Context, labels []string) (map[string][]fleet.Refused, error) {
 	out := map[string][]fleet.Refused{}
-	err := t.rows(ctx, `SELECT server_id, domain, receiver, code, MAX(cause), MAX(permanent), SUM(messages), MIN(first), MAX(last), MAX(text) FROM refusals WHERE last > $1
-		GROUP BY server_id, domain, receiver, code ORDER BY MAX(last) DESC, domain, receiver, code`, []any{t.now.Add(-fleet.RefusalQuiet)}, func(s scanner) error {
+	limited, args := "", []any{t.now.Add(-fleet.RefusalQuiet)}
+	if len(labels) > 0 {
+		limited = ` AND inventory IN (SELECT domain FROM domain_labels WHERE label IN (` + marks(len(args)+1, len(labels)) + `))`
+		for _, l := range labels {
+			args = append(args, l)
+		}
+	}
+	err := t.rows(ctx, `SELECT server_id, domain, receiver, code, MAX(cause), MAX(permanent), SUM(messages), MIN(first), MAX(last), MAX(text) FROM refusals WHERE last > $1`+limited+`
+		GROUP BY server_id, domain, receiver, code ORDER BY MAX(last) DESC, domain, receiver, code`, args, func(s scanner) error {
 		var id string
 		var r fleet.Refused
 		if err := s(&id, &r.Domain, &r.Receiver, &r.Code, &r.Cause, truth(&r.Permanent), &r.Messages, at(&r.First), at(&r.Last), &r.Text); err != nil {

@@ -40,6 +40,9 @@ func (t *tx) situation(ctx context.Context, domain string) (got lifecycle.Situat
 		if got.Probed, err = t.probed(ctx, domain); err != nil {
 			return got, err
 		}
+		if got.Unprobed, err = t.unprobed(ctx, domain); err != nil {
+			return got, err
+		}
 	}
 	if got.Keys, err = t.keysOf(ctx, domain); err != nil {
 		return got, err
