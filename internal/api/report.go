@@ -311,11 +311,13 @@ func (a *API) reportSources(ctx context.Context, who access.Principal, in *sourc
 		return client.ReportSources{}, err
 	}
 	out := client.ReportSources{Domain: d.Name, Since: p.Since, Until: p.Until, Sources: []client.ReportSource{}, More: seen.Count > len(seen.Top)}
+	// Whether one is new can only be told when all that came before are known: those that are vouched for, which stand before the others.
+	n := len(before.Top)
+	allKnown := n > 0 && before.Top[0].Reports > 0 && (before.Count == n || before.Top[n-1].Reports == 0)
 	var unknown []netip.Addr
 	for _, s := range seen.Top {
-		x := sourceOut(known, d.Name, s)
-		// Whether one is new can only be told when all that came before are known.
-		x.New = len(before.Top) > 0 && before.Count == len(before.Top) && !slices.ContainsFunc(before.Top, func(b report.SeenSource) bool { return b.Source == s.Source })
+		x := sourceOut(known, p, s)
+		x.New = s.Reports > 0 && allKnown && !slices.ContainsFunc(before.Top, func(b report.SeenSource) bool { return b.Source == s.Source && b.Reports > 0 })
 		if x.How == string(report.Unknown) && s.Source.IsValid() {
 			unknown = append(unknown, s.Source)
 		}
@@ -335,10 +337,11 @@ func (a *API) reportSources(ctx context.Context, who access.Principal, in *sourc
 // knownBefore is how far back a source must have been seen so that it is not new.
 const knownBefore = 90 * 24 * time.Hour
 
-func sourceOut(known *report.Directory, domain string, s report.SeenSource) client.ReportSource {
+func sourceOut(known *report.Directory, p report.Period, s report.SeenSource) client.ReportSource {
+	domain := p.Domains[0]
 	row := dmarc.Row{HeaderFrom: domain}
 	out := client.ReportSource{
-		Address: s.Source.String(), Figures: client.Figures{Messages: s.Messages, DKIM: s.DKIM, SPF: s.SPF, DMARC: s.Passed}, Reporters: len(s.Orgs), First: s.First, Last: s.Last, Signatures: []string{},
+		Address: s.Source.String(), Figures: client.Figures{Messages: s.Messages, DKIM: s.DKIM, SPF: s.SPF, DMARC: s.Passed}, Unvouched: s.Unvouched, Reporters: len(s.Orgs), First: s.First, Last: s.Last, Signatures: []string{},
 	}
 	if len(s.From) > 0 {
 		row.HeaderFrom = s.From[0]
@@ -355,6 +358,9 @@ func sourceOut(known *report.Directory, domain string, s report.SeenSource) clie
 		if x.Domain != "" {
 			out.Signatures = append(out.Signatures, x.Selector+"@"+x.Domain)
 		}
+	}
+	if s.Reports == 0 {
+		s.First, s.Last = p.Since, p.Until
 	}
 	f := report.Facts{Type: report.Aggregate, Domain: domain, Ours: domain, Begin: s.First, End: s.Last, Shapes: []report.Shape{{Row: row}}}
 	x := known.Attribute(&f, report.Row{Source: s.Source, Count: 1})

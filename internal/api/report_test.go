@@ -154,6 +154,18 @@ func TestReportsOverTheAPI(t *testing.T) {
 	if len(sources.Sources) != 10 || !sources.More {
 		t.Errorf("%+v", sources)
 	}
+	// What nobody vouches for stands apart, and comes last, in both.
+	forged := []byte(strings.ReplaceAll(string(aggregate("example.org", "forged.example", "f1", 1)), "192.0.2.0", "45.0.0.1"))
+	forged = []byte(strings.ReplaceAll(string(forged), "<count>1<", "<count>99999<"))
+	_, err = b.reports.Take(t.Context(), report.Arrival{Way: report.BySMTP, Octets: forged, At: time.Now(), Trust: report.Unverified})
+	must(t, err)
+	sources, err = c.ReportSources(t.Context(), "example.org", client.SourcesQuery{Limit: 1000})
+	must(t, err)
+	last := sources.Sources[len(sources.Sources)-1]
+	if first := sources.Sources[0]; first.Messages == 0 || first.Unvouched != 0 || last.Address != "45.0.0.1" || last.Unvouched != 99_999 || last.Figures != (client.Figures{}) || last.New || last.Reporters != 0 ||
+		!last.First.IsZero() || len(last.Signatures) != 0 {
+		t.Errorf("%+v … %+v", first, last)
+	}
 	ways, err := c.Intake(t.Context())
 	must(t, err)
 	if len(ways.Ways) != 1 {

@@ -43,6 +43,7 @@ var reportsCases = map[string]func(*testing.T, *database){
 	"attributed again":            testReplaceCells,
 	"lists":                       testReportLists,
 	"sources":                     testSources,
+	"sources, forged":             testForgedSources,
 	"sums":                        testCounts,
 	"last passed":                 testLastPassed,
 	"old reports go":              testPrune,

@@ -165,14 +165,15 @@ type ReportSource struct {
 	Name    string `json:"name,omitempty" doc:"what its address resolves to (PTR), where it was asked for"`
 	Figures
 	Attributed
+	Unvouched  int64     `json:"unvouched" doc:"messages of reports that nobody vouches for; they are in no other figure"`
 	Signatures []string  `json:"signatures,omitempty" doc:"selector@domain of signatures seen"`
 	Reporters  int       `json:"reporters"`
-	First      time.Time `json:"first" doc:"first day"`
-	Last       time.Time `json:"last" doc:"last day"`
+	First      time.Time `json:"first,omitzero" doc:"first day; missing = only reports that nobody vouches for tell of it"`
+	Last       time.Time `json:"last,omitzero" doc:"last day"`
 	New        bool      `json:"new,omitempty" doc:"not seen before the time that was asked about"`
 }
 
-// ReportSources are the sources of a domain, the largest first.
+// ReportSources are the sources of a domain, the largest first; at the end those of which only reports tell that nobody vouches for.
 type ReportSources struct {
 	Domain  string         `json:"domain"`
 	Since   time.Time      `json:"since"`
