@@ -117,13 +117,13 @@ policy can be raised. Reports that nobody vouches for are counted apart.`,
 
 func printSummary(out io.Writer, s client.ReportSummary) error {
 	unvouched := ""
-	if s.Unvouched > 0 {
-		unvouched = count(s.Unvouched) + " messages, of reports that nobody vouches for; not counted below"
+	if s.UnvouchedReports > 0 || s.Unvouched > 0 {
+		unvouched = fmt.Sprintf("%s of %s that nobody vouches for; in no other figure", counted(s.Unvouched, "message"), counted(int64(s.UnvouchedReports), "report"))
 	}
 	facts(out, "domain", s.Domain, "time", day(s.Since)+" to "+day(s.Until), "reports", fmt.Sprintf("%d of %s", s.Reports, reporters(s.Reporters)),
 		"messages", count(s.Messages), "pass DMARC", share(s.DMARC, s.Messages), "pass DKIM", share(s.DKIM, s.Messages), "pass SPF", share(s.SPF, s.Messages), "apart", unvouched)
 	if s.Reports == 0 {
-		fmt.Fprintln(out, "\nNo report says anything of that time.")
+		fmt.Fprintln(out, "\nNo report that is vouched for says anything of that time.")
 		printSummaryFindings(out, s.Findings)
 		return printSecondWitness(out, s.Postmaster)
 	}

@@ -131,7 +131,7 @@ func receivedOut(r report.ReceivedReport) client.ReceivedReport {
 }
 
 func listedOut(l report.Listed) client.Report {
-	return client.Report{ReceivedReport: receivedOut(l.ReceivedReport), Input: l.Input, Counted: l.Ours, Trust: string(l.Trust), Arrived: l.Arrived, SameAs: l.SameAs}
+	return client.Report{ReceivedReport: receivedOut(l.ReceivedReport), Input: l.Input, Counted: l.Ours, Trust: string(l.Trust), Arrived: l.Arrived, SameAs: l.SameAs, Way: string(l.Way), Place: l.Place}
 }
 
 // visibleDomains are the domains that reports may be shown of: nil = of all, and those that are nobody's.
@@ -199,7 +199,7 @@ func (a *API) reportShow(ctx context.Context, who access.Principal, in *reportIn
 		return out, err
 	}
 	for _, x := range inputs {
-		out.Report.Way, out.Report.Place, out.Report.Verdict = string(x.Way), x.Place, x.Verdict
+		out.Report.Verdict = x.Verdict
 	}
 	switch {
 	case d.Failure != nil:

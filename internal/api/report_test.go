@@ -113,6 +113,9 @@ func TestReportsOverTheAPI(t *testing.T) {
 			must(t, err)
 			for _, r := range page.Reports {
 				out = append(out, r.Domain+" "+r.State)
+				if r.Way != "hand" || r.Place == "" {
+					t.Errorf("came by %q %q", r.Way, r.Place)
+				}
 			}
 		}
 		return out
@@ -165,6 +168,11 @@ func TestReportsOverTheAPI(t *testing.T) {
 	if first := sources.Sources[0]; first.Messages == 0 || first.Unvouched != 0 || last.Address != "45.0.0.1" || last.Unvouched != 99_999 || last.Figures != (client.Figures{}) || last.New || last.Reporters != 0 ||
 		!last.First.IsZero() || len(last.Signatures) != 0 {
 		t.Errorf("%+v … %+v", first, last)
+	}
+	s, err = c.ReportSummary(t.Context(), "example.org", time.Time{}, time.Time{})
+	must(t, err)
+	if s.Reports != 2 || s.UnvouchedReports != 1 || s.Messages != 253 || s.Unvouched != 99_999 {
+		t.Errorf("%+v", s)
 	}
 	ways, err := c.Intake(t.Context())
 	must(t, err)

@@ -73,8 +73,8 @@ type Answers interface {
 	Counts(ctx context.Context, p Period, by Grouping) ([]Count, error)
 	// Groups returns the cells of domains, summed over reports, and over days unless daily: the ground of diagnosis. At most MaxGroups, those with most messages first.
 	Groups(ctx context.Context, p Period, daily bool) ([]Group, error)
-	// CountReports says how many aggregate reports of a time are counted.
-	CountReports(ctx context.Context, p Period) (int, error)
+	// CountReports says how many aggregate reports of a time are counted that are vouched for, and how many others there are.
+	CountReports(ctx context.Context, p Period) (vouched, others int, err error)
 	// LastPassed returns, by selector, the latest end of a vouched report in which a signature of this domain passed in mail from one of these signers' own addresses.
 	// Selectors that nobody reported since the given time are missing.
 	LastPassed(ctx context.Context, domain string, selectors, own []string, since time.Time) (map[string]time.Time, error)
@@ -124,6 +124,8 @@ type Listed struct {
 	Ours           string
 	Trust          Trust
 	Arrived        time.Time
+	Way            Way    // of the input
+	Place          string // of the input
 }
 
 // Detail is everything about a document but its rows.

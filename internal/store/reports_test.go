@@ -211,7 +211,7 @@ func testReportRoundTrip(t *testing.T, db *database) {
 	r = db.reports(t)
 	d := get[report.Detail](t)(r.Report(ctx, want.ID))
 	a, _ := arrival(octets)
-	wantDetail := report.Detail{Listed: report.Listed{ReceivedReport: want, Input: receipt.Input, Ours: testDomain, Trust: report.Verified, Arrived: a.At},
+	wantDetail := report.Detail{Listed: report.Listed{ReceivedReport: want, Input: receipt.Input, Ours: testDomain, Trust: report.Verified, Arrived: a.At, Way: report.BySMTP, Place: "192.0.2.9"},
 		Email: f.Email, Schema: f.Schema, Policy: f.Policy, Errors: f.Errors, RowsKept: true, Cells: f.Cells}
 	if diff := cmp.Diff(wantDetail, d); diff != "" {
 		t.Error(diff)

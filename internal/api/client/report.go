@@ -208,16 +208,17 @@ type ReportSummary struct {
 	Domain    string    `json:"domain"`
 	Since     time.Time `json:"since"`
 	Until     time.Time `json:"until"`
-	Reports   int       `json:"reports"`
+	Reports   int       `json:"reports" doc:"that are vouched for"`
 	Reporters []string  `json:"reporters" doc:"the largest first, at most 20"`
 	Figures
-	Unvouched  int64           `json:"unvouched" doc:"messages of reports that nobody vouches for; they are in no other figure"`
-	Signers    []SignerFigures `json:"signers"`
-	Days       []DayFigures    `json:"days"`
-	Findings   []Finding       `json:"findings"`
-	Compliance []Compliance    `json:"compliance"`
-	NextPolicy DMARCStep       `json:"next_policy" doc:"whether the DMARC policy can be raised, with the evidence"`
-	Postmaster *Postmaster     `json:"postmaster,omitempty" doc:"what Google Postmaster Tools say; missing = they are not asked"`
+	Unvouched        int64           `json:"unvouched" doc:"messages of reports that nobody vouches for; they are in no other figure"`
+	UnvouchedReports int             `json:"unvouched_reports" doc:"how many of these reports there are"`
+	Signers          []SignerFigures `json:"signers"`
+	Days             []DayFigures    `json:"days"`
+	Findings         []Finding       `json:"findings"`
+	Compliance       []Compliance    `json:"compliance"`
+	NextPolicy       DMARCStep       `json:"next_policy" doc:"whether the DMARC policy can be raised, with the evidence"`
+	Postmaster       *Postmaster     `json:"postmaster,omitempty" doc:"what Google Postmaster Tools say; missing = they are not asked"`
 }
 
 // SignerFigures is how one signer's mail fared.
