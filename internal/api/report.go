@@ -203,9 +203,11 @@ func (a *API) reportShow(ctx context.Context, who access.Principal, in *reportIn
 	}
 	switch {
 	case d.Failure != nil:
-		out.Facts = d.Failure
+		f := d.Failure
+		out.Failure = &client.FailedMessage{SourceIP: f.SourceIP, Failed: append([]string{}, f.Failed...), Alignment: f.Alignment, Delivery: f.Delivery, DKIMDomain: f.DKIMDomain,
+			DKIMSelector: f.DKIMSelector, HeaderFrom: f.HeaderFrom, MessageID: f.MessageID}
 	case d.TLS != nil:
-		out.Facts = d.TLS
+		out.Policies = convert(d.TLS.Policies, sessionsOut)
 	}
 	from := 0
 	if in.After != "" {
@@ -230,6 +232,14 @@ func (a *API) reportShow(ctx context.Context, who access.Principal, in *reportIn
 		out.Next = strconv.Itoa(from + limit)
 	}
 	return out, nil
+}
+
+func sessionsOut(p report.TLSPolicy) client.TLSSessions {
+	out := client.TLSSessions{Type: p.Type, Domain: p.Domain, Successful: p.Successful, Failed: p.Failed}
+	for _, f := range p.Failures {
+		out.Failures = append(out.Failures, client.TLSFailure{Result: f.Result, SendingIP: f.SendingIP, ReceivingMX: f.ReceivingMX, ReceivingIP: f.ReceivingIP, Sessions: f.Sessions, Reason: f.Reason})
+	}
+	return out
 }
 
 func policyText(p dmarc.PublishedPolicy) string {

@@ -180,6 +180,18 @@ func TestReportsOverTheAPI(t *testing.T) {
 		t.Errorf("%+v", ways)
 	}
 
+	// What TLS reports say is named as report parse names it.
+	tls, err := c.ImportReports(t.Context(), "t.json", []byte(`{"organization-name":"one.example","date-range":{"start-datetime":"2026-11-01T00:00:00Z","end-datetime":"2026-11-01T23:59:59Z"},"contact-info":"t@one.example",
+		"report-id":"t1","policies":[{"policy":{"policy-type":"sts","policy-domain":"example.org"},"summary":{"total-successful-session-count":5,"total-failure-session-count":2},
+		"failure-details":[{"result-type":"certificate-expired","sending-mta-ip":"192.0.2.1","receiving-mx-hostname":"mx.example.org","failed-session-count":2}]}]}`))
+	must(t, err)
+	for page, err := range c.Report(t.Context(), tls.Reports[0].ID) {
+		must(t, err)
+		if p := page.Policies; len(p) != 1 || p[0].Type != "sts" || p[0].Domain != "example.org" || p[0].Successful != 5 || p[0].Failed != 2 || len(p[0].Failures) != 1 || p[0].Failures[0].ReceivingMX != "mx.example.org" {
+			t.Errorf("%+v", page)
+		}
+	}
+
 	// Who sees one customer's domains sees their reports, no others, and nothing of whole inputs.
 	limited := b.as(t, b.user(t, "bea", access.Operator, "customer-b"))
 	if theirs := list(limited, client.ReportQuery{}); len(theirs) != 1 || !strings.HasPrefix(theirs[0], "example.net") {

@@ -116,12 +116,44 @@ type ReportResult struct {
 	Human    string `json:"human,omitempty"`
 }
 
-// ReportDetail is a report with a page of its rows; Facts are those of a failure or TLS report.
+// TLSSessions is what an SMTP TLS report says of the sessions under one policy (RFC 8460 §4.4).
+type TLSSessions struct {
+	Type       string       `json:"type" doc:"tlsa, sts or no-policy-found"`
+	Domain     string       `json:"domain"`
+	Successful int64        `json:"successful"`
+	Failed     int64        `json:"failed"`
+	Failures   []TLSFailure `json:"failures,omitempty"`
+}
+
+// TLSFailure counts sessions that failed alike.
+type TLSFailure struct {
+	Result      string `json:"result"`
+	SendingIP   string `json:"sending_ip,omitempty"`
+	ReceivingMX string `json:"receiving_mx,omitempty"`
+	ReceivingIP string `json:"receiving_ip,omitempty"`
+	Sessions    int64  `json:"sessions"`
+	Reason      string `json:"reason,omitempty"`
+}
+
+// FailedMessage is what a failure report says of one message (RFC 6591 §3).
+type FailedMessage struct {
+	SourceIP     string   `json:"source_ip"`
+	Failed       []string `json:"failed"`
+	Alignment    string   `json:"alignment,omitempty"`
+	Delivery     string   `json:"delivery,omitempty"`
+	DKIMDomain   string   `json:"dkim_domain,omitempty"`
+	DKIMSelector string   `json:"dkim_selector,omitempty"`
+	HeaderFrom   string   `json:"header_from,omitempty"`
+	MessageID    string   `json:"message_id,omitempty"`
+}
+
+// ReportDetail is a report with a page of its rows; a TLS report has Policies and a failure report Failure instead.
 type ReportDetail struct {
-	Report Report      `json:"report"`
-	Rows   []ReportRow `json:"rows"`
-	Facts  any         `json:"facts,omitempty"`
-	Next   string      `json:"next,omitempty"`
+	Report   Report         `json:"report"`
+	Rows     []ReportRow    `json:"rows"`
+	Policies []TLSSessions  `json:"policies,omitempty" doc:"of a TLS report"`
+	Failure  *FailedMessage `json:"failure,omitempty" doc:"of a failure report"`
+	Next     string         `json:"next,omitempty"`
 }
 
 // Report walks over a report with all its rows.
