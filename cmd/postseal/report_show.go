@@ -84,7 +84,7 @@ func detailDocument(all client.ReportDetail) *parsedReport {
 func printDetail(out io.Writer, all client.ReportDetail) error {
 	r := all.Report
 	facts(out, "report", r.ID, "type", r.Type, "state", r.State, "problem", r.Problem, "about", r.Domain, "counted for", r.Counted, "reporter", r.Org, "address", r.Email, "its id", r.ReportID,
-		"from", utc(r.Begin), "to", utc(r.End), "policy", r.Policy, "arrived", utc(r.Arrived)+" by "+r.Way+" "+r.Place, "document", r.Document, "trust", r.Trust, "because", r.Verdict)
+		"from", utc(r.Begin), "to", utc(r.End), "policy", r.Policy, "errors", strings.Join(r.Errors, "; "), "arrived", utc(r.Arrived)+" by "+r.Way+" "+r.Place, "document", r.Document, "trust", r.Trust, "because", r.Verdict)
 	switch {
 	case all.Failure != nil:
 		fmt.Fprintln(out)
