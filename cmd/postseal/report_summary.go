@@ -37,7 +37,7 @@ others stand in a column of their own (unvouched) and change no figure; an addre
 			for _, s := range all.Sources {
 				m := good
 				switch {
-				case s.First.IsZero():
+				case onlyUnvouched(s):
 					m = calm
 				case s.DMARC == 0:
 					m = bad
@@ -48,7 +48,7 @@ others stand in a column of their own (unvouched) and change no figure; an addre
 				if s.Signer != "" && s.From == "" && s.SignerKind != "service" {
 					who += ", passed on" // our signature, and not our address
 				}
-				if s.First.IsZero() {
+				if onlyUnvouched(s) {
 					who += " (only unvouched)"
 				}
 				if s.New {
@@ -75,6 +75,9 @@ others stand in a column of their own (unvouched) and change no figure; an addre
 	cmd.Flags().IntVar(&q.Limit, "limit", 100, "at most so many, the largest first")
 	return cmd
 }
+
+// onlyUnvouched says of a source that nothing vouched for tells of it.
+func onlyUnvouched(s client.ReportSource) bool { return s.Messages == 0 && s.Unvouched > 0 }
 
 // unvouchedOf is what reports say of a source that nobody vouches for, "" for nothing.
 func unvouchedOf(s client.ReportSource) string {

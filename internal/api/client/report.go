@@ -200,7 +200,7 @@ type ReportSource struct {
 	Unvouched  int64     `json:"unvouched" doc:"messages of reports that nobody vouches for; they are in no other figure"`
 	Signatures []string  `json:"signatures,omitempty" doc:"selector@domain of signatures seen"`
 	Reporters  int       `json:"reporters"`
-	First      time.Time `json:"first,omitzero" doc:"first day; missing = only reports that nobody vouches for tell of it"`
+	First      time.Time `json:"first,omitzero" doc:"first day; missing where only reports that nobody vouches for tell of it"`
 	Last       time.Time `json:"last,omitzero" doc:"last day"`
 	New        bool      `json:"new,omitempty" doc:"not seen before the time that was asked about"`
 }
