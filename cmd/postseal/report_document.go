@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/dmarc"
+	"github.com/postseal/postseal/internal/api/client"
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/report"
 )
@@ -56,35 +57,19 @@ type (
 		Type    string `json:"type"`
 		Comment string `json:"comment,omitempty"`
 	}
-	parsedTLS struct {
-		Type       string             `json:"type"`
-		Domain     string             `json:"domain"`
-		Successful int64              `json:"successful"`
-		Failed     int64              `json:"failed"`
-		Failures   []parsedTLSFailure `json:"failures,omitempty"`
-	}
-	parsedTLSFailure struct {
-		Result      string `json:"result"`
-		SendingIP   string `json:"sending_ip,omitempty"`
-		ReceivingMX string `json:"receiving_mx,omitempty"`
-		ReceivingIP string `json:"receiving_ip,omitempty"`
-		Sessions    int64  `json:"sessions"`
-		Reason      string `json:"reason,omitempty"`
-	}
-	parsedFailure struct {
-		SourceIP     string   `json:"source_ip"`
-		Failed       []string `json:"failed"`
-		Alignment    string   `json:"alignment,omitempty"`
-		Delivery     string   `json:"delivery,omitempty"`
-		DKIMDomain   string   `json:"dkim_domain,omitempty"`
-		DKIMSelector string   `json:"dkim_selector,omitempty"`
-		HeaderFrom   string   `json:"header_from,omitempty"`
-		MessageID    string   `json:"message_id,omitempty"`
-	}
-	unreadableOne struct {
+	parsedTLS        = client.TLSSessions // the control plane says it alike
+	parsedTLSFailure = client.TLSFailure
+	parsedFailure    = client.FailedMessage
+	unreadableOne    struct {
 		File  string `json:"file"`
 		Error string `json:"error"`
 	}
+)
+
+// What stands for the format of reports that have but one.
+const (
+	schemaTLS     = "rfc8460"
+	schemaFailure = "rfc6591"
 )
 
 // maxHeldRows is how many rows of a document are held in memory; of a larger one they are read a second time when they are printed. Nearly all reports have fewer.
@@ -158,12 +143,12 @@ func (p *parsedReport) say(r report.Parsed) {
 		p.Schema, p.OrgName, p.ID, p.Domain, p.Policy, p.Errors = string(a.Schema), a.OrgName, a.ID, a.Policy.Domain, string(a.Policy.Policy), a.Errors
 		p.Begin, p.End = a.Begin.Unix(), a.End.Unix()
 	case report.TLS:
-		p.Schema, p.OrgName, p.ID = "rfc8460", r.TLS.OrgName, r.TLS.ID
+		p.Schema, p.OrgName, p.ID = schemaTLS, r.TLS.OrgName, r.TLS.ID
 		p.Begin, p.End = unix(r.TLS.Begin), unix(r.TLS.End)
 		for i, x := range r.TLS.Policies {
 			out := parsedTLS{Type: x.Type, Domain: x.Domain, Successful: x.Successful, Failed: x.Failed}
 			for _, f := range x.Failures {
-				out.Failures = append(out.Failures, parsedTLSFailure{f.Result, f.SendingIP, f.ReceivingMX, f.ReceivingIP, f.Sessions, f.Reason})
+				out.Failures = append(out.Failures, parsedTLSFailure{Result: f.Result, SendingIP: f.SendingIP, ReceivingMX: f.ReceivingMX, ReceivingIP: f.ReceivingIP, Sessions: f.Sessions, Reason: f.Reason})
 			}
 			p.Sessions = append(p.Sessions, out)
 			if i == 0 {
@@ -175,8 +160,9 @@ func (p *parsedReport) say(r report.Parsed) {
 		p.Messages = good + bad
 	case report.Failure:
 		f := r.Failure
-		p.Schema, p.OrgName, p.Domain, p.Begin, p.End, p.Records, p.Messages = "rfc6591", f.Reporter, f.Domain, unix(f.Arrived), unix(f.Arrived), 1, 1
-		p.Failure = &parsedFailure{f.SourceIP, append([]string{}, f.Failed...), f.Alignment, f.Delivery, f.DKIMDomain, f.DKIMSelector, f.HeaderFrom, f.MessageID}
+		p.Schema, p.OrgName, p.Domain, p.Begin, p.End, p.Records, p.Messages = schemaFailure, f.Reporter, f.Domain, unix(f.Arrived), unix(f.Arrived), 1, 1
+		p.Failure = &parsedFailure{SourceIP: f.SourceIP, Failed: append([]string{}, f.Failed...), Alignment: f.Alignment, Delivery: f.Delivery, DKIMDomain: f.DKIMDomain, DKIMSelector: f.DKIMSelector,
+			HeaderFrom: f.HeaderFrom, MessageID: f.MessageID}
 	}
 }
 

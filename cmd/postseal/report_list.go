@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -149,85 +146,6 @@ func utc(t time.Time) string {
 		return ""
 	}
 	return t.UTC().Format(time.RFC3339)
-}
-
-func newReportShow() *cobra.Command {
-	var raw string
-	head := []string{"source", "messages", "disposition", "dkim", "spf", "signer", "how", "from", "header_from", "envelope_from", "envelope_to", "signatures", "spf_results", "reasons"}
-	cmd := sheet(&cobra.Command{
-		Use:   "show ID",
-		Short: "Show one report: who sent it, and its records with whom each is attributed to",
-		Example: `  postseal report show rep_01jd8x
-  postseal report show rep_01jd8x --raw report.eml`,
-		Args: cobra.ExactArgs(1),
-	},
-		func(ctx context.Context, c *client.Client, args []string) (all client.ReportDetail, err error) {
-			if raw != "" {
-				return all, saveRaw(ctx, c, args[0], raw)
-			}
-			all.Rows = []client.ReportRow{}
-			for page, err := range c.Report(ctx, args[0]) {
-				if err != nil {
-					return all, err
-				}
-				all.Report, all.Facts, all.Rows = page.Report, page.Facts, append(all.Rows, page.Rows...)
-			}
-			return all, nil
-		},
-		func(out io.Writer, all client.ReportDetail) error {
-			if raw != "" {
-				return nil
-			}
-			r := all.Report
-			facts(out, "report", r.ID, "type", r.Type, "state", r.State, "problem", r.Problem, "about", r.Domain, "counted for", r.Counted, "reporter", r.Org, "address", r.Email, "its id", r.ReportID,
-				"from", utc(r.Begin), "to", utc(r.End), "policy", r.Policy, "arrived", utc(r.Arrived)+" by "+r.Way+" "+r.Place, "document", r.Document, "trust", r.Trust, "because", r.Verdict)
-			if len(all.Rows) == 0 {
-				if all.Facts != nil {
-					fmt.Fprintln(out)
-					return (&remote{}).json(out, all.Facts)
-				}
-				return nil
-			}
-			fmt.Fprintln(out)
-			t := table{head: []string{"SOURCE", "MESSAGES", "DKIM", "SPF", "POLICY", "WHO", "HOW", "SIGNATURES"}}
-			for _, x := range all.Rows {
-				m := good
-				if !x.DKIM && !x.SPF {
-					m = bad
-				}
-				t.add(m, dash(x.Source), strconv.FormatInt(x.Messages, 10), passed(x.DKIM), passed(x.SPF), dash(x.Disposition), dash(x.Signer), x.How, dash(results(x.Signatures)))
-			}
-			return t.print(out, "")
-		},
-		head, func(all client.ReportDetail) (rows [][]string) {
-			for _, x := range all.Rows {
-				rows = append(rows, []string{x.Source, strconv.FormatInt(x.Messages, 10), x.Disposition, passed(x.DKIM), passed(x.SPF), x.Signer, x.How, x.From, x.HeaderFrom, x.EnvelopeFrom, x.EnvelopeTo,
-					results(x.Signatures), results(x.SPFResults), strings.Join(x.Reasons, " ")})
-			}
-			return rows
-		})
-	cmd.Flags().StringVar(&raw, "raw", "", "write the input as it arrived to this `FILE`, which must not exist, and nothing else")
-	return cmd
-}
-
-// saveRaw writes an input to a new file. The name is the user's, never one that came with the input.
-func saveRaw(ctx context.Context, c *client.Client, id, path string) error {
-	in, err := c.RawReport(ctx, id)
-	if err != nil {
-		return err
-	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return fault.New(fault.Invalid, "%s is not written: it is there already", path).WithHint("name a new file")
-	}
-	if err != nil {
-		return fault.Wrap(fault.Invalid, err, "%s cannot be written", path)
-	}
-	if _, err = f.Write(in.Octets); err != nil {
-		f.Close()
-		return fault.Wrap(fault.Invalid, err, "%s cannot be written", path)
-	}
-	return f.Close()
 }
 
 func passed(ok bool) string {

@@ -36,12 +36,10 @@ func (s *shownReports) document(d *parsedReport, rows func(each func(*parsedRow)
 	fmt.Fprintf(s.out, "%s: %s report (%s) of %s about %s, %s\n", clean(d.File), d.Type, d.Schema, clean(dash(d.OrgName)), clean(dash(d.Domain)), span)
 	switch {
 	case d.Failure != nil:
-		f := d.Failure
-		facts(s.out, "  from", f.SourceIP, "  author's domain", f.HeaderFrom, "  failed", strings.Join(f.Failed, ", "), "  aligned", f.Alignment, "  delivered", f.Delivery, "  DKIM domain", f.DKIMDomain,
-			"  selector", f.DKIMSelector, "  message", f.MessageID)
+		printFailure(s.out, d.Failure)
 		return nil
 	case d.Type == string(report.TLS):
-		return d.policies().print(s.out, "  It says nothing of any policy.")
+		return d.policies().print(s.out, noPolicies)
 	}
 	fmt.Fprintf(s.out, "  %s in %s, policy %s\n", counted(d.Messages, "message"), counted(d.Records, "record"), clean(dash(d.Policy)))
 	for _, e := range d.Errors {
@@ -69,6 +67,14 @@ func (s *shownReports) document(d *parsedReport, rows func(each func(*parsedRow)
 		fmt.Fprintf(s.out, "  %s not shown: --csv and --json print all.\n", counted(more, "more record"))
 	}
 	return nil
+}
+
+// noPolicies is said of a TLS report without any.
+const noPolicies = "  It says nothing of any policy."
+
+func printFailure(out io.Writer, f *parsedFailure) {
+	facts(out, "  from", f.SourceIP, "  author's domain", f.HeaderFrom, "  failed", strings.Join(f.Failed, ", "), "  aligned", f.Alignment, "  delivered", f.Delivery, "  DKIM domain", f.DKIMDomain,
+		"  selector", f.DKIMSelector, "  message", f.MessageID)
 }
 
 // errEnough ends the reading of rows when no more are shown.

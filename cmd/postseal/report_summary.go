@@ -16,10 +16,12 @@ import (
 func newReportSources() *cobra.Command {
 	var q client.SourcesQuery
 	var in between
-	head := []string{"address", "name", "signer", "kind", "how", "address_of", "messages", "dkim", "spf", "dmarc", "reporters", "first", "last", "new", "signatures"}
+	head := []string{"address", "name", "signer", "kind", "how", "address_of", "messages", "dkim", "spf", "dmarc", "reporters", "first", "last", "new", "signatures", "unvouched"}
 	cmd := sheet(&cobra.Command{
 		Use:   "sources DOMAIN",
 		Short: "Where mail in the name of a domain came from: own servers, services, and others",
+		Long: `Where mail in the name of a domain came from: own servers, services, and others, the largest first. The figures are of reports that are vouched for. Messages of the
+others stand in a column of their own (unvouched) and change no figure; an address of which only such reports tell is listed at the end.`,
 		Example: `  postseal report sources example.com --since 30d
   postseal report sources example.com --names --csv`,
 		Args: cobra.ExactArgs(1),
@@ -31,10 +33,12 @@ func newReportSources() *cobra.Command {
 			return c.ReportSources(ctx, args[0], q)
 		},
 		func(out io.Writer, all client.ReportSources) error {
-			t := table{head: []string{"ADDRESS", "WHO", "HOW", "MESSAGES", "DMARC", "DKIM", "SPF", "REPORTERS", "FIRST", "LAST", "SIGNATURES"}}
+			t := table{head: []string{"ADDRESS", "WHO", "HOW", "MESSAGES", "DMARC", "DKIM", "SPF", "UNVOUCHED", "REPORTERS", "FIRST", "LAST", "SIGNATURES"}}
 			for _, s := range all.Sources {
 				m := good
 				switch {
+				case onlyUnvouched(s):
+					m = calm
 				case s.DMARC == 0:
 					m = bad
 				case s.DMARC < s.Messages:
@@ -44,10 +48,13 @@ func newReportSources() *cobra.Command {
 				if s.Signer != "" && s.From == "" && s.SignerKind != "service" {
 					who += ", passed on" // our signature, and not our address
 				}
+				if onlyUnvouched(s) {
+					who += " (only unvouched)"
+				}
 				if s.New {
 					who += " (new)"
 				}
-				t.add(m, s.Address, who, s.How, count(s.Messages), share(s.DMARC, s.Messages), share(s.DKIM, s.Messages), share(s.SPF, s.Messages), strconv.Itoa(s.Reporters), day(s.First), day(s.Last),
+				t.add(m, s.Address, who, s.How, count(s.Messages), share(s.DMARC, s.Messages), share(s.DKIM, s.Messages), share(s.SPF, s.Messages), dash(unvouchedOf(s)), strconv.Itoa(s.Reporters), day(s.First), day(s.Last),
 					dash(strings.Join(s.Signatures, " ")))
 			}
 			if err := t.print(out, "No report says anything of that time."); err != nil || !all.More {
@@ -59,7 +66,7 @@ func newReportSources() *cobra.Command {
 		head, func(all client.ReportSources) (rows [][]string) {
 			for _, s := range all.Sources {
 				rows = append(rows, []string{s.Address, s.Name, s.Signer, s.SignerKind, s.How, s.From, count(s.Messages), count(s.DKIM), count(s.SPF), count(s.DMARC), strconv.Itoa(s.Reporters), day(s.First), day(s.Last),
-					strconv.FormatBool(s.New), strings.Join(s.Signatures, " ")})
+					strconv.FormatBool(s.New), strings.Join(s.Signatures, " "), count(s.Unvouched)})
 			}
 			return rows
 		})
@@ -67,6 +74,17 @@ func newReportSources() *cobra.Command {
 	cmd.Flags().BoolVar(&q.Names, "names", false, "ask DNS what the addresses of unknown ones are called")
 	cmd.Flags().IntVar(&q.Limit, "limit", 100, "at most so many, the largest first")
 	return cmd
+}
+
+// onlyUnvouched says of a source that nothing vouched for tells of it.
+func onlyUnvouched(s client.ReportSource) bool { return s.Messages == 0 && s.Unvouched > 0 }
+
+// unvouchedOf is what reports say of a source that nobody vouches for, "" for nothing.
+func unvouchedOf(s client.ReportSource) string {
+	if s.Unvouched == 0 {
+		return ""
+	}
+	return count(s.Unvouched)
 }
 
 func newReportSummary() *cobra.Command {
@@ -102,13 +120,13 @@ policy can be raised. Reports that nobody vouches for are counted apart.`,
 
 func printSummary(out io.Writer, s client.ReportSummary) error {
 	unvouched := ""
-	if s.Unvouched > 0 {
-		unvouched = count(s.Unvouched) + " messages, of reports that nobody vouches for; not counted below"
+	if s.UnvouchedReports > 0 || s.Unvouched > 0 {
+		unvouched = fmt.Sprintf("%s of %s that nobody vouches for; in no other figure", counted(s.Unvouched, "message"), counted(int64(s.UnvouchedReports), "report"))
 	}
 	facts(out, "domain", s.Domain, "time", day(s.Since)+" to "+day(s.Until), "reports", fmt.Sprintf("%d of %s", s.Reports, reporters(s.Reporters)),
 		"messages", count(s.Messages), "pass DMARC", share(s.DMARC, s.Messages), "pass DKIM", share(s.DKIM, s.Messages), "pass SPF", share(s.SPF, s.Messages), "apart", unvouched)
 	if s.Reports == 0 {
-		fmt.Fprintln(out, "\nNo report says anything of that time.")
+		fmt.Fprintln(out, "\nNo report that is vouched for says anything of that time.")
 		printSummaryFindings(out, s.Findings)
 		return printSecondWitness(out, s.Postmaster)
 	}

@@ -131,7 +131,7 @@ func receivedOut(r report.ReceivedReport) client.ReceivedReport {
 }
 
 func listedOut(l report.Listed) client.Report {
-	return client.Report{ReceivedReport: receivedOut(l.ReceivedReport), Input: l.Input, Counted: l.Ours, Trust: string(l.Trust), Arrived: l.Arrived, SameAs: l.SameAs}
+	return client.Report{ReceivedReport: receivedOut(l.ReceivedReport), Input: l.Input, Counted: l.Ours, Trust: string(l.Trust), Arrived: l.Arrived, SameAs: l.SameAs, Way: string(l.Way), Place: l.Place}
 }
 
 // visibleDomains are the domains that reports may be shown of: nil = of all, and those that are nobody's.
@@ -199,13 +199,15 @@ func (a *API) reportShow(ctx context.Context, who access.Principal, in *reportIn
 		return out, err
 	}
 	for _, x := range inputs {
-		out.Report.Way, out.Report.Place, out.Report.Verdict = string(x.Way), x.Place, x.Verdict
+		out.Report.Verdict = x.Verdict
 	}
 	switch {
 	case d.Failure != nil:
-		out.Facts = d.Failure
+		f := d.Failure
+		out.Failure = &client.FailedMessage{SourceIP: f.SourceIP, Failed: append([]string{}, f.Failed...), Alignment: f.Alignment, Delivery: f.Delivery, DKIMDomain: f.DKIMDomain,
+			DKIMSelector: f.DKIMSelector, HeaderFrom: f.HeaderFrom, MessageID: f.MessageID}
 	case d.TLS != nil:
-		out.Facts = d.TLS
+		out.Policies = convert(d.TLS.Policies, sessionsOut)
 	}
 	from := 0
 	if in.After != "" {
@@ -230,6 +232,14 @@ func (a *API) reportShow(ctx context.Context, who access.Principal, in *reportIn
 		out.Next = strconv.Itoa(from + limit)
 	}
 	return out, nil
+}
+
+func sessionsOut(p report.TLSPolicy) client.TLSSessions {
+	out := client.TLSSessions{Type: p.Type, Domain: p.Domain, Successful: p.Successful, Failed: p.Failed}
+	for _, f := range p.Failures {
+		out.Failures = append(out.Failures, client.TLSFailure{Result: f.Result, SendingIP: f.SendingIP, ReceivingMX: f.ReceivingMX, ReceivingIP: f.ReceivingIP, Sessions: f.Sessions, Reason: f.Reason})
+	}
+	return out
 }
 
 func policyText(p dmarc.PublishedPolicy) string {
@@ -311,11 +321,13 @@ func (a *API) reportSources(ctx context.Context, who access.Principal, in *sourc
 		return client.ReportSources{}, err
 	}
 	out := client.ReportSources{Domain: d.Name, Since: p.Since, Until: p.Until, Sources: []client.ReportSource{}, More: seen.Count > len(seen.Top)}
+	// Whether one is new can only be told when all that came before are known: those that are vouched for, which stand before the others.
+	n := len(before.Top)
+	allKnown := n > 0 && before.Top[0].Reports > 0 && (before.Count == n || before.Top[n-1].Reports == 0)
 	var unknown []netip.Addr
 	for _, s := range seen.Top {
-		x := sourceOut(known, d.Name, s)
-		// Whether one is new can only be told when all that came before are known.
-		x.New = len(before.Top) > 0 && before.Count == len(before.Top) && !slices.ContainsFunc(before.Top, func(b report.SeenSource) bool { return b.Source == s.Source })
+		x := sourceOut(known, p, s)
+		x.New = s.Reports > 0 && allKnown && !slices.ContainsFunc(before.Top, func(b report.SeenSource) bool { return b.Source == s.Source && b.Reports > 0 })
 		if x.How == string(report.Unknown) && s.Source.IsValid() {
 			unknown = append(unknown, s.Source)
 		}
@@ -335,10 +347,11 @@ func (a *API) reportSources(ctx context.Context, who access.Principal, in *sourc
 // knownBefore is how far back a source must have been seen so that it is not new.
 const knownBefore = 90 * 24 * time.Hour
 
-func sourceOut(known *report.Directory, domain string, s report.SeenSource) client.ReportSource {
+func sourceOut(known *report.Directory, p report.Period, s report.SeenSource) client.ReportSource {
+	domain := p.Domains[0]
 	row := dmarc.Row{HeaderFrom: domain}
 	out := client.ReportSource{
-		Address: s.Source.String(), Figures: client.Figures{Messages: s.Messages, DKIM: s.DKIM, SPF: s.SPF, DMARC: s.Passed}, Reporters: len(s.Orgs), First: s.First, Last: s.Last, Signatures: []string{},
+		Address: s.Source.String(), Figures: client.Figures{Messages: s.Messages, DKIM: s.DKIM, SPF: s.SPF, DMARC: s.Passed}, Unvouched: s.Unvouched, Reporters: len(s.Orgs), First: s.First, Last: s.Last, Signatures: []string{},
 	}
 	if len(s.From) > 0 {
 		row.HeaderFrom = s.From[0]
@@ -355,6 +368,9 @@ func sourceOut(known *report.Directory, domain string, s report.SeenSource) clie
 		if x.Domain != "" {
 			out.Signatures = append(out.Signatures, x.Selector+"@"+x.Domain)
 		}
+	}
+	if s.Reports == 0 {
+		s.First, s.Last = p.Since, p.Until
 	}
 	f := report.Facts{Type: report.Aggregate, Domain: domain, Ours: domain, Begin: s.First, End: s.Last, Shapes: []report.Shape{{Row: row}}}
 	x := known.Attribute(&f, report.Row{Source: s.Source, Count: 1})

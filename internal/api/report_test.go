@@ -113,6 +113,9 @@ func TestReportsOverTheAPI(t *testing.T) {
 			must(t, err)
 			for _, r := range page.Reports {
 				out = append(out, r.Domain+" "+r.State)
+				if r.Way != "hand" || r.Place == "" {
+					t.Errorf("came by %q %q", r.Way, r.Place)
+				}
 			}
 		}
 		return out
@@ -154,10 +157,39 @@ func TestReportsOverTheAPI(t *testing.T) {
 	if len(sources.Sources) != 10 || !sources.More {
 		t.Errorf("%+v", sources)
 	}
+	// What nobody vouches for stands apart, and comes last, in both.
+	forged := []byte(strings.ReplaceAll(string(aggregate("example.org", "forged.example", "f1", 1)), "192.0.2.0", "45.0.0.1"))
+	forged = []byte(strings.ReplaceAll(string(forged), "<count>1<", "<count>99999<"))
+	_, err = b.reports.Take(t.Context(), report.Arrival{Way: report.BySMTP, Octets: forged, At: time.Now(), Trust: report.Unverified})
+	must(t, err)
+	sources, err = c.ReportSources(t.Context(), "example.org", client.SourcesQuery{Limit: 1000})
+	must(t, err)
+	last := sources.Sources[len(sources.Sources)-1]
+	if first := sources.Sources[0]; first.Messages == 0 || first.Unvouched != 0 || last.Address != "45.0.0.1" || last.Unvouched != 99_999 || last.Figures != (client.Figures{}) || last.New || last.Reporters != 0 ||
+		!last.First.IsZero() || len(last.Signatures) != 0 {
+		t.Errorf("%+v … %+v", first, last)
+	}
+	s, err = c.ReportSummary(t.Context(), "example.org", time.Time{}, time.Time{})
+	must(t, err)
+	if s.Reports != 2 || s.UnvouchedReports != 1 || s.Messages != 253 || s.Unvouched != 99_999 {
+		t.Errorf("%+v", s)
+	}
 	ways, err := c.Intake(t.Context())
 	must(t, err)
 	if len(ways.Ways) != 1 {
 		t.Errorf("%+v", ways)
+	}
+
+	// What TLS reports say is named as report parse names it.
+	tls, err := c.ImportReports(t.Context(), "t.json", []byte(`{"organization-name":"one.example","date-range":{"start-datetime":"2026-11-01T00:00:00Z","end-datetime":"2026-11-01T23:59:59Z"},"contact-info":"t@one.example",
+		"report-id":"t1","policies":[{"policy":{"policy-type":"sts","policy-domain":"example.org"},"summary":{"total-successful-session-count":5,"total-failure-session-count":2},
+		"failure-details":[{"result-type":"certificate-expired","sending-mta-ip":"192.0.2.1","receiving-mx-hostname":"mx.example.org","failed-session-count":2}]}]}`))
+	must(t, err)
+	for page, err := range c.Report(t.Context(), tls.Reports[0].ID) {
+		must(t, err)
+		if p := page.Policies; len(p) != 1 || p[0].Type != "sts" || p[0].Domain != "example.org" || p[0].Successful != 5 || p[0].Failed != 2 || len(p[0].Failures) != 1 || p[0].Failures[0].ReceivingMX != "mx.example.org" {
+			t.Errorf("%+v", page)
+		}
 	}
 
 	// Who sees one customer's domains sees their reports, no others, and nothing of whole inputs.

@@ -56,7 +56,7 @@ func (a *API) reportSummary(ctx context.Context, who access.Principal, in *summa
 		return out, err
 	}
 	out.NextPolicy = nextPolicy(s, open, j)
-	if out.Reports, err = a.reports.CountReports(ctx, p); err != nil {
+	if out.Reports, out.UnvouchedReports, err = a.reports.CountReports(ctx, p); err != nil {
 		return out, err
 	}
 	w, err := a.reports.Postmaster(ctx, d.Name, p)

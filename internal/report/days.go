@@ -24,6 +24,15 @@ type share struct {
 	seconds uint64
 }
 
+// straighten swaps begin and end where the reporter has done so, and says whether it had to: which time it is, is plain. Where one of them is missing nothing is swapped.
+func (f *Facts) straighten() bool {
+	if !f.End.Before(f.Begin) || f.End.Unix() <= 0 {
+		return false
+	}
+	f.Begin, f.End = f.End, f.Begin
+	return true
+}
+
 // daysOf says for which days a report is counted; where it is for none, problem says why. The end may stand before the begin, and one of them may be missing.
 func daysOf(begin, end, now time.Time) (days []share, problem string) {
 	believed := func(t time.Time) bool { return t.Year() >= firstReports && !t.After(now.Add(aheadMost)) }

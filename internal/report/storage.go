@@ -67,14 +67,14 @@ type Answers interface {
 	Rows(ctx context.Context, id string, from, limit int) ([]StoredRow, error)
 	// Inputs lists inputs, the newest first.
 	Inputs(ctx context.Context, f InputFilter) ([]Input, error)
-	// Sources says which addresses sent in the name of domains, those with most messages first.
+	// Sources says which addresses sent in the name of domains, those with most messages first, and last those of which only reports tell that nobody vouches for.
 	Sources(ctx context.Context, p Period, limit int) (Sources, error)
 	// Counts returns sums from the roll-up, ordered by what they are grouped by.
 	Counts(ctx context.Context, p Period, by Grouping) ([]Count, error)
 	// Groups returns the cells of domains, summed over reports, and over days unless daily: the ground of diagnosis. At most MaxGroups, those with most messages first.
 	Groups(ctx context.Context, p Period, daily bool) ([]Group, error)
-	// CountReports says how many aggregate reports of a time are counted.
-	CountReports(ctx context.Context, p Period) (int, error)
+	// CountReports says how many aggregate reports of a time are counted that are vouched for, and how many others there are.
+	CountReports(ctx context.Context, p Period) (vouched, others int, err error)
 	// LastPassed returns, by selector, the latest end of a vouched report in which a signature of this domain passed in mail from one of these signers' own addresses.
 	// Selectors that nobody reported since the given time are missing.
 	LastPassed(ctx context.Context, domain string, selectors, own []string, since time.Time) (map[string]time.Time, error)
@@ -124,6 +124,8 @@ type Listed struct {
 	Ours           string
 	Trust          Trust
 	Arrived        time.Time
+	Way            Way    // of the input
+	Place          string // of the input
 }
 
 // Detail is everything about a document but its rows.
@@ -185,20 +187,20 @@ type Sources struct {
 	Count  int        // of addresses; at most those that could be told apart (store.maxSources)
 }
 
-// SeenSource is what an address sent.
+// SeenSource is what an address sent, as reports say that are vouched for. Others add to Unvouched and to nothing else.
 type SeenSource struct {
-	Source   netip.Addr
-	Messages int64
-	Vouched  int64 // of them in reports that are vouched for
-	DKIM     int64 // messages that pass DKIM, aligned
-	SPF      int64
-	Passed   int64     // messages that pass one of them
-	First    time.Time // begin of the first report
-	Last     time.Time // end of the last report
-	Reports  int
-	Orgs     []string // who reported it; the first few
-	Signed   []SeenSignature
-	From     []string // From domains; the first few
+	Source    netip.Addr
+	Messages  int64
+	DKIM      int64 // messages that pass DKIM, aligned
+	SPF       int64
+	Passed    int64     // messages that pass one of them
+	First     time.Time // begin of the first report; zero when none is vouched for
+	Last      time.Time // end of the last report
+	Reports   int
+	Orgs      []string // who reported it; the first few
+	Signed    []SeenSignature
+	From      []string // From domains; the first few
+	Unvouched int64    // messages of reports that nobody vouches for, beside Messages
 }
 
 // SeenSignature is a signature in what an address sent.

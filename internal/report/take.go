@@ -78,6 +78,9 @@ func (f *Facts) count(known *Directory, now time.Time) {
 	if f.Problem != "" {
 		return
 	}
+	if f.straighten() {
+		f.Errors = append(f.Errors, "its time ends before it begins; begin and end are taken the other way round")
+	}
 	f.Ours = known.Domain(f.Domain)
 	if f.TLS != nil {
 		for _, p := range f.TLS.Policies {

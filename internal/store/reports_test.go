@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -43,6 +44,7 @@ var reportsCases = map[string]func(*testing.T, *database){
 	"attributed again":            testReplaceCells,
 	"lists":                       testReportLists,
 	"sources":                     testSources,
+	"sources, forged":             testForgedSources,
 	"sums":                        testCounts,
 	"last passed":                 testLastPassed,
 	"old reports go":              testPrune,
@@ -209,7 +211,7 @@ func testReportRoundTrip(t *testing.T, db *database) {
 	r = db.reports(t)
 	d := get[report.Detail](t)(r.Report(ctx, want.ID))
 	a, _ := arrival(octets)
-	wantDetail := report.Detail{Listed: report.Listed{ReceivedReport: want, Input: receipt.Input, Ours: testDomain, Trust: report.Verified, Arrived: a.At},
+	wantDetail := report.Detail{Listed: report.Listed{ReceivedReport: want, Input: receipt.Input, Ours: testDomain, Trust: report.Verified, Arrived: a.At, Way: report.BySMTP, Place: "192.0.2.9"},
 		Email: f.Email, Schema: f.Schema, Policy: f.Policy, Errors: f.Errors, RowsKept: true, Cells: f.Cells}
 	if diff := cmp.Diff(wantDetail, d); diff != "" {
 		t.Error(diff)
@@ -392,11 +394,32 @@ func testResave(t *testing.T, db *database) {
 	foreign.Ours, foreign.Cells = "", nil
 	receipt := r.save(t, "mixed", report.Facts{Document: "1.xml", Problem: "it is no report"}, foreign, aggregate("3", 1))
 	r.save(t, "other", aggregate("4", 1))
+	ids := []string{}
+	listed := func() (all []report.Listed) {
+		return get[[]report.Listed](t)(r.Reports(ctx, report.ReportFilter{Input: receipt.Input, Limit: 10}))
+	}
+	for _, x := range slices.Backward(listed()[1:]) {
+		ids = append(ids, x.ID)
+	}
+	// Who reads the same again writes nothing; what is said otherwise is written, under the same id.
+	before := listed()
+	for _, problem := range []string{"it is no report", "it breaks off"} {
+		before[2].Problem = problem
+		get[report.Receipt](t)(r.Resave(ctx, receipt.Input, []report.Facts{{Document: "1.xml", Problem: problem}, foreign, aggregate("3", 1)}))
+		if now := listed(); !reflect.DeepEqual(now, before) {
+			t.Errorf("%+v, before %+v", now, before)
+		}
+	}
 	// A newer program reads all, and finds that the input holds what came in another one, too.
 	stored := receipt.Reports[2].ID
 	again := get[report.Receipt](t)(r.Resave(ctx, receipt.Input, []report.Facts{aggregate("1", 2), aggregate("2", 2), aggregate("3", 1), aggregate("4", 1)}))
 	if s := states(again); s != "stored stored stored duplicate" || again.Reports[2].ID != stored {
 		t.Errorf("%+v", again)
+	}
+	for i, id := range ids { // what could not be read, and what was foreign, has the id that it had
+		if again.Reports[i].ID != id {
+			t.Errorf("%s is %s now", id, again.Reports[i].ID)
+		}
 	}
 	if v, _ := r.total(t); v != 60 {
 		t.Errorf("%d messages", v)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/postseal/postseal/internal/report"
 )
@@ -26,7 +27,7 @@ func (r *Reports) SetCounting(ctx context.Context, c report.Counting) error {
 }
 
 // CountReports fills report.Answers. Reports are counted whose time meets that of the question.
-func (r *Reports) CountReports(ctx context.Context, p report.Period) (n int, err error) {
+func (r *Reports) CountReports(ctx context.Context, p report.Period) (vouched, others int, err error) {
 	err = r.read(ctx, "count reports", func(t *tx) error {
 		var w where
 		if err := t.oursIn(ctx, &w, "ours", p.Domains); err != nil {
@@ -40,8 +41,12 @@ func (r *Reports) CountReports(ctx context.Context, p report.Period) (n int, err
 		if !p.Until.IsZero() {
 			w.add("begins < %s", p.Until)
 		}
-		_, err := t.row(ctx, `SELECT COUNT(*) FROM reports`+w.text(), w.args, &n)
+		w.args = append(w.args, report.Verified, report.Given)
+		n := len(w.args)
+		all := 0
+		_, err := t.row(ctx, fmt.Sprintf(`SELECT COUNT(*), COALESCE(SUM(CASE WHEN trust IN ($%d, $%d) THEN 1 ELSE 0 END), 0) FROM reports`, n-1, n)+w.text(), w.args, &all, &vouched)
+		others = all - vouched
 		return err
 	})
-	return n, err
+	return vouched, others, err
 }

@@ -92,9 +92,9 @@ func (t *tx) oursIn(ctx context.Context, w *where, column string, domains []stri
 }
 
 const (
-	listedColumns = `r.id, r.input, r.document, r.state, r.same_as, r.problem, r.type, r.domain, COALESCE(n.name, ''), r.org, r.report_id, r.begins, r.ends, r.trust, r.n_rows, r.messages, r.arrived`
+	listedColumns = `r.id, r.input, r.document, r.state, r.same_as, r.problem, r.type, r.domain, COALESCE(n.name, ''), r.org, r.report_id, r.begins, r.ends, r.trust, r.n_rows, r.messages, r.arrived, COALESCE(i.way, ''), COALESCE(i.place, '')`
 	detailColumns = listedColumns + `, r.email, r.format, r.policy, r.errors, r.facts, r.kept`
-	fromReports   = ` FROM reports r LEFT JOIN report_names n ON n.id = r.ours`
+	fromReports   = ` FROM reports r LEFT JOIN report_names n ON n.id = r.ours LEFT JOIN report_inputs i ON i.id = r.input`
 )
 
 func scanListed(s scanner, l *report.Listed) error { return scanMore(s, l) }
@@ -103,7 +103,7 @@ func scanListed(s scanner, l *report.Listed) error { return scanMore(s, l) }
 func scanMore(s scanner, l *report.Listed, more ...any) error {
 	var id, input, sameAs int64
 	err := s(append([]any{&id, &input, &l.Document, &l.State, &sameAs, &l.Problem, &l.Type, &l.Domain, &l.Ours, &l.Org, &l.ReportID, at(&l.Begin), at(&l.End), &l.Trust, &l.Rows, &l.Messages,
-		at(&l.Arrived)}, more...)...)
+		at(&l.Arrived), &l.Way, &l.Place}, more...)...)
 	l.ID, l.Input = reportID(id), inputID(input)
 	if sameAs != 0 {
 		l.SameAs = reportID(sameAs)

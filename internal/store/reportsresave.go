@@ -18,7 +18,8 @@ type had struct {
 // Resave fills report.Archive.
 //
 // A document that is counted has one row with its key, whichever input it came in. So a new reading of an input is matched with what is stored of it: by key first (the same was
-// read), then by place (it is read differently now, and replaces what was read before). Everything else of the input is deleted and stored anew.
+// read), then by place (it is read differently now, and replaces what was read before). What is not counted is matched by place alone: it keeps its id, by which people name it, also when
+// it is counted now, and nothing is written when it says the same. Everything else of the input is deleted.
 func (r *Reports) Resave(ctx context.Context, input string, facts []report.Facts) (receipt report.Receipt, err error) {
 	id, err := idOf(input, inputPrefix)
 	if err != nil {
@@ -52,18 +53,37 @@ func (r *Reports) Resave(ctx context.Context, input string, facts []report.Facts
 		if err != nil {
 			return err
 		}
-		if _, err := t.exec(ctx, `DELETE FROM reports WHERE input = $1 AND state <> $2`, id, report.Stored); err != nil {
+		apart, err := t.apart(ctx, id)
+		if err != nil {
 			return err
 		}
 		var fresh []counted
+		changed := false
 		for i, old := range match(stored, documents) {
 			d := &documents[i]
 			var received report.ReceivedReport
 			c := counted{ours: names[d.ours.hash], d: d}
 			if old == nil {
+				prior := apart[i]
+				delete(apart, i)
+				var same bool
+				if received, same, err = t.sameHead(ctx, in, i, d, names, prior); err != nil {
+					return err
+				}
+				if same {
+					receipt.Reports = append(receipt.Reports, received)
+					continue
+				}
+				changed = true
+				if prior != 0 {
+					if _, err := t.exec(ctx, `DELETE FROM reports WHERE id = $1`, prior); err != nil {
+						return err
+					}
+				}
 				c.trust = in.trust
-				received, c.id, err = t.saveHead(ctx, in, i, d, names)
+				received, c.id, err = t.saveHead(ctx, in, i, d, names, prior)
 			} else {
+				changed = true
 				c.id, c.trust = old.id, old.trust
 				received, err = t.replaceHead(ctx, in, i, old, &c)
 			}
@@ -75,12 +95,59 @@ func (r *Reports) Resave(ctx context.Context, input string, facts []report.Facts
 			}
 			receipt.Reports = append(receipt.Reports, received)
 		}
+		for _, gone := range apart {
+			changed = true
+			if _, err := t.exec(ctx, `DELETE FROM reports WHERE id = $1`, gone); err != nil {
+				return err
+			}
+		}
+		if !changed {
+			return nil
+		}
 		if err := t.saveContent(ctx, fresh); err != nil {
 			return err
 		}
 		return t.sumUp(ctx, id)
 	})
 	return receipt, err
+}
+
+// apart returns the ids of what is stored of an input and not counted, by place.
+func (t *tx) apart(ctx context.Context, input int64) (map[int]int64, error) {
+	type placed struct {
+		id  int64
+		ord int
+	}
+	all, err := list(ctx, t, `SELECT id, ord FROM reports WHERE input = $1 AND state <> $2`+t.d.forUpdate, []any{input, report.Stored}, func(s scanner, p *placed) error { return s(&p.id, &p.ord) })
+	out := make(map[int]int64, len(all))
+	for _, p := range all {
+		out[p.ord] = p.id
+	}
+	return out, err
+}
+
+// sameHead says whether a document that is not counted is stored already as it would be stored now.
+func (t *tx) sameHead(ctx context.Context, in arrived, ord int, d *document, names map[hash16]int64, prior int64) (received report.ReceivedReport, same bool, err error) {
+	received = d.received
+	var ours, first int64
+	if received.State == report.Stored {
+		known, err := t.row(ctx, `SELECT id FROM reports WHERE ident = $1`, []any{d.facts.Key[:]}, &first)
+		if err != nil || !known {
+			return received, false, err
+		}
+		ours = names[d.ours.hash]
+		received.State, received.ID = report.Duplicate, reportID(first)
+	}
+	if prior == 0 {
+		return received, false, nil
+	}
+	v := d.values(in, ord, ours, received.State, first)
+	args := append([]any{prior}, v[3:19]...)
+	args = append(args, v[21], v[22])
+	var id int64
+	same, err = t.row(ctx, `SELECT id FROM reports WHERE id = $1 AND document = $2 AND state = $3 AND same_as = $4 AND problem = $5 AND type = $6 AND domain = $7 AND ours = $8 AND org = $9
+		AND email = $10 AND report_id = $11 AND begins = $12 AND ends = $13 AND format = $14 AND policy = $15 AND errors = $16 AND facts = $17 AND n_rows = $18 AND messages = $19`, args, &id)
+	return received, same, err
 }
 
 // match finds for each document what it is of those stored, nil = nothing.

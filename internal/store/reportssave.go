@@ -53,7 +53,7 @@ func (r *Reports) Save(ctx context.Context, a report.Arrival, hash [32]byte, fac
 		receipt.Input = inputID(in.id)
 		var fresh []counted
 		for i := range documents {
-			received, id, err := t.saveHead(ctx, in, i, &documents[i], names)
+			received, id, err := t.saveHead(ctx, in, i, &documents[i], names, 0)
 			if err != nil {
 				return err
 			}
@@ -148,15 +148,19 @@ func (t *tx) countedFor(ctx context.Context, documents []document) (map[hash16]i
 	return t.terms(ctx, nameTerms(), all)
 }
 
-// saveHead stores what a document is, without its rows and cells.
-func (t *tx) saveHead(ctx context.Context, in arrived, ord int, d *document, names map[hash16]int64) (received report.ReceivedReport, id int64, err error) {
+// saveHead stores what a document is, without its rows and cells. as is the id that it had before; 0 = it gets a new one.
+func (t *tx) saveHead(ctx context.Context, in arrived, ord int, d *document, names map[hash16]int64, as int64) (received report.ReceivedReport, id int64, err error) {
 	received = d.received
+	insertReport, with := insertReport, func(values []any) []any { return values }
+	if as != 0 {
+		insertReport, with = insertReportAs, func(values []any) []any { return append(values, as) }
+	}
 	if received.State != report.Stored {
-		_, err = t.row(ctx, insertReport+` RETURNING id`, d.values(in, ord, 0, received.State, 0), &id)
+		_, err = t.row(ctx, insertReport+` RETURNING id`, with(d.values(in, ord, 0, received.State, 0)), &id)
 		return received, id, err
 	}
 	ours := names[d.ours.hash]
-	isNew, err := t.row(ctx, insertReport+` ON CONFLICT (ident) DO NOTHING RETURNING id`, d.values(in, ord, ours, report.Stored, 0), &id)
+	isNew, err := t.row(ctx, insertReport+` ON CONFLICT (ident) DO NOTHING RETURNING id`, with(d.values(in, ord, ours, report.Stored, 0)), &id)
 	if err != nil || isNew {
 		received.ID = reportID(id)
 		return received, id, err
@@ -173,13 +177,17 @@ func (t *tx) saveHead(ctx context.Context, in arrived, ord int, d *document, nam
 		return received, 0, err
 	}
 	received.State, received.ID = report.Duplicate, reportID(first)
-	_, err = t.row(ctx, insertReport+` RETURNING id`, d.values(in, ord, ours, report.Duplicate, first), &id)
+	_, err = t.row(ctx, insertReport+` RETURNING id`, with(d.values(in, ord, ours, report.Duplicate, first)), &id)
 	return received, id, err
 }
 
-const insertReport = `INSERT INTO reports (input, ord, arrived, document, state, same_as, problem, type, domain, ours, org, email, report_id, begins, ends, format,
-	policy, errors, facts, ident, trust, n_rows, messages, kept)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)`
+const (
+	reportColumns = `input, ord, arrived, document, state, same_as, problem, type, domain, ours, org, email, report_id, begins, ends, format, policy, errors, facts, ident, trust, n_rows, messages, kept`
+	reportMarks   = `$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24`
+	insertReport  = `INSERT INTO reports (` + reportColumns + `) VALUES (` + reportMarks + `)`
+	// insertReportAs is insertReport of one that was deleted a moment ago, with the id that it had.
+	insertReportAs = `INSERT INTO reports (` + reportColumns + `, id) VALUES (` + reportMarks + `, $25)`
+)
 
 // values are those of insertReport.
 func (d *document) values(in arrived, ord int, ours int64, state report.State, sameAs int64) []any {

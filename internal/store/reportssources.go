@@ -78,18 +78,20 @@ type fared struct {
 // Sources fills report.Answers.
 func (r *Reports) Sources(ctx context.Context, p report.Period, limit int) (out report.Sources, err error) {
 	err = r.read(ctx, "sum up sources", func(t *tx) error {
-		heads, err := t.heads(ctx, p)
-		if err != nil {
-			return err
-		}
-		byID := make(map[int64]*head, len(heads))
-		for i := range heads {
-			byID[heads[i].id] = &heads[i]
-		}
 		g := gatherer{known: make(map[netip.Addr]*seen), shapes: make(map[int64]fared)}
-		for _, u := range units(heads) {
-			if err := g.unit(ctx, t, u, byID); err != nil {
+		for _, vouched := range []bool{true, false} { // so that forged reports, however many, leave none of the others out
+			heads, err := t.heads(ctx, p, vouched)
+			if err != nil {
 				return err
+			}
+			byID := make(map[int64]*head, len(heads))
+			for i := range heads {
+				byID[heads[i].id] = &heads[i]
+			}
+			for _, u := range units(heads) {
+				if err := g.unit(ctx, t, u, byID); err != nil {
+					return err
+				}
 			}
 		}
 		out = g.top(min(max(limit, 1), maxSourcesShown))
@@ -98,25 +100,29 @@ func (r *Reports) Sources(ctx context.Context, p report.Period, limit int) (out 
 	return out, err
 }
 
-// heads lists the reports of a period whose rows are there, the newest first.
-func (t *tx) heads(ctx context.Context, p report.Period) ([]head, error) {
+// heads lists the reports of a period whose rows are there: the newest, of those that are vouched for or of the others.
+func (t *tx) heads(ctx context.Context, p report.Period, vouched bool) ([]head, error) {
 	var w where
 	if err := t.oursIn(ctx, &w, "ours", p.Domains); err != nil {
 		return nil, err
 	}
 	w.add("type = %s", report.Aggregate)
 	w.add("kept = 1")
+	if vouched {
+		w.add("trust IN (%s, %s)", report.Verified, report.Given)
+	} else {
+		w.add("trust NOT IN (%s, %s)", report.Verified, report.Given)
+	}
 	if !p.Since.IsZero() {
 		w.add("ends >= %s", p.Since)
 	}
 	if !p.Until.IsZero() {
 		w.add("begins < %s", p.Until)
 	}
-	heads, err := list(ctx, t, `SELECT id, begins, ends, trust, org, n_rows FROM reports`+w.text()+fmt.Sprintf(` ORDER BY ends DESC LIMIT %d`, maxHeads), w.args, func(s scanner, h *head) error {
-		var trust report.Trust
+	heads, err := list(ctx, t, `SELECT id, begins, ends, org, n_rows FROM reports`+w.text()+fmt.Sprintf(` ORDER BY ends DESC LIMIT %d`, maxHeads), w.args, func(s scanner, h *head) error {
 		var rows int
-		err := s(&h.id, at(&h.begin), at(&h.end), &trust, &h.org, &rows)
-		h.vouched, h.parts = trust.Vouched(), (rows+rowsPerPart-1)/rowsPerPart
+		err := s(&h.id, at(&h.begin), at(&h.end), &h.org, &rows)
+		h.vouched, h.parts = vouched, (rows+rowsPerPart-1)/rowsPerPart
 		return err
 	})
 	slices.SortFunc(heads, func(a, b head) int { return cmp.Compare(a.id, b.id) }) // as their rows lie
@@ -178,10 +184,11 @@ func (g *gatherer) row(h *head, f fared, source netip.Addr, count int64) {
 			g.known[source] = s
 		}
 	}
-	s.Messages += count
-	if h.vouched {
-		s.Vouched += count
+	if !h.vouched {
+		s.Unvouched += count
+		return
 	}
+	s.Messages += count
 	if f.dkim {
 		s.DKIM += count
 	}
@@ -231,20 +238,20 @@ func (s *seen) sign(d dmarc.DKIMResult, count int64) {
 	}
 }
 
-// top returns those with most messages and sums up the rest.
+// top returns those with most messages, and behind them those that nobody vouches for, and sums up the rest.
 func (g *gatherer) top(limit int) (out report.Sources) {
 	out.Count = len(g.known)
 	for _, s := range g.known {
 		out.Top = append(out.Top, s.SeenSource)
 	}
 	slices.SortFunc(out.Top, func(a, b report.SeenSource) int {
-		return cmp.Or(cmp.Compare(b.Messages, a.Messages), a.Source.Compare(b.Source))
+		return cmp.Or(cmp.Compare(b.Messages, a.Messages), cmp.Compare(b.Reports, a.Reports), cmp.Compare(b.Unvouched, a.Unvouched), a.Source.Compare(b.Source))
 	})
 	out.Others = g.others.SeenSource
 	for _, s := range out.Top[min(limit, len(out.Top)):] {
 		o := &out.Others
-		o.Messages, o.Vouched, o.DKIM, o.SPF, o.Passed = o.Messages+s.Messages, o.Vouched+s.Vouched, o.DKIM+s.DKIM, o.SPF+s.SPF, o.Passed+s.Passed
-		if o.First.IsZero() || s.First.Before(o.First) {
+		o.Messages, o.Unvouched, o.DKIM, o.SPF, o.Passed = o.Messages+s.Messages, o.Unvouched+s.Unvouched, o.DKIM+s.DKIM, o.SPF+s.SPF, o.Passed+s.Passed
+		if o.First.IsZero() || !s.First.IsZero() && s.First.Before(o.First) {
 			o.First = s.First
 		}
 		if s.Last.After(o.Last) {

@@ -116,12 +116,44 @@ type ReportResult struct {
 	Human    string `json:"human,omitempty"`
 }
 
-// ReportDetail is a report with a page of its rows; Facts are those of a failure or TLS report.
+// TLSSessions is what an SMTP TLS report says of the sessions under one policy (RFC 8460 §4.4).
+type TLSSessions struct {
+	Type       string       `json:"type" doc:"tlsa, sts or no-policy-found"`
+	Domain     string       `json:"domain"`
+	Successful int64        `json:"successful"`
+	Failed     int64        `json:"failed"`
+	Failures   []TLSFailure `json:"failures,omitempty"`
+}
+
+// TLSFailure counts sessions that failed alike.
+type TLSFailure struct {
+	Result      string `json:"result"`
+	SendingIP   string `json:"sending_ip,omitempty"`
+	ReceivingMX string `json:"receiving_mx,omitempty"`
+	ReceivingIP string `json:"receiving_ip,omitempty"`
+	Sessions    int64  `json:"sessions"`
+	Reason      string `json:"reason,omitempty"`
+}
+
+// FailedMessage is what a failure report says of one message (RFC 6591 §3).
+type FailedMessage struct {
+	SourceIP     string   `json:"source_ip"`
+	Failed       []string `json:"failed"`
+	Alignment    string   `json:"alignment,omitempty"`
+	Delivery     string   `json:"delivery,omitempty"`
+	DKIMDomain   string   `json:"dkim_domain,omitempty"`
+	DKIMSelector string   `json:"dkim_selector,omitempty"`
+	HeaderFrom   string   `json:"header_from,omitempty"`
+	MessageID    string   `json:"message_id,omitempty"`
+}
+
+// ReportDetail is a report with a page of its rows; a TLS report has Policies and a failure report Failure instead.
 type ReportDetail struct {
-	Report Report      `json:"report"`
-	Rows   []ReportRow `json:"rows"`
-	Facts  any         `json:"facts,omitempty"`
-	Next   string      `json:"next,omitempty"`
+	Report   Report         `json:"report"`
+	Rows     []ReportRow    `json:"rows"`
+	Policies []TLSSessions  `json:"policies,omitempty" doc:"of a TLS report"`
+	Failure  *FailedMessage `json:"failure,omitempty" doc:"of a failure report"`
+	Next     string         `json:"next,omitempty"`
 }
 
 // Report walks over a report with all its rows.
@@ -165,14 +197,15 @@ type ReportSource struct {
 	Name    string `json:"name,omitempty" doc:"what its address resolves to (PTR), where it was asked for"`
 	Figures
 	Attributed
+	Unvouched  int64     `json:"unvouched" doc:"messages of reports that nobody vouches for; they are in no other figure"`
 	Signatures []string  `json:"signatures,omitempty" doc:"selector@domain of signatures seen"`
 	Reporters  int       `json:"reporters"`
-	First      time.Time `json:"first" doc:"first day"`
-	Last       time.Time `json:"last" doc:"last day"`
+	First      time.Time `json:"first,omitzero" doc:"first day; missing where only reports that nobody vouches for tell of it"`
+	Last       time.Time `json:"last,omitzero" doc:"last day"`
 	New        bool      `json:"new,omitempty" doc:"not seen before the time that was asked about"`
 }
 
-// ReportSources are the sources of a domain, the largest first.
+// ReportSources are the sources of a domain, the largest first; at the end those of which only reports tell that nobody vouches for.
 type ReportSources struct {
 	Domain  string         `json:"domain"`
 	Since   time.Time      `json:"since"`
@@ -207,16 +240,17 @@ type ReportSummary struct {
 	Domain    string    `json:"domain"`
 	Since     time.Time `json:"since"`
 	Until     time.Time `json:"until"`
-	Reports   int       `json:"reports"`
+	Reports   int       `json:"reports" doc:"that are vouched for"`
 	Reporters []string  `json:"reporters" doc:"the largest first, at most 20"`
 	Figures
-	Unvouched  int64           `json:"unvouched" doc:"messages of reports that nobody vouches for; they are in no other figure"`
-	Signers    []SignerFigures `json:"signers"`
-	Days       []DayFigures    `json:"days"`
-	Findings   []Finding       `json:"findings"`
-	Compliance []Compliance    `json:"compliance"`
-	NextPolicy DMARCStep       `json:"next_policy" doc:"whether the DMARC policy can be raised, with the evidence"`
-	Postmaster *Postmaster     `json:"postmaster,omitempty" doc:"what Google Postmaster Tools say; missing = they are not asked"`
+	Unvouched        int64           `json:"unvouched" doc:"messages of reports that nobody vouches for; they are in no other figure"`
+	UnvouchedReports int             `json:"unvouched_reports" doc:"how many of these reports there are"`
+	Signers          []SignerFigures `json:"signers"`
+	Days             []DayFigures    `json:"days"`
+	Findings         []Finding       `json:"findings"`
+	Compliance       []Compliance    `json:"compliance"`
+	NextPolicy       DMARCStep       `json:"next_policy" doc:"whether the DMARC policy can be raised, with the evidence"`
+	Postmaster       *Postmaster     `json:"postmaster,omitempty" doc:"what Google Postmaster Tools say; missing = they are not asked"`
 }
 
 // SignerFigures is how one signer's mail fared.
