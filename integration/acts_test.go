@@ -98,14 +98,14 @@ func holdAndFreeze(o *organisation, c *client.Client, first string) {
 		}
 	}
 	waits("the domain is on hold by admin", "moving the zone")
-	if out := o.postseal("status", zone); !strings.Contains(out, "is held by admin: moving the zone") {
+	if out := o.table(zone); !strings.Contains(out, "is held by admin: moving the zone") {
 		t.Errorf("status does not show the hold: %s", out)
 	}
 	o.postseal("freeze", "--reason", "change freeze")
 	o.postseal("release", zone)
 	o.refused([]string{"release", zone}, "is not on hold")
 	waits("all changes are frozen by admin", "change freeze")
-	if out := o.postseal("status"); !strings.Contains(out, "Everything is frozen by admin: change freeze") {
+	if out := o.table(); !strings.Contains(out, "Everything is frozen by admin: change freeze") {
 		t.Errorf("status does not show the freeze: %s", out)
 	}
 	o.postseal("thaw")

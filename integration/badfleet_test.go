@@ -151,7 +151,7 @@ func removedSigner(o *organisation, selector string) {
 	}
 	o.apply(text, "--prune")
 	eventually(t, "mx2's key is retired", func() bool { return rowOf(c, zone, selector).State == "retired" })
-	if r := rowOf(c, zone, selector); !r.Ended || !strings.Contains(o.postseal("status", zone), "mx2 (leaving)") {
+	if r := rowOf(c, zone, selector); !r.Ended || !strings.Contains(o.table(zone), "mx2 (leaving)") {
 		t.Errorf("status does not say that mx2 leaves: %+v", r)
 	}
 	eventually(t, "mx2's agent says that it stopped", func() bool {

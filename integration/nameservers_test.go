@@ -81,7 +81,7 @@ func refusedUpdates(o *organisation, c *client.Client, first string) {
 	if second == first {
 		t.Fatalf("the key in use is blocked: %+v", r)
 	}
-	if out := o.postseal("status", zone); !strings.Contains(out, "BADSIG") {
+	if out := o.table(zone); !strings.Contains(out, "BADSIG") {
 		t.Errorf("the table does not say it: %s", out)
 	}
 	replace(strings.Replace(string(good), `"postseal"`, `"pastseal"`, 1), 0o600)

@@ -111,8 +111,9 @@ func TestProbes(t *testing.T) {
 	var fresh string
 	eventually(t, "the new key of mx2 signs and the old one waits for a probe", func() bool {
 		for _, r := range o.status() {
-			if r.Selector == old && strings.Contains(r.Reason, "kept until a probe through mx2 has arrived signed by") {
-				fresh = r.Reason[strings.LastIndexByte(r.Reason, ' ')+1:]
+			if _, rest, ok := strings.Cut(r.Reason, "kept until a probe through mx2 has arrived signed by "); ok && r.Selector == old {
+				fresh, _, _ = strings.Cut(rest, " ")
+				fresh = strings.TrimRight(fresh, ";,:.")
 			}
 		}
 		return fresh != ""

@@ -77,7 +77,7 @@ func standby(o *organisation, c *client.Client, fleet func(string) string) {
 	if !strings.HasPrefix(value, "v=DKIM1;") || second == first {
 		t.Fatalf("%s stands by and shows %q", second, value)
 	}
-	if out := o.postseal("status", prepared); !strings.Contains(out, "it takes over at once when "+first+" is replaced") || !strings.Contains(out, "its standby "+second+" is ready") {
+	if out := o.table(prepared); !strings.Contains(out, "it takes over at once when "+first+" is replaced") || !strings.Contains(out, "its standby "+second+" is ready") {
 		t.Errorf("status: %s", out)
 	}
 	before := lastEntry(t, c)

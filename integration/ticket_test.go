@@ -89,7 +89,7 @@ domains: {example.com: {publisher: hand, signers: [{server: mx1}%s]}}
 	if out := o.postseal("ticket", "list"); !strings.Contains(out, "dns-team@example.com") || !strings.Contains(out, "T-1") {
 		t.Errorf("the list says:\n%s", out)
 	}
-	if out := o.postseal("status", zone); !strings.Contains(out, "ticket T-1") || !strings.Contains(out, "T-1: dns-team@example.com asked for 3 changes") {
+	if out := o.table(zone); !strings.Contains(out, "ticket T-1") || !strings.Contains(out, "T-1: dns-team@example.com asked for 3 changes") {
 		t.Errorf("the status says:\n%s", out)
 	}
 	// check says what is wrong. It is never zero while something is.
