@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
-	"encoding/xml"
 	"errors"
 	"io"
 	"os"
@@ -358,11 +357,16 @@ func FuzzParseXML(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if again.ID != r.ID && xml.EscapeText(io.Discard, []byte(r.ID)) == nil && strings.TrimSpace(r.ID) == r.ID {
+		if again.ID != r.ID && !strings.ContainsFunc(r.ID, notInXML) && strings.TrimSpace(r.ID) == r.ID {
 			t.Fatalf("the ID %q became %q", r.ID, again.ID)
 		}
 		if again.Messages() != r.Messages() || len(again.Rows) != len(r.Rows) {
 			t.Fatal("messages were lost")
 		}
 	})
+}
+
+// notInXML reports whether a character cannot stand in XML 1.0 (§2.2), and is written as U+FFFD therefore. Reading is more forgiving.
+func notInXML(r rune) bool {
+	return r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0xfffe || r == 0xffff
 }
