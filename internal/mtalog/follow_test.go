@@ -245,14 +245,14 @@ func TestRotation(t *testing.T) {
 	}
 	for name, do := range tests {
 		for _, restart := range []bool{false, true} {
+			if restart && name == "moved and gone" {
+				continue // what was unread is nowhere
+			}
 			t.Run(fmt.Sprintf("%s, restart %v", name, restart), func(t *testing.T) {
 				l := newLog(t, line(0), line(1))
 				f := mtalog.Follow(l.path, mtalog.Position{})
 				defer func() { f.Close() }()
 				expect(t, f)
-				if restart && name == "moved and gone" {
-					t.Skip("what was unread is nowhere")
-				}
 				do(l, func(want ...string) {
 					t.Helper()
 					if restart {
