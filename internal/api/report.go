@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -193,7 +192,7 @@ func (a *API) reportShow(ctx context.Context, who access.Principal, in *reportIn
 		return client.ReportDetail{}, err
 	}
 	out := client.ReportDetail{Report: listedOut(d.Listed), Rows: []client.ReportRow{}}
-	out.Report.Email, out.Report.Schema, out.Report.Policy, out.Report.Errors = d.Email, string(d.Schema), policyText(d.Policy), d.Errors
+	out.Report.Email, out.Report.Schema, out.Report.Policy, out.Report.Errors = d.Email, string(d.Schema), report.PolicyText(d.Policy), d.Errors
 	inputs, err := a.reports.Inputs(ctx, report.InputFilter{ID: d.Input, Limit: 1})
 	if err != nil {
 		return out, err
@@ -225,8 +224,7 @@ func (a *API) reportShow(ctx context.Context, who access.Principal, in *reportIn
 		return out, err
 	}
 	for _, r := range rows {
-		f := report.Facts{Type: report.Aggregate, Domain: d.Domain, Ours: d.Ours, Begin: d.Begin, End: d.End, Policy: d.Policy, Shapes: []report.Shape{{Row: r.Row}}}
-		out.Rows = append(out.Rows, rowOut(r, known.Attribute(&f, report.Row{Source: r.Source, Count: r.Count})))
+		out.Rows = append(out.Rows, rowOut(r, known.AttributeStored(&d, &r)))
 	}
 	if len(rows) >= limit {
 		out.Next = strconv.Itoa(from + limit)
@@ -240,19 +238,6 @@ func sessionsOut(p report.TLSPolicy) client.TLSSessions {
 		out.Failures = append(out.Failures, client.TLSFailure{Result: f.Result, SendingIP: f.SendingIP, ReceivingMX: f.ReceivingMX, ReceivingIP: f.ReceivingIP, Sessions: f.Sessions, Reason: f.Reason})
 	}
 	return out
-}
-
-func policyText(p dmarc.PublishedPolicy) string {
-	if p.Policy == "" {
-		return ""
-	}
-	text := "p=" + string(p.Policy)
-	for _, t := range []struct{ tag, value string }{{"sp", string(p.Subdomains)}, {"np", string(p.Nonexistent)}, {"adkim", string(p.DKIM)}, {"aspf", string(p.SPF)}, {"t", p.Testing}, {"pct", p.Percent}} {
-		if t.value != "" {
-			text += "; " + t.tag + "=" + t.value
-		}
-	}
-	return text
 }
 
 func rowOut(r report.StoredRow, x report.Attribution) client.ReportRow {
@@ -315,19 +300,17 @@ func (a *API) reportSources(ctx context.Context, who access.Principal, in *sourc
 	if err != nil {
 		return client.ReportSources{}, err
 	}
-	before, err := a.reports.Sources(ctx, report.Period{Domains: p.Domains, Since: p.Since.Add(-knownBefore), Until: p.Since}, maxReportSources)
+	before, err := a.reports.Sources(ctx, report.Period{Domains: p.Domains, Since: p.Since.Add(-report.KnownBefore), Until: p.Since}, maxReportSources)
 	known, e := a.reports.Directory(ctx)
 	if err = errors.Join(err, e); err != nil {
 		return client.ReportSources{}, err
 	}
 	out := client.ReportSources{Domain: d.Name, Since: p.Since, Until: p.Until, Sources: []client.ReportSource{}, More: seen.Count > len(seen.Top)}
-	// Whether one is new can only be told when all that came before are known: those that are vouched for, which stand before the others.
-	n := len(before.Top)
-	allKnown := n > 0 && before.Top[0].Reports > 0 && (before.Count == n || before.Top[n-1].Reports == 0)
+	isNew := report.NewIn(before)
 	var unknown []netip.Addr
 	for _, s := range seen.Top {
 		x := sourceOut(known, p, s)
-		x.New = s.Reports > 0 && allKnown && !slices.ContainsFunc(before.Top, func(b report.SeenSource) bool { return b.Source == s.Source && b.Reports > 0 })
+		x.New = isNew(&s)
 		if x.How == string(report.Unknown) && s.Source.IsValid() {
 			unknown = append(unknown, s.Source)
 		}
@@ -344,36 +327,19 @@ func (a *API) reportSources(ctx context.Context, who access.Principal, in *sourc
 	return out, nil
 }
 
-// knownBefore is how far back a source must have been seen so that it is not new.
-const knownBefore = 90 * 24 * time.Hour
-
 func sourceOut(known *report.Directory, p report.Period, s report.SeenSource) client.ReportSource {
-	domain := p.Domains[0]
-	row := dmarc.Row{HeaderFrom: domain}
+	x := known.AttributeSource(p, &s)
 	out := client.ReportSource{
-		Address: s.Source.String(), Figures: client.Figures{Messages: s.Messages, DKIM: s.DKIM, SPF: s.SPF, DMARC: s.Passed}, Unvouched: s.Unvouched, Reporters: len(s.Orgs), First: s.First, Last: s.Last, Signatures: []string{},
-	}
-	if len(s.From) > 0 {
-		row.HeaderFrom = s.From[0]
+		Address: s.Source.String(), Figures: client.Figures(s.Tally()), Unvouched: s.Unvouched, Reporters: len(s.Orgs), First: s.First, Last: s.Last, Signatures: []string{},
+		Attributed: attributedOut(x.Signer, x.How, x.Source),
 	}
 	if !s.Source.IsValid() {
 		out.Address = ""
 	}
 	for _, x := range s.Signed {
-		result := "pass"
-		if x.Passed == 0 {
-			result = "fail"
-		}
-		row.DKIMResults = append(row.DKIMResults, dmarc.DKIMResult{Domain: x.Domain, Selector: x.Selector, Result: result})
 		if x.Domain != "" {
 			out.Signatures = append(out.Signatures, x.Selector+"@"+x.Domain)
 		}
 	}
-	if s.Reports == 0 {
-		s.First, s.Last = p.Since, p.Until
-	}
-	f := report.Facts{Type: report.Aggregate, Domain: domain, Ours: domain, Begin: s.First, End: s.Last, Shapes: []report.Shape{{Row: row}}}
-	x := known.Attribute(&f, report.Row{Source: s.Source, Count: 1})
-	out.Attributed = attributedOut(x.Signer, x.How, x.Source)
 	return out
 }

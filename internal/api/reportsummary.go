@@ -1,10 +1,7 @@
 package api
 
 import (
-	"cmp"
 	"context"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -67,16 +64,14 @@ func (a *API) reportSummary(ctx context.Context, who access.Principal, in *summa
 		second := postmasterOut(d.Name, p, w)
 		out.Postmaster = &second
 	}
-	for _, c := range counts {
-		if !c.Vouched {
-			out.Unvouched += c.Messages
-			continue
-		}
-		f := client.Figures{Messages: c.Messages, DKIM: c.BothPass + c.OnlyDKIM, SPF: c.BothPass + c.OnlySPF, DMARC: c.Passed()}
-		addFigures(&out.Figures, f)
-		out.Days = append(out.Days, client.DayFigures{Day: c.Day, Figures: f})
-	}
-	out.Signers, out.Reporters = signersOut(groups)
+	days, sum, unvouched := report.TallyDays(counts)
+	out.Figures, out.Unvouched = client.Figures(sum), unvouched
+	out.Days = convert(days, func(d report.DayTally) client.DayFigures {
+		return client.DayFigures{Day: d.Day, Figures: client.Figures(d.Tally)}
+	})
+	signers, reporters := report.TallySigners(groups)
+	out.Signers = convert(signers, signerOfReports)
+	out.Reporters = append(out.Reporters, reporters[:min(len(reporters), maxReporters)]...)
 	return out, nil
 }
 
@@ -90,86 +85,11 @@ func complianceOut(all []report.BulkRules) []client.Compliance {
 	return out
 }
 
-func addFigures(sum *client.Figures, f client.Figures) {
-	sum.Messages, sum.DKIM, sum.SPF, sum.DMARC = sum.Messages+f.Messages, sum.DKIM+f.DKIM, sum.SPF+f.SPF, sum.DMARC+f.DMARC
-}
-
 func diagnosisOut(domain string, d report.Diagnosis) client.Finding {
 	return client.Finding{ID: d.ID, Severity: string(d.Severity), Domain: domain, Subject: d.Subject, Message: strings.TrimSuffix(d.Message, "."), Fix: strings.TrimSuffix(d.Fix, "."), Since: d.Since}
 }
 
-// signersOut sums vouched groups up by signer and selector, those with most messages first, and names the reporters.
-func signersOut(groups []report.Group) (signers []client.SignerFigures, reporters []string) {
-	type signerKey struct {
-		who report.Who
-		how report.Confidence
-	}
-	type selectorKey struct {
-		signerKey
-		domain, selector string
-	}
-	bySigner, bySelector := map[signerKey]*client.SignerFigures{}, map[selectorKey]*client.SelectorFigures{}
-	orgs, heard := map[string]int64{}, map[selectorKey]map[string]bool{}
-	for _, t := range groups {
-		if !t.Vouched {
-			continue
-		}
-		orgs[t.Org] += t.Messages
-		k := signerKey{t.Signer, t.How}
-		x := bySigner[k]
-		if x == nil {
-			x = &client.SignerFigures{Signer: t.Signer.Name, SignerKind: t.Signer.Kind, How: string(t.How)}
-			bySigner[k] = x
-		}
-		f := client.Figures{Messages: t.Messages}
-		if t.DKIM {
-			f.DKIM = t.Messages
-		}
-		if t.SPF {
-			f.SPF = t.Messages
-		}
-		if t.DKIM || t.SPF {
-			f.DMARC = t.Messages
-		}
-		addFigures(&x.Figures, f)
-		sk := selectorKey{k, t.SigningDomain, t.Selector}
-		y := bySelector[sk]
-		if y == nil {
-			y = &client.SelectorFigures{Domain: t.SigningDomain, Selector: t.Selector, First: t.First, Last: t.Last}
-			bySelector[sk], heard[sk] = y, map[string]bool{}
-		}
-		y.Messages += t.Messages
-		if t.Result == "pass" {
-			y.Passed += t.Messages
-		}
-		if t.First.Before(y.First) {
-			y.First = t.First
-		}
-		if t.Last.After(y.Last) {
-			y.Last = t.Last
-		}
-		heard[sk][t.Org] = true
-	}
-	for sk, y := range bySelector {
-		y.Reporters = len(heard[sk])
-		bySigner[sk.signerKey].Selectors = append(bySigner[sk.signerKey].Selectors, *y)
-	}
-	signers = []client.SignerFigures{}
-	for _, x := range bySigner {
-		slices.SortFunc(x.Selectors, func(a, b client.SelectorFigures) int {
-			return cmp.Or(cmp.Compare(b.Messages, a.Messages), cmp.Compare(a.Selector, b.Selector), cmp.Compare(a.Domain, b.Domain))
-		})
-		signers = append(signers, *x)
-	}
-	slices.SortFunc(signers, func(a, b client.SignerFigures) int {
-		return cmp.Or(cmp.Compare(b.Messages, a.Messages), cmp.Compare(a.Signer, b.Signer), cmp.Compare(a.How, b.How))
-	})
-	reporters = slices.SortedFunc(maps.Keys(orgs), func(a, b string) int { return cmp.Or(cmp.Compare(orgs[b], orgs[a]), cmp.Compare(a, b)) })
-	if len(reporters) > maxReporters {
-		reporters = reporters[:maxReporters]
-	}
-	if reporters == nil {
-		reporters = []string{}
-	}
-	return signers, reporters
+func signerOfReports(x report.SignerTally) client.SignerFigures {
+	return client.SignerFigures{Signer: x.Signer.Name, SignerKind: x.Signer.Kind, How: string(x.How), Figures: client.Figures(x.Tally),
+		Selectors: convert(x.Selectors, func(y report.SelectorTally) client.SelectorFigures { return client.SelectorFigures(y) })}
 }

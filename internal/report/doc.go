@@ -21,6 +21,8 @@
 //	attribute.go       whose a row is
 //	days.go, cells.go  the unit of roll-ups: messages of a report by day
 //	group.go, spell.go what is summed up, and since when there is trouble
+//	tally.go           the figures of a domain: by day, by signer and selector
+//	origin.go          whose a row of a stored report is, and an address
 //	diagnose*.go       what it means: own keys, others, DNS and policy
 //	judge.go           all of it at once
 //	advice.go, bulk.go whether a policy can be raised; large receivers' rules
