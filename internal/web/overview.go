@@ -1,0 +1,138 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"github.com/postseal/postseal/internal/access"
+	"github.com/postseal/postseal/internal/fault"
+	"github.com/postseal/postseal/internal/report"
+)
+
+// overviewPage is what the first page shows.
+type overviewPage struct {
+	Domains []domainLine // that reports tell of, most messages first
+	More    int          // domains that are not shown
+	States  []stateTab
+	State   string
+	Domain  string
+	Reports []report.Listed
+	Next    string // query of the next page; "" = this is the last
+}
+
+// domainLine is a domain and its mail.
+type domainLine struct {
+	Name string
+	report.Tally
+	Unvouched int64
+}
+
+// stateTab is a choice of reports.
+type stateTab struct {
+	Name, Query string
+	Chosen      bool
+}
+
+func (c *Console) overview(w http.ResponseWriter, r *http.Request, who access.Principal) error {
+	ctx, q := r.Context(), r.URL.Query()
+	out := overviewPage{State: q.Get("state"), Domain: q.Get("domain")}
+	states := []report.State{"", report.Stored, report.Duplicate, report.Foreign, report.Unread}
+	if !slices.Contains(states, report.State(out.State)) {
+		return fault.New(fault.Invalid, "%q is no state of a report", out.State)
+	}
+	for _, s := range states {
+		query := url.Values{}
+		if s != "" {
+			query.Set("state", string(s))
+		}
+		if out.Domain != "" {
+			query.Set("domain", out.Domain)
+		}
+		out.States = append(out.States, stateTab{Name: cmp.Or(string(s), "all"), Query: query.Encode(), Chosen: out.State == string(s)})
+	}
+	visible, err := c.visible(ctx, who)
+	if err != nil {
+		return err
+	}
+	if out.Domains, out.More, err = c.domainLines(ctx, visible); err != nil {
+		return err
+	}
+	f := report.ReportFilter{Domains: visible, State: report.State(out.State), After: q.Get("after"), Limit: maxListed}
+	if out.Domain != "" {
+		d, err := c.domain(ctx, who, out.Domain)
+		if err != nil {
+			return err
+		}
+		f.Domains = []string{d.Name}
+	}
+	if f.Domains == nil || len(f.Domains) > 0 {
+		if out.Reports, err = c.reports.Reports(ctx, f); err != nil {
+			return err
+		}
+	}
+	if n := len(out.Reports); n >= maxListed {
+		q.Set("after", out.Reports[n-1].ID)
+		out.Next = q.Encode()
+	}
+	c.show(w, r, http.StatusOK, "overview", viewOf(who, "Reports", out))
+	return nil
+}
+
+// visible are the domains that reports may be shown of: nil = of all, and those that are nobody's.
+func (c *Console) visible(ctx context.Context, who access.Principal) ([]string, error) {
+	if len(who.Labels) == 0 {
+		return nil, nil
+	}
+	domains, err := c.storage.Domains(ctx, DomainFilter{Limit: maxNamedDomains, Labels: who.Labels})
+	if err != nil {
+		return nil, err
+	}
+	if len(domains) == maxNamedDomains {
+		return nil, fault.New(fault.Invalid, "these are too many domains at once for a user who is limited by labels").WithHint("name one: %sdomains/NAME", Root)
+	}
+	names := []string{}
+	for _, d := range domains {
+		names = append(names, d.Name)
+	}
+	return names, nil
+}
+
+// domainLines are the domains that reports of the last days tell of.
+func (c *Console) domainLines(ctx context.Context, visible []string) (lines []domainLine, more int, err error) {
+	if visible != nil && len(visible) == 0 {
+		return nil, 0, nil
+	}
+	p, err := c.span(ctx, nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	p.Domains = visible
+	counts, err := c.reports.Counts(ctx, p, report.Grouping{Domain: true})
+	if err != nil {
+		return nil, 0, err
+	}
+	at := map[string]int{}
+	for i := range counts {
+		x := &counts[i]
+		n, ok := at[x.Domain]
+		if !ok {
+			n = len(lines)
+			at[x.Domain], lines = n, append(lines, domainLine{Name: x.Domain})
+		}
+		if x.Vouched {
+			lines[n].Add(x.Tally())
+		} else {
+			lines[n].Unvouched += x.Messages
+		}
+	}
+	slices.SortFunc(lines, func(a, b domainLine) int {
+		return cmp.Or(cmp.Compare(b.Messages, a.Messages), cmp.Compare(b.Unvouched, a.Unvouched), cmp.Compare(a.Name, b.Name))
+	})
+	if len(lines) > maxDomainsShown {
+		lines, more = lines[:maxDomainsShown], len(lines)-maxDomainsShown
+	}
+	return lines, more, nil
+}

@@ -1,0 +1,110 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/postseal/postseal/internal/access"
+	"github.com/postseal/postseal/internal/fault"
+	"github.com/postseal/postseal/internal/report"
+)
+
+// reportPage is one document and a page of its rows.
+type reportPage struct {
+	report.Detail
+	Policy  string
+	Verdict string // why it is trusted or not
+	Rows    []rowLine
+	From    int    // the first row shown, counted from 1
+	Next    string // query of the next rows; "" = these are the last
+}
+
+// rowLine is a row of a report and whose it is.
+type rowLine struct {
+	Source      string
+	Messages    int64
+	Disposition string
+	DKIM, SPF   bool
+	HeaderFrom  string
+	Signatures  []string
+	SPFResults  []string
+	Reasons     []string
+	Who         string
+	How         report.Confidence
+}
+
+func (c *Console) report(w http.ResponseWriter, r *http.Request, who access.Principal) error {
+	ctx, id := r.Context(), r.PathValue("id")
+	d, err := c.reports.Report(ctx, id)
+	if err != nil {
+		return err
+	}
+	if len(who.Labels) > 0 {
+		if _, err := c.domain(ctx, who, d.Ours); err != nil {
+			return fault.New(fault.NotFound, "there is no report %s", id)
+		}
+	}
+	out := reportPage{Detail: d, Policy: report.PolicyText(d.Policy)}
+	inputs, err := c.reports.Inputs(ctx, report.InputFilter{ID: d.Input, Limit: 1})
+	if err != nil {
+		return err
+	}
+	for _, x := range inputs {
+		out.Verdict = x.Verdict
+	}
+	from := 0
+	if text := r.URL.Query().Get("from"); text != "" {
+		if from, err = strconv.Atoi(text); err != nil || from < 0 {
+			return fault.New(fault.Invalid, "%q is no number of a row", text)
+		}
+	}
+	rows, err := c.reports.Rows(ctx, id, from, maxListed)
+	if err != nil {
+		return err
+	}
+	known, err := c.reports.Directory(ctx)
+	if err != nil {
+		return err
+	}
+	out.From = from + 1
+	for i := range rows {
+		out.Rows = append(out.Rows, rowOf(&rows[i], known.AttributeStored(&d, &rows[i])))
+	}
+	if len(rows) >= maxListed {
+		out.Next = url.Values{"from": {strconv.Itoa(from + maxListed)}}.Encode()
+	}
+	c.show(w, r, http.StatusOK, "report", viewOf(who, "Report", out))
+	return nil
+}
+
+func rowOf(r *report.StoredRow, x report.Attribution) rowLine {
+	out := rowLine{Source: r.SourceIP, Messages: r.Count, Disposition: r.Disposition, DKIM: string(r.DKIM) == "pass", SPF: string(r.SPF) == "pass", HeaderFrom: r.HeaderFrom, Who: sender(x), How: x.How}
+	if r.Source.IsValid() {
+		out.Source = r.Source.String()
+	}
+	for _, s := range r.DKIMResults {
+		out.Signatures = append(out.Signatures, spaced(s.Selector+"@"+s.Domain, s.Result, s.Human))
+	}
+	for _, s := range r.SPFResults {
+		out.SPFResults = append(out.SPFResults, spaced(s.Domain, s.Result, s.Human))
+	}
+	for _, s := range r.Reasons {
+		out.Reasons = append(out.Reasons, spaced(s.Type, s.Comment))
+	}
+	return out
+}
+
+// sender says whose mail something is. Mail with our signature from an address that is not ours was passed on.
+func sender(x report.Attribution) string {
+	switch {
+	case x.Signer.Name == "":
+		return ""
+	case x.Source.Name == "" && x.Signer.Kind != "service":
+		return x.Signer.Name + ", passed on"
+	}
+	return x.Signer.Name
+}
+
+func spaced(words ...string) string { return strings.Join(strings.Fields(strings.Join(words, " ")), " ") }
