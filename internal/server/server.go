@@ -135,7 +135,11 @@ func (s *Server) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.http = &http.Server{Handler: handler, ReadHeaderTimeout: headerWithin}
+	faces, err := s.withConsole(handler)
+	if err != nil {
+		return err
+	}
+	s.http = &http.Server{Handler: faces, ReadHeaderTimeout: headerWithin}
 	if err := s.openIntake(); err != nil {
 		return err
 	}

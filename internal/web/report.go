@@ -107,4 +107,6 @@ func sender(x report.Attribution) string {
 	return x.Signer.Name
 }
 
-func spaced(words ...string) string { return strings.Join(strings.Fields(strings.Join(words, " ")), " ") }
+func spaced(words ...string) string {
+	return strings.Join(strings.Fields(strings.Join(words, " ")), " ")
+}

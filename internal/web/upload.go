@@ -34,7 +34,13 @@ type uploadedFile struct {
 	Again   bool   // the same octets had arrived before
 	Problem string // it was not taken
 	Hint    string
-	Reports []report.ReceivedReport
+	Reports []uploadedReport
+}
+
+// uploadedReport is a document of a file.
+type uploadedReport struct {
+	report.ReceivedReport
+	Ours string // the domain of the inventory that it is counted for
 }
 
 func newUploadPage() uploadPage {
@@ -77,6 +83,10 @@ func (c *Console) upload(w http.ResponseWriter, r *http.Request, who access.Prin
 	if err != nil {
 		return fault.New(fault.Invalid, "this is no form with files")
 	}
+	known, err := c.reports.Directory(r.Context())
+	if err != nil {
+		return err
+	}
 	out := newUploadPage()
 	out.Done = true
 	for {
@@ -95,7 +105,7 @@ func (c *Console) upload(w http.ResponseWriter, r *http.Request, who access.Prin
 			out.Stopped = "one form has at most " + grouped(maxUploadFiles) + " files; the others were not read"
 			break
 		}
-		f, err := c.take(r, who, part)
+		f, err := c.take(r, who, known, part)
 		if err != nil {
 			out.Stopped = stopped(err)
 			f.Problem = "it did not arrive as a whole"
@@ -110,7 +120,7 @@ func (c *Console) upload(w http.ResponseWriter, r *http.Request, who access.Prin
 }
 
 // take reads and stores one file. An error means that the form cannot be read on; what is wrong with the file alone is in its Problem.
-func (c *Console) take(r *http.Request, who access.Principal, part *multipart.Part) (uploadedFile, error) {
+func (c *Console) take(r *http.Request, who access.Principal, known *report.Directory, part *multipart.Part) (uploadedFile, error) {
 	f := uploadedFile{Name: fileName(part.FileName())}
 	octets, err := io.ReadAll(io.LimitReader(part, report.MaxInput+1))
 	if err != nil {
@@ -122,7 +132,10 @@ func (c *Console) take(r *http.Request, who access.Principal, part *multipart.Pa
 		receipt, err = c.reports.Take(r.Context(), report.Arrival{
 			Way: report.ByHand, Place: who.Name, Name: f.Name, Octets: octets, At: now, Trust: report.Given, Verdict: "handed in by " + who.Name,
 		})
-		f.Again, f.Reports = receipt.Again, receipt.Reports
+		f.Again = receipt.Again
+		for _, x := range receipt.Reports {
+			f.Reports = append(f.Reports, uploadedReport{x, known.Domain(x.Domain)})
+		}
 	}
 	if err != nil {
 		f.Problem, f.Hint = c.told(r.Context(), "upload "+f.Name, err)
