@@ -32,6 +32,9 @@ const (
 	// uploadsAtOnce is how many forms with files are read side by side: each holds one file in memory.
 	uploadsAtOnce = 2
 
+	// uploadWithin is how long a form with files may take to arrive: 256 MiB at some 300 kB a second.
+	uploadWithin = 15 * time.Minute
+
 	// maxListed is how many reports, rows or sources a page has.
 	maxListed = 100
 	// maxNamedDomains is how many domains are looked up for a user who may see only some of them.

@@ -41,7 +41,7 @@ func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 	token := strings.TrimSpace(r.PostFormValue("token"))
 	who, err := c.access.Authenticate(r.Context(), token)
 	switch {
-	case err != nil && fault.CodeOf(err) == fault.Unauthenticated:
+	case fault.CodeOf(err) == fault.Unauthenticated:
 		c.log.WarnContext(r.Context(), "somebody failed to log in at the console", "from", from.Addr())
 		refuse(http.StatusUnauthorized, err)
 		return

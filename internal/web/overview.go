@@ -53,22 +53,24 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request, who access.Pr
 		}
 		out.States = append(out.States, stateTab{Name: cmp.Or(string(s), "all"), Query: query.Encode(), Chosen: out.State == string(s)})
 	}
-	visible, err := c.visible(ctx, who)
-	if err != nil {
-		return err
-	}
-	if out.Domains, out.More, err = c.domainLines(ctx, visible); err != nil {
-		return err
-	}
-	f := report.ReportFilter{Domains: visible, State: report.State(out.State), After: q.Get("after"), Limit: maxListed}
+	f := report.ReportFilter{State: report.State(out.State), After: q.Get("after"), Limit: maxListed}
 	if out.Domain != "" {
 		d, err := c.domain(ctx, who, out.Domain)
 		if err != nil {
 			return err
 		}
 		f.Domains = []string{d.Name}
+	} else {
+		var err error
+		if f.Domains, err = c.visible(ctx, who); err != nil {
+			return err
+		}
+		if out.Domains, out.More, err = c.domainLines(ctx, f.Domains); err != nil {
+			return err
+		}
 	}
 	if f.Domains == nil || len(f.Domains) > 0 {
+		var err error
 		if out.Reports, err = c.reports.Reports(ctx, f); err != nil {
 			return err
 		}

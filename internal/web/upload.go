@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/postseal/postseal/internal/access"
@@ -78,6 +79,7 @@ func (c *Console) upload(w http.ResponseWriter, r *http.Request, who access.Prin
 	case <-r.Context().Done():
 		return r.Context().Err()
 	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(uploadWithin)) // what has no connection needs none
 	r.Body = http.MaxBytesReader(w, r.Body, maxUpload)
 	form, err := r.MultipartReader()
 	if err != nil {

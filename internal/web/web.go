@@ -159,7 +159,7 @@ type page func(w http.ResponseWriter, r *http.Request, who access.Principal) err
 func (c *Console) known(p page) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		who, err := c.who(r)
-		if fault.CodeOf(err) == fault.Unauthenticated && err != nil {
+		if fault.CodeOf(err) == fault.Unauthenticated {
 			forget(w)
 			to := Root + "login"
 			if r.Method == http.MethodGet && r.URL.Path != Root {
@@ -188,7 +188,7 @@ func (c *Console) who(r *http.Request) (access.Principal, error) {
 		return access.Principal{}, fault.New(fault.Unauthenticated, "the session is over; log in again")
 	}
 	who, err := c.access.Authenticate(r.Context(), token)
-	if fault.CodeOf(err) == fault.Unauthenticated && err != nil {
+	if fault.CodeOf(err) == fault.Unauthenticated {
 		c.sessions.Close(cookie.Value)
 	}
 	return who, err
