@@ -20,7 +20,7 @@ type overviewPage struct {
 	State   string
 	Domain  string
 	Reports []report.Listed
-	Next    string // query of the next page; "" = this is the last
+	Next    string // link to the next page; "" = this is the last
 }
 
 // domainLine is a domain and its mail.
@@ -32,8 +32,8 @@ type domainLine struct {
 
 // stateTab is a choice of reports.
 type stateTab struct {
-	Name, Query string
-	Chosen      bool
+	Name, Link string
+	Chosen     bool
 }
 
 func (c *Console) overview(w http.ResponseWriter, r *http.Request, who access.Principal) error {
@@ -51,7 +51,7 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request, who access.Pr
 		if out.Domain != "" {
 			query.Set("domain", out.Domain)
 		}
-		out.States = append(out.States, stateTab{Name: cmp.Or(string(s), "all"), Query: query.Encode(), Chosen: out.State == string(s)})
+		out.States = append(out.States, stateTab{Name: cmp.Or(string(s), "all"), Link: "?" + query.Encode(), Chosen: out.State == string(s)})
 	}
 	f := report.ReportFilter{State: report.State(out.State), After: q.Get("after"), Limit: maxListed}
 	if out.Domain != "" {
@@ -77,7 +77,7 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request, who access.Pr
 	}
 	if n := len(out.Reports); n >= maxListed {
 		q.Set("after", out.Reports[n-1].ID)
-		out.Next = q.Encode()
+		out.Next = "?" + q.Encode()
 	}
 	c.show(w, r, http.StatusOK, "overview", viewOf(who, "Reports", out))
 	return nil

@@ -18,7 +18,7 @@ type reportPage struct {
 	Verdict string // why it is trusted or not
 	Rows    []rowLine
 	From    int    // the first row shown, counted from 1
-	Next    string // query of the next rows; "" = these are the last
+	Next    string // link to the next rows; "" = these are the last
 }
 
 // rowLine is a row of a report and whose it is.
@@ -73,7 +73,7 @@ func (c *Console) report(w http.ResponseWriter, r *http.Request, who access.Prin
 		out.Rows = append(out.Rows, rowOf(&rows[i], known.AttributeStored(&d, &rows[i])))
 	}
 	if len(rows) >= maxListed {
-		out.Next = url.Values{"from": {strconv.Itoa(from + maxListed)}}.Encode()
+		out.Next = "?" + url.Values{"from": {strconv.Itoa(from + maxListed)}}.Encode()
 	}
 	c.show(w, r, http.StatusOK, "report", viewOf(who, "Report", out))
 	return nil

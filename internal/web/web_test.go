@@ -20,9 +20,9 @@ func TestFromLoginToSummary(t *testing.T) {
 	status, text := ann.upload(t, file{"a.xml", aggregate("example.org", "one.example", "1", 40)})
 	wantPage(t, status, text, "1</b> new, with 41 messages", "a.xml", "stored", `href="/console/domains/example.org"`)
 	status, text = ann.get(t, "/console/")
-	wantPage(t, status, text, "example.org", "one.example", "97.5 %", "hand ann", "given")
+	wantPage(t, status, text, "example.org", "one.example", "97.6 %", "hand ann", "given", `href="?state=stored"`)
 	status, text = ann.get(t, "/console/domains/example.org")
-	wantPage(t, status, text, `id="messages">41<`, "97.5 %</b> pass DMARC", "By 1 report of one.example", "mx1", "s1@example.org")
+	wantPage(t, status, text, `id="messages">41<`, "97.6 %</b> pass DMARC", "By 1 report of one.example", "mx1", "s1@example.org")
 	status, text = ann.get(t, "/console/domains/example.org/sources?days=7")
 	wantPage(t, status, text, "192.0.2.1", "198.51.100.9", "100 %", "0.0 %", "s1@example.org")
 	listed, err := b.reports.Reports(t.Context(), report.ReportFilter{Limit: 1})
@@ -86,7 +86,7 @@ func TestUploadHasALimit(t *testing.T) {
 	console := b.server.Config.Handler
 	w := &recorder{header: http.Header{}}
 	console.ServeHTTP(w, r)
-	wantPage(t, w.status, w.body.String(), "1</b> new", "first.xml", "It did not arrive as a whole.", "One form has at most 256 MiB")
+	wantPage(t, w.status, w.body.String(), "1</b> new", "first.xml", "endless.xml", "It is larger than 64 MiB.", "One form has at most 256 MiB")
 	listed, err := b.reports.Reports(t.Context(), report.ReportFilter{Limit: 10})
 	must(t, err)
 	if len(listed) != 1 || listed[0].ReportID != "1" {
