@@ -28,7 +28,7 @@ func TestFromLoginToSummary(t *testing.T) {
 	listed, err := b.reports.Reports(t.Context(), report.ReportFilter{Limit: 1})
 	must(t, err)
 	status, text = ann.get(t, "/console/reports/"+listed[0].ID)
-	wantPage(t, status, text, "aggregate report of one.example", "handed in by ann", "<code>p=none</code>", "198.51.100.9", "s1@example.org fail")
+	wantPage(t, status, text, "Aggregate report of one.example", "handed in by ann", "<code>p=none</code>", "198.51.100.9", "s1@example.org fail")
 
 	// The figures are those that the API and the command line have: both ask TallySigners and TallyDays, so what is compared is the page with the store.
 	counts, err := b.reports.Counts(t.Context(), report.Period{Domains: []string{"example.org"}}, report.Grouping{Day: true})
