@@ -38,6 +38,34 @@ func TestFromLoginToSummary(t *testing.T) {
 	}
 }
 
+// A report of many rows has pages, and each leads to the next.
+func TestFurtherRows(t *testing.T) {
+	b := newBench(t)
+	ann := b.as(t, "ann", access.Operator)
+	one := string(aggregate("example.org", "one.example", "1", 5))
+	at := strings.Index(one, "<record>")
+	end := strings.Index(one, "</record>") + len("</record>")
+	var rows strings.Builder
+	for i := range 150 {
+		rows.WriteString(strings.Replace(one[at:end], "192.0.2.1<", fmt.Sprintf("203.0.113.%d<", i), 1))
+	}
+	status, text := ann.upload(t, file{"a.xml", []byte(one[:at] + rows.String() + one[end:])})
+	wantPage(t, status, text, "1</b> new, with 751 messages")
+	status, text = ann.get(t, "/console/reports/rep_1")
+	wantPage(t, status, text, "203.0.113.0<", "203.0.113.99<", `href="?from=100"`)
+	if strings.Contains(text, "203.0.113.100<") {
+		t.Error("a page has more than 100 rows")
+	}
+	status, text = ann.get(t, "/console/reports/rep_1?from=100")
+	wantPage(t, status, text, "from 101 on", "203.0.113.100<", "203.0.113.149<", "198.51.100.9<")
+	if strings.Contains(text, "?from=") || strings.Contains(text, "203.0.113.99<") {
+		t.Error("the last page leads on, or repeats rows")
+	}
+	if status, _ := ann.get(t, "/console/reports/rep_1?from=-1"); status != http.StatusBadRequest {
+		t.Errorf("from -1: %d", status)
+	}
+}
+
 // What became of each document is said, also when some cannot be taken.
 func TestUploadSaysWhatBecameOfEach(t *testing.T) {
 	b := newBench(t)
