@@ -11,15 +11,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postseal/postseal/internal/api/client"
+	"github.com/postseal/postseal/internal/serviceclient/postmaster"
 )
 
 const (
 	// summaryDays and summaryDisagreements are how many a summary shows; the newest are enough to see whether all is well.
 	summaryDays          = 7
 	summaryDisagreements = 5
-	// From these shares on mail that people call spam is shown as something to look at, and as bad: Google's limits for those who send in bulk.
-	spamToLookAt = 0.001
-	spamTooMuch  = 0.003
 )
 
 func newReportPostmaster() *cobra.Command {
@@ -105,9 +103,9 @@ func printPostmaster(out io.Writer, p client.Postmaster, days, disagreements int
 		}
 		m := good
 		switch {
-		case d.Spam != nil && *d.Spam >= spamTooMuch:
+		case d.Spam != nil && *d.Spam >= postmaster.SpamLimit:
 			m = bad
-		case d.Spam != nil && *d.Spam >= spamToLookAt || len(d.Errors) > 0:
+		case d.Spam != nil && *d.Spam >= postmaster.SpamTarget || len(d.Errors) > 0:
 			m = waiting
 		}
 		messages, dkim, dmarc := "-", "-", "-"
@@ -138,17 +136,12 @@ func newer(all []client.PostmasterDay, i int) (n int) {
 	return n
 }
 
-// ratio is a share that a program told: never rounded up to all, nor down to nothing.
+// ratio is a share that a program told, "-" when it told none.
 func ratio(v *float64) string {
-	switch {
-	case v == nil:
+	if v == nil {
 		return "-"
-	case *v >= 1:
-		return "100 %"
-	case *v < 0.01:
-		return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.3f", 100**v), "0"), ".") + " %"
 	}
-	return fmt.Sprintf("%.1f %%", min(99.9, 100**v))
+	return postmaster.Share(v)
 }
 
 // refused is the largest of a day's delivery errors.

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postseal/postseal/internal/api/client"
+	"github.com/postseal/postseal/internal/report"
 )
 
 func newReportSources() *cobra.Command {
@@ -200,13 +201,10 @@ func reporters(names []string) string {
 
 func count(n int64) string { return strconv.FormatInt(n, 10) }
 
-// share is how many of a number, "-" of none: never rounded up to all.
+// share is how many of a number, "-" of none.
 func share(part, whole int64) string {
-	switch {
-	case whole == 0:
+	if whole == 0 {
 		return "-"
-	case part == whole:
-		return "100 %"
 	}
-	return fmt.Sprintf("%.1f %%", min(99.9, 100*float64(part)/float64(whole)))
+	return report.Share(part, whole)
 }

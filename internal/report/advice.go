@@ -130,14 +130,14 @@ func (a *Advice) judge(scene Scene, found []Diagnosis) {
 		lacks("reports tell of %s of your own senders; %d at least say something", count(a.Own, "message", "messages"), adviceMessages)
 	} else {
 		text := fmt.Sprintf("of %s of your own senders in %s %s align (%s), %s by DKIM (%s)", count(a.Own, "message", "messages"), count(int64(a.Days), "day", "days"),
-			grouped(a.OwnAligned), percentOf(a.OwnAligned, a.Own), grouped(a.OwnDKIM), percentOf(a.OwnDKIM, a.Own))
+			Grouped(a.OwnAligned), Share(a.OwnAligned, a.Own), Grouped(a.OwnDKIM), Share(a.OwnDKIM, a.Own))
 		if morePercent(a.Own-a.OwnAligned, a.Own, minorPercent) {
 			lacks("%s: more than %d %% do not", text, minorPercent)
 		} else {
 			because("%s", text)
 		}
 		if morePercent(a.Own-a.OwnDKIM, a.Own, failingPercent) {
-			lacks("%s of your own mail rests on SPF alone, which is lost when mail is passed on (RFC 9989 §7.4)", percentOf(a.Own-a.OwnDKIM, a.Own))
+			lacks("%s of your own mail rests on SPF alone, which is lost when mail is passed on (RFC 9989 §7.4)", Share(a.Own-a.OwnDKIM, a.Own))
 		}
 	}
 	for _, d := range found {
@@ -153,17 +153,10 @@ func (a *Advice) judge(scene Scene, found []Diagnosis) {
 		}
 	}
 	if a.Strangers > 0 {
-		because("%s (%s) are of nobody known and do not align: a policy that acts stops them; see once that none of their sources is yours", count(a.Strangers, "message", "messages"), percentOf(a.Strangers, a.Messages))
+		because("%s (%s) are of nobody known and do not align: a policy that acts stops them; see once that none of their sources is yours", count(a.Strangers, "message", "messages"), Share(a.Strangers, a.Messages))
 	}
 	if a.PassedOnLost > 0 {
-		because("%s of yours were changed on their way by lists or forwarders (%s of all), and a policy that acts hits them", count(a.PassedOnLost, "message", "messages"), percentOf(a.PassedOnLost, a.Messages))
+		because("%s of yours were changed on their way by lists or forwarders (%s of all), and a policy that acts hits them", count(a.PassedOnLost, "message", "messages"), Share(a.PassedOnLost, a.Messages))
 	}
 	a.Ready = len(a.Missing) == 0
-}
-
-func percentOf(part, all int64) string {
-	if all == 0 {
-		return "0 %"
-	}
-	return fmt.Sprintf("%.1f %%", 100*float64(part)/float64(all))
 }

@@ -96,7 +96,7 @@ func Bulk(groups []Group, scene Scene) []BulkRules {
 
 // share is a rule about all mail: it is kept when hardly any fails it. otherwise says what it is else.
 func (b *BulkRules) share(rule string, good int64, otherwise Met) {
-	r := BulkRule{Rule: rule, Met: Kept, Says: fmt.Sprintf("%s (%s)", shareOf(good, b.Messages), percentOf(good, b.Messages))}
+	r := BulkRule{Rule: rule, Met: Kept, Says: fmt.Sprintf("%s (%s)", shareOf(good, b.Messages), Share(good, b.Messages))}
 	if morePercent(b.Messages-good, b.Messages, minorPercent) {
 		if r.Met = otherwise; otherwise == NotTold {
 			r.Says += " with the domain of From; for another domain it may pass unseen"

@@ -241,5 +241,5 @@ func (c *clinic) at(w weighed, s spell) string {
 }
 
 func shareOf(part, all int64) string {
-	return fmt.Sprintf("%s of %s", grouped(part), count(all, "message", "messages"))
+	return fmt.Sprintf("%s of %s", Grouped(part), count(all, "message", "messages"))
 }

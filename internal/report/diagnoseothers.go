@@ -109,7 +109,7 @@ func (c *clinic) forwarded(signer Who, w weighed, home figures) {
 	if w.messages >= replayed && w.messages > home.messages {
 		d.ID, d.Severity, d.Of = RptReplay, Warning, plus(w.messages, home.messages)
 		d.Message = fmt.Sprintf("%s with signatures of %s come from addresses that are not ours, and %s from its own: either somebody sends signed messages again to others, or addresses are missing in the inventory",
-			count(w.messages, "message", "messages"), signer.Name, grouped(home.messages))
+			count(w.messages, "message", "messages"), signer.Name, Grouped(home.messages))
 		d.Fix = "see which addresses these are (postseal report sources " + c.Domain + "); against a replay, rotate the key and set signing: expire"
 	}
 	c.add(w, d)
@@ -174,9 +174,9 @@ func (c *clinic) strangers() {
 		n    int64
 		says string
 	}{
-		{rest, grouped(rest) + " without a signature that verifies, from impostors or from senders of yours that were forgotten"},
-		{others.messages, grouped(others.messages) + " signed with other domains (" + list(domainsOf(signed, w.vouched)) + "), by services that are not set up, by lists, or by impostors who sign"},
-		{passedOn.messages, grouped(passedOn.messages) + " that were passed on by forwarders or lists, as receivers say"},
+		{rest, Grouped(rest) + " without a signature that verifies, from impostors or from senders of yours that were forgotten"},
+		{others.messages, Grouped(others.messages) + " signed with other domains (" + list(domainsOf(signed, w.vouched)) + "), by services that are not set up, by lists, or by impostors who sign"},
+		{passedOn.messages, Grouped(passedOn.messages) + " that were passed on by forwarders or lists, as receivers say"},
 	}
 	slices.SortStableFunc(kinds, func(a, b struct {
 		n    int64
@@ -200,7 +200,7 @@ func (c *clinic) strangers() {
 	}))
 	if c.Policy != "reject" && morePercent(through.messages, all.messages, failingPercent) {
 		d.Severity = Warning
-		d.Message += "; " + grouped(through.messages) + " of all these were let through"
+		d.Message += "; " + Grouped(through.messages) + " of all these were let through"
 		d.Fix += "; the others are stopped by a stronger policy: postseal dmarc show " + c.Domain
 	}
 	c.add(w, d)
@@ -248,7 +248,7 @@ func (c *clinic) newcomers() {
 		}
 		passing := w.of(filter(parts[n], func(g *Group) bool { return g.aligned() }))
 		c.add(w, Diagnosis{ID: RptNewSender, Severity: Info, Subject: strings.TrimPrefix(name, "somebody who signs with "), Signer: n.who, Since: w.first,
-			Message: fmt.Sprintf("%s sends in the name of %s since %s and was not seen before: %s, of which %s align", name, c.Domain, date(w.first), count(w.messages, "message", "messages"), grouped(passing.messages)), Fix: fix})
+			Message: fmt.Sprintf("%s sends in the name of %s since %s and was not seen before: %s, of which %s align", name, c.Domain, date(w.first), count(w.messages, "message", "messages"), Grouped(passing.messages)), Fix: fix})
 	}
 }
 

@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -203,16 +204,29 @@ func count(n int64, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	return grouped(n) + " " + many
+	return Grouped(n) + " " + many
 }
 
-// grouped writes a number with commas between the thousands.
-func grouped(n int64) string {
+// Grouped writes a number with commas between the thousands.
+func Grouped(n int64) string {
 	s := strconv.FormatInt(n, 10)
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
 		s = s[:i] + "," + s[i:]
 	}
 	return s
+}
+
+// Share is how many of a number, in per cent for people: never rounded up to all, nor down to none. "–" of nothing.
+func Share(part, whole int64) string {
+	switch {
+	case whole == 0:
+		return "–"
+	case part == 0:
+		return "0 %"
+	case part == whole:
+		return "100 %"
+	}
+	return fmt.Sprintf("%.1f %%", min(99.9, max(0.1, 100*float64(part)/float64(whole))))
 }
 
 // list writes names for people, at most three.

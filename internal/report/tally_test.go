@@ -86,3 +86,15 @@ func TestNewIn(t *testing.T) {
 		}
 	}
 }
+
+// A share is never rounded up to all, nor down to none.
+func TestShare(t *testing.T) {
+	for _, c := range []struct {
+		part, whole int64
+		want        string
+	}{{99_999, 100_000, "99.9 %"}, {0, 0, "–"}, {5, 5, "100 %"}, {1, 100_000, "0.1 %"}, {0, 5, "0 %"}, {1, 3, "33.3 %"}} {
+		if got := Share(c.part, c.whole); got != c.want {
+			t.Errorf("%d of %d is %s, want %s", c.part, c.whole, got, c.want)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +18,8 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/postseal/postseal/internal/access"
+	"github.com/postseal/postseal/internal/report"
+	"github.com/postseal/postseal/internal/serviceclient/postmaster"
 )
 
 // browserWithin is how long the browser may take for everything; it is a bound for what hangs, and measures nothing.
@@ -118,6 +121,28 @@ func TestInABrowser(t *testing.T) {
 	look("overview")
 	do(chromedp.Click(chromedp.CSS("td.t a")), chromedp.WaitVisible(chromedp.CSS("dl")))
 	look("report")
+	b.reports.witness = postmaster.Witness{On: true, Asked: []postmaster.Asked{{At: b.now, Problem: "Google refuses the key", Hint: "make another one in the project"}, {Domain: "example.org", At: b.now}},
+		Days:          []postmaster.Beside{{Day: postmaster.Day{Domain: "example.org", Date: b.now, Spam: new(0.0035), DKIM: new(0.5)}, Reported: postmaster.Reported{Messages: 41, DKIMTried: 41, DKIMPassed: 40, Aligned: 40}}},
+		Disagreements: []postmaster.Disagreement{{Date: b.now, Message: "Google's tools say one thing of DKIM and its reports another"}}}
+	for name, octets := range map[string][]byte{"a.xml": fails("google.com", "7", 90_000), "failure.eml": []byte(failureMail), "tls.json": []byte(tlsReport), "broken.xml": []byte("<feedback>")} {
+		_, err := b.reports.Take(t.Context(), report.Arrival{Way: report.ByHand, Place: "ann", Name: name, Octets: octets, At: time.Now(), Trust: report.Given})
+		must(t, err)
+	}
+	do(chromedp.Navigate(b.server.URL+"/console/domains/example.org"), chromedp.WaitVisible(chromedp.CSS(".box.warning")))
+	look("judged")
+	do(chromedp.Click(chromedp.CSS("header .name")), chromedp.WaitVisible(chromedp.CSS("td .state")))
+	look("received")
+	for _, kind := range []report.Type{report.Failure, report.TLS} {
+		listed, err := b.reports.Reports(t.Context(), report.ReportFilter{Type: kind, Limit: 1})
+		must(t, err)
+		do(chromedp.Navigate(b.server.URL+"/console/reports/"+listed[0].ID), chromedp.WaitVisible(chromedp.CSS("dl")))
+		look(string(kind))
+	}
+	do(chromedp.Navigate(b.server.URL+"/console/reports/nothing"), chromedp.WaitVisible(chromedp.CSS(".box.error")))
+	look("error")
+	mu.Lock()
+	complaints = slices.DeleteFunc(complaints, func(s string) bool { return strings.HasSuffix(s, "/console/reports/nothing") }) // it was meant to fail
+	mu.Unlock()
 	if cookies := text(chromedp.Evaluate[string](`document.cookie`)); cookies != "" {
 		t.Errorf("scripts can read %q", cookies)
 	}

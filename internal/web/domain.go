@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"time"
@@ -35,13 +36,16 @@ type summaryPage struct {
 	MoreReporters int
 	Found         []report.Diagnosis
 	Bulk          []report.BulkRules
+	Advice        *report.Advice // nil = no report, no advice
+	Postmaster    *secondWitness // nil = Google is not asked, and was not
 }
 
 // sourcesPage is where a domain's mail came from.
 type sourcesPage struct {
 	domainPage
 	Sources []sourceLine
-	More    int // that are not shown
+	More    int  // that are not shown
+	Unknown bool // there are some that have no name yet
 }
 
 // sourceLine is an address and who that is.
@@ -50,6 +54,7 @@ type sourceLine struct {
 	report.Tally
 	Address    string
 	Who        string
+	Name       string // in DNS, of an unknown one; "" = not asked for, or it has none
 	How        report.Confidence
 	New        bool
 	Signatures []string
@@ -128,6 +133,12 @@ func (c *Console) summary(w http.ResponseWriter, r *http.Request, who access.Pri
 		out.Reporters, out.MoreReporters = out.Reporters[:maxReporters], n-maxReporters
 	}
 	out.Found, out.Bulk = j.Found, j.Bulk
+	if j.Heard {
+		out.Advice = &j.Advice
+	}
+	if out.Postmaster, err = c.secondWitness(ctx, out.Domain, out.Period); err != nil {
+		return err
+	}
 	c.show(w, r, http.StatusOK, "summary", viewOf(who, out.Domain, out))
 	return nil
 }
@@ -152,12 +163,16 @@ func (c *Console) sources(w http.ResponseWriter, r *http.Request, who access.Pri
 		return err
 	}
 	isNew := report.NewIn(before)
+	var unknown []netip.Addr
 	for i := range seen.Top {
 		s := &seen.Top[i]
 		x := known.AttributeSource(out.Period, s)
 		line := sourceLine{Seen: *s, Tally: s.Tally(), Who: sender(x), How: x.How, New: isNew(s)}
 		if s.Source.IsValid() {
 			line.Address = s.Source.String()
+		}
+		if line.Who == "" && s.Source.IsValid() {
+			unknown = append(unknown, s.Source)
 		}
 		for _, y := range s.Signed {
 			if y.Domain != "" {
@@ -167,6 +182,15 @@ func (c *Console) sources(w http.ResponseWriter, r *http.Request, who access.Pri
 		out.Sources = append(out.Sources, line)
 	}
 	out.More = max(0, seen.Count-len(seen.Top))
+	if out.Unknown = len(unknown) > 0; out.Unknown && r.URL.Query().Get("names") == "yes" {
+		out.Unknown = false
+		names := c.reports.Names(ctx, unknown)
+		for i := range out.Sources {
+			if x := &out.Sources[i]; x.Who == "" {
+				x.Name = names[x.Seen.Source]
+			}
+		}
+	}
 	c.show(w, r, http.StatusOK, "sources", viewOf(who, out.Domain+": sources", out))
 	return nil
 }

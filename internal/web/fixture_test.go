@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
@@ -19,6 +20,7 @@ import (
 	"github.com/postseal/postseal/internal/inventory"
 	"github.com/postseal/postseal/internal/lifecycle"
 	"github.com/postseal/postseal/internal/report"
+	"github.com/postseal/postseal/internal/serviceclient/postmaster"
 	"github.com/postseal/postseal/internal/store"
 	"github.com/postseal/postseal/internal/web"
 )
@@ -71,8 +73,9 @@ func (s storage) Domains(ctx context.Context, f web.DomainFilter) ([]inventory.D
 // keptReports are reports on a real store, tied as internal/server ties them.
 type keptReports struct {
 	*reportStore
-	taker *report.Taker
-	of    *store.Store
+	taker   *report.Taker
+	of      *store.Store
+	witness postmaster.Witness
 }
 
 // reportStore has another name than its method Reports, so that it can be embedded.
@@ -92,6 +95,18 @@ func (k *keptReports) Judge(ctx context.Context, s lifecycle.Situation, p report
 	return report.Judge(groups, report.Scene{Domain: s.Domain.Name, From: p.Since, To: p.Until}), err
 }
 
+func (k *keptReports) Postmaster(context.Context, string, report.Period) (postmaster.Witness, error) {
+	return k.witness, nil
+}
+
+func (k *keptReports) Names(_ context.Context, addresses []netip.Addr) map[netip.Addr]string {
+	names := map[netip.Addr]string{}
+	for _, a := range addresses {
+		names[a] = "host-" + a.String() + ".example"
+	}
+	return names
+}
+
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	dir := t.TempDir()
@@ -108,13 +123,7 @@ func newBench(t *testing.T) *bench {
 	b.access = access.New(b.store)
 
 	// The fleet is parsed and saved as the API does it.
-	f, err := inventory.ParseFleet("fleet.yaml", []byte(fleetYAML), nil)
-	must(t, err)
-	have, err := b.store.Inventory(t.Context())
-	must(t, err)
-	next, _, err := inventory.Apply(have, f, inventory.ApplyOptions{By: "test", Now: time.Now()})
-	must(t, err)
-	must(t, b.store.SaveInventory(t.Context(), "test", have.Generation, next))
+	b.apply(t, fleetYAML)
 
 	console, err := web.New(web.Options{Storage: storage{b.store}, Access: b.access, Reports: b.reports, Clock: b.clock})
 	must(t, err)

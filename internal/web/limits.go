@@ -41,6 +41,9 @@ const (
 	maxNamedDomains = 1000
 	// maxDomainsShown is how many domains with reports the overview has, those with most messages first.
 	maxDomainsShown = 50
+	// maxPostmasterDays and maxDisagreements are how much of Google Postmaster Tools a summary has: a month of one domain.
+	maxPostmasterDays = 31
+	maxDisagreements  = 5
 	// maxReporters is how many reporters are named.
 	maxReporters = 20
 	// maxSourcesBefore is how many sources are looked at to tell which are new.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/postseal/postseal/internal/access"
 	"github.com/postseal/postseal/internal/fault"
@@ -16,6 +17,7 @@ import (
 type overviewPage struct {
 	Domains []domainLine // that reports tell of, most messages first
 	More    int          // domains that are not shown
+	Many    bool         // this user's domains are too many for one page: one has to be named
 	States  []stateTab
 	State   string
 	Domain  string
@@ -62,7 +64,7 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request, who access.Pr
 		f.Domains = []string{d.Name}
 	} else {
 		var err error
-		if f.Domains, err = c.visible(ctx, who); err != nil {
+		if f.Domains, out.Many, err = c.visible(ctx, who); err != nil {
 			return err
 		}
 		if out.Domains, out.More, err = c.domainLines(ctx, f.Domains); err != nil {
@@ -83,23 +85,29 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request, who access.Pr
 	return nil
 }
 
-// visible are the domains that reports may be shown of: nil = of all, and those that are nobody's.
-func (c *Console) visible(ctx context.Context, who access.Principal) ([]string, error) {
+// toDomain leads to the page of a domain that was named.
+func (c *Console) toDomain(w http.ResponseWriter, r *http.Request, who access.Principal) error {
+	d, err := c.domain(r.Context(), who, strings.TrimSpace(r.URL.Query().Get("domain")))
+	if err == nil {
+		http.Redirect(w, r, Root+"domains/"+url.PathEscape(d.Name), http.StatusSeeOther)
+	}
+	return err
+}
+
+// visible are the domains that reports may be shown of: nil = of all, and those that are nobody's. When they are too many to be asked about at once, there are none.
+func (c *Console) visible(ctx context.Context, who access.Principal) (names []string, many bool, err error) {
 	if len(who.Labels) == 0 {
-		return nil, nil
+		return nil, false, nil
 	}
-	domains, err := c.storage.Domains(ctx, DomainFilter{Limit: maxNamedDomains, Labels: who.Labels})
-	if err != nil {
-		return nil, err
+	domains, err := c.storage.Domains(ctx, DomainFilter{Limit: maxNamedDomains + 1, Labels: who.Labels})
+	if many = len(domains) > maxNamedDomains; many {
+		domains = nil
 	}
-	if len(domains) == maxNamedDomains {
-		return nil, fault.New(fault.Invalid, "these are too many domains at once for a user who is limited by labels").WithHint("name one: %sdomains/NAME", Root)
-	}
-	names := []string{}
+	names = []string{}
 	for _, d := range domains {
 		names = append(names, d.Name)
 	}
-	return names, nil
+	return names, many, err
 }
 
 // domainLines are the domains that reports of the last days tell of.

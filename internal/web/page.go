@@ -9,7 +9,6 @@ import (
 	"html/template"
 	"net/http"
 	"reflect"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -18,6 +17,7 @@ import (
 	"github.com/postseal/postseal/internal/access"
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/inventory"
+	"github.com/postseal/postseal/internal/report"
 )
 
 //go:embed pages
@@ -38,7 +38,7 @@ type view struct {
 
 func readPages() (pages, error) {
 	frame, err := template.New("frame.html").Funcs(template.FuncMap{
-		"count": func(n any) string { return grouped(reflect.ValueOf(n).Int()) }, "share": share, "day": day, "time": clock, "sentence": sentence, "join": strings.Join,
+		"count": func(n any) string { return report.Grouped(reflect.ValueOf(n).Int()) }, "share": report.Share, "day": day, "time": clock, "sentence": sentence, "join": strings.Join,
 	}).ParseFS(pageFiles, "pages/frame.html")
 	if err != nil {
 		return nil, fmt.Errorf("read the console's frame: %w", err)
@@ -120,30 +120,6 @@ func statusOf(c fault.Code) int {
 	default:
 		return http.StatusInternalServerError
 	}
-}
-
-// grouped writes a number with its thousands apart: 12 345.
-func grouped(n int64) string {
-	text := strconv.FormatInt(n, 10)
-	var out strings.Builder
-	for i, digit := range text {
-		if i > 0 && (len(text)-i)%3 == 0 && text[i-1] != '-' {
-			out.WriteRune('\u202f') // a narrow space that does not break
-		}
-		out.WriteRune(digit)
-	}
-	return out.String()
-}
-
-// share is how many of a number, never rounded up to all.
-func share(part, whole int64) string {
-	switch {
-	case whole == 0:
-		return "–"
-	case part == whole:
-		return "100 %"
-	}
-	return fmt.Sprintf("%.1f %%", min(99.9, 100*float64(part)/float64(whole)))
 }
 
 func day(t time.Time) string {

@@ -1,6 +1,8 @@
 package web
 
 import (
+	"context"
+	"mime"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -16,6 +18,7 @@ type reportPage struct {
 	report.Detail
 	Policy  string
 	Verdict string // why it is trusted or not
+	Raw     bool   // its input can be had as it arrived
 	Rows    []rowLine
 	From    int    // the first row shown, counted from 1
 	Next    string // link to the next rows; "" = these are the last
@@ -37,14 +40,9 @@ type rowLine struct {
 
 func (c *Console) report(w http.ResponseWriter, r *http.Request, who access.Principal) error {
 	ctx, id := r.Context(), r.PathValue("id")
-	d, err := c.reports.Report(ctx, id)
+	d, err := c.reportDetail(ctx, who, id)
 	if err != nil {
 		return err
-	}
-	if len(who.Labels) > 0 {
-		if _, err := c.domain(ctx, who, d.Ours); err != nil {
-			return fault.New(fault.NotFound, "there is no report %s", id)
-		}
 	}
 	out := reportPage{Detail: d, Policy: report.PolicyText(d.Policy)}
 	inputs, err := c.reports.Inputs(ctx, report.InputFilter{ID: d.Input, Limit: 1})
@@ -52,7 +50,7 @@ func (c *Console) report(w http.ResponseWriter, r *http.Request, who access.Prin
 		return err
 	}
 	for _, x := range inputs {
-		out.Verdict = x.Verdict
+		out.Verdict, out.Raw = x.Verdict, x.Kept && mayRead(who) == nil
 	}
 	from := 0
 	if text := r.URL.Query().Get("from"); text != "" {
@@ -77,6 +75,55 @@ func (c *Console) report(w http.ResponseWriter, r *http.Request, who access.Prin
 	}
 	c.show(w, r, http.StatusOK, "report", viewOf(who, "Report", out))
 	return nil
+}
+
+// reportDetail reads a report that somebody may see.
+func (c *Console) reportDetail(ctx context.Context, who access.Principal, id string) (report.Detail, error) {
+	d, err := c.reports.Report(ctx, id)
+	if err != nil {
+		return d, err
+	}
+	if len(who.Labels) > 0 {
+		if _, err := c.domain(ctx, who, d.Ours); err != nil {
+			return d, fault.New(fault.NotFound, "there is no report %s", id)
+		}
+	}
+	return d, nil
+}
+
+// mayRead says who may have inputs as they arrived: as in the API, an operator who may see every domain, because a mail may hold reports about any.
+func mayRead(who access.Principal) error { return everywhere(who, "read inputs as they arrived") }
+
+// rawReport hands out the input of a report, to be kept and not to be shown: strangers wrote it.
+func (c *Console) rawReport(w http.ResponseWriter, r *http.Request, who access.Principal) error {
+	d, err := c.reportDetail(r.Context(), who, r.PathValue("id"))
+	if err == nil {
+		err = mayRead(who)
+	}
+	if err != nil {
+		return err
+	}
+	arrival, err := c.reports.Octets(r.Context(), d.Input)
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	h.Set("Content-Type", "application/octet-stream")
+	h.Set("Content-Length", strconv.Itoa(len(arrival.Octets)))
+	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": rawName(d.Input, arrival.Name)}))
+	_, _ = w.Write(arrival.Octets) // the browser went away when this fails
+	return nil
+}
+
+// rawName is the name that an input is kept under: its own id, with what the name that it came with ends in when that is harmless.
+func rawName(id, name string) string {
+	for _, end := range []string{".xml.gz", ".json.gz", ".xml", ".json", ".gz", ".zip", ".eml"} {
+		if strings.HasSuffix(strings.ToLower(name), end) {
+			return id + end
+		}
+	}
+	return id
 }
 
 func rowOf(r *report.StoredRow, x report.Attribution) rowLine {

@@ -54,14 +54,3 @@ func TestWhoIsCountedTogether(t *testing.T) {
 		}
 	}
 }
-
-func TestFigures(t *testing.T) {
-	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1\u202f000", 1234567: "1\u202f234\u202f567", -1000: "-1\u202f000"} {
-		if got := grouped(n); got != want {
-			t.Errorf("%d is %q", n, got)
-		}
-	}
-	if got := share(99_999, 100_000) + share(0, 0) + share(5, 5); got != "99.9 %–100 %" {
-		t.Errorf("shares: %s", got)
-	}
-}

@@ -49,8 +49,10 @@ func newUploadPage() uploadPage {
 }
 
 // mayUpload says who may hand reports in: as in the API, an operator who may see every domain, because a report may be about any.
-func mayUpload(who access.Principal) error {
-	const what = "hand reports in"
+func mayUpload(who access.Principal) error { return everywhere(who, "hand reports in") }
+
+// everywhere lets operators do something that may be about any domain.
+func everywhere(who access.Principal, what string) error {
 	if err := who.Need(access.Operator, what); err != nil {
 		return err
 	}
@@ -104,7 +106,7 @@ func (c *Console) upload(w http.ResponseWriter, r *http.Request, who access.Prin
 			continue // a form without files has one part without a name
 		}
 		if len(out.Files) == maxUploadFiles {
-			out.Stopped = "one form has at most " + grouped(maxUploadFiles) + " files; the others were not read"
+			out.Stopped = "one form has at most " + report.Grouped(maxUploadFiles) + " files; the others were not read"
 			break
 		}
 		f, err := c.take(r, who, known, part)
@@ -170,7 +172,7 @@ func (u *uploadPage) add(f uploadedFile) {
 // stopped says why a form was not read to its end.
 func stopped(err error) string {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return "one form has at most " + grouped(maxUpload>>20) + " MiB; what came after that was not read"
+		return "one form has at most " + report.Grouped(maxUpload>>20) + " MiB; what came after that was not read"
 	}
 	return "the form broke off; what came after that was not read"
 }

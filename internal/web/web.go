@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/postseal/postseal/internal/inventory"
 	"github.com/postseal/postseal/internal/lifecycle"
 	"github.com/postseal/postseal/internal/report"
+	"github.com/postseal/postseal/internal/serviceclient/postmaster"
 )
 
 // Root is where the console is mounted.
@@ -57,6 +59,12 @@ type Reports interface {
 	Take(ctx context.Context, a report.Arrival) (report.Receipt, error)
 	// Judge says what the reports of a time mean for a domain.
 	Judge(ctx context.Context, s lifecycle.Situation, p report.Period) (report.Judgement, error)
+	// Octets returns an input as it arrived; fault.NotFound when it is kept no more.
+	Octets(ctx context.Context, input string) (report.Arrival, error)
+	// Names are what DNS calls addresses; those without a name are missing.
+	Names(ctx context.Context, addresses []netip.Addr) map[netip.Addr]string
+	// Postmaster is what Google Postmaster Tools say of a domain beside the reports.
+	Postmaster(ctx context.Context, domain string, p report.Period) (postmaster.Witness, error)
 }
 
 // Options are what a console is made of.
@@ -108,6 +116,8 @@ func New(o Options) (*Console, error) {
 		"GET " + Root + "upload":                   c.uploadPage,
 		"POST " + Root + "upload":                  c.upload,
 		"GET " + Root + "reports/{id}":             c.report,
+		"GET " + Root + "reports/{id}/raw":         c.rawReport,
+		"GET " + Root + "domains":                  c.toDomain,
 		"GET " + Root + "domains/{domain}":         c.summary,
 		"GET " + Root + "domains/{domain}/sources": c.sources,
 	} {

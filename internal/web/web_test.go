@@ -24,7 +24,7 @@ func TestFromLoginToSummary(t *testing.T) {
 	status, text = ann.get(t, "/console/domains/example.org")
 	wantPage(t, status, text, `id="messages">41<`, "97.6 %</b> pass DMARC", "By 1 report of one.example", "mx1", "s1@example.org")
 	status, text = ann.get(t, "/console/domains/example.org/sources?days=7")
-	wantPage(t, status, text, "192.0.2.1", "198.51.100.9", "100 %", "0.0 %", "s1@example.org")
+	wantPage(t, status, text, "192.0.2.1", "198.51.100.9", "100 %", "0 %", "s1@example.org")
 	listed, err := b.reports.Reports(t.Context(), report.ReportFilter{Limit: 1})
 	must(t, err)
 	status, text = ann.get(t, "/console/reports/"+listed[0].ID)
@@ -189,7 +189,7 @@ func TestRolesAndLabels(t *testing.T) {
 		{limited, "/console/reports/" + ids["example.org"], 200, "one.example", ""},
 		{limited, "/console/reports/" + ids["example.net"], 404, "There is no report", "one.example"},
 		{limited, "/console/reports/" + ids["foreign.example"], 404, "There is no report", "one.example"},
-		{nobody, "/console/", 200, "No report tells of any domain yet", "one.example"},
+		{nobody, "/console/", 200, "No report of that time tells of any domain", "one.example"},
 		{root, "/console/domains/nowhere.example", 404, "is not in the inventory", ""},
 		{root, "/console/domains/example.org?days=0", 400, "no number of days", ""},
 		{root, "/console/reports/nothing", 404, "", ""},

@@ -70,6 +70,19 @@ const (
 	present = 10 * 24 * time.Hour
 )
 
+// Share is a share for people: never rounded up to all, nor down to nothing. "–" of what is not told.
+func Share(v *float64) string {
+	switch {
+	case v == nil:
+		return "–"
+	case *v >= 1:
+		return "100 %"
+	case *v < 0.01:
+		return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.3f", 100**v), "0"), ".") + " %"
+	}
+	return fmt.Sprintf("%.1f %%", min(99.9, 100**v))
+}
+
 // Finding is what the figures of one domain mean.
 type Finding struct {
 	ID      string
