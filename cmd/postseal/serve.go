@@ -70,7 +70,7 @@ find it there (or in POSTSEAL_URL and POSTSEAL_TOKEN).`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "postseal serves %s; the administrator's file is %s\n", s.URL(), s.AdminFile())
+			fmt.Fprintf(cmd.ErrOrStderr(), "postseal serves %s; the administrator's file is %s; the console is %s\n", s.URL(), s.AdminFile(), s.Console())
 			if addr := s.NameserverAddr(); addr != "" {
 				fmt.Fprintf(cmd.ErrOrStderr(), "the built-in name server answers on %s\n", addr)
 			}

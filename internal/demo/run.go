@@ -98,6 +98,7 @@ func Run(ctx context.Context, o Options) (Outcome, error) {
 	}
 	outcome.WriteText(o.Say)
 	d.say("still running; another shell can ask, for example:  %s status --data %s", os.Args[0], filepath.Join(d.dir, "control-plane"))
+	d.say("a browser can, too: %sdomains/%s, with the token in %s (the certificate is the demo's own)", d.server.Console(), domain, d.server.AdminFile())
 	d.say("stop with Ctrl-C")
 	<-ctx.Done()
 	return outcome, nil
