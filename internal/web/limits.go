@@ -22,6 +22,8 @@ const (
 	maxAddresses = 4096
 	// maxForm is the largest form that has no files, in octets: a token and a name.
 	maxForm = 16 << 10
+	// formWithin is how long such a form may take to arrive: whoever logs in is not known yet, and must not hold a connection for nothing.
+	formWithin = 20 * time.Second
 
 	// maxUpload is what one form with files may have in octets: four of the largest inputs, or some thousand reports as they usually are.
 	maxUpload = 4 * report.MaxInput

@@ -23,6 +23,7 @@ func (c *Console) loginPage(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Console) login(w http.ResponseWriter, r *http.Request) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(formWithin)) // what has no connection needs none
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	refuse := func(status int, err error) {
 		message, hint := fault.Show(err)
