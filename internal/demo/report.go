@@ -23,16 +23,16 @@ import (
 )
 
 const (
-	// receiverZone is the receivers' own zone.
-	receiverZone = "receiver.example"
+	// receiverZone is where the receivers' domains are.
+	receiverZone = "example"
 	// broken is how many messages mx2 sends while something behind its milter changes their bodies: more than what reports must tell of before something is found.
 	broken = 24
 	// reportWithin is how long reports may take until what they mean is known.
 	reportWithin = 20 * time.Second
 )
 
-// receivers are the organisations that the demo's receiver takes mail for: one receiver alone never makes a finding.
-func receivers() []string { return []string{"one." + receiverZone, "two." + receiverZone} }
+// receivers are the organisations that the demo's receiver takes mail for, each with a domain of its own: one receiver alone never makes a finding.
+func receivers() []string { return []string{"receiver-one." + receiverZone, "receiver-two." + receiverZone} }
 
 // mailer signs the receivers' own mail, that with the reports: RFC 9990 §3.5.2 asks for it, and reports that nobody vouches for are counted apart.
 type mailer struct {
@@ -148,7 +148,7 @@ func (d *demo) sendReport(ctx context.Context, receiver string) (int64, error) {
 		return 0, errors.New("the policy asks for no reports")
 	}
 	report := dmarc.Report{
-		OrgName: "The demo's " + receiver, Email: "dmarc@" + receiver, ID: "demo-1", Begin: d.began, End: time.Now(),
+		OrgName: receiver, Email: "dmarc@" + receiver, ID: "demo-1", Begin: d.began, End: time.Now(),
 		Generator: "postseal demo", Policy: dmarc.PublishedPolicyOf(domain, record), Rows: d.receiver.rows(receiver),
 	}
 	var text bytes.Buffer

@@ -368,6 +368,20 @@ type deadlineConn struct {
 func (c *deadlineConn) SetReadDeadline(t time.Time) error { c.until = t; return nil }
 func (c *deadlineConn) Read(b []byte) (int, error)        { return len(b), nil }
 
+// transferring counts the connections on which a mail is coming in.
+func (s *smtpServer) transferring() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		c.mu.Lock()
+		if !c.until.IsZero() {
+			n++
+		}
+		c.mu.Unlock()
+	}
+	return n
+}
+
 // A mail that is coming in when the process ends is finished; who only waits is told goodbye.
 func TestSMTPStopsInGoodOrder(t *testing.T) {
 	r := newRig(t)
@@ -379,6 +393,7 @@ func TestSMTPStopsInGoodOrder(t *testing.T) {
 	busy := dialWire(t, in.Addr())
 	busy.write(start + envelopeText + "DATA\r\n")
 	busy.expect("220", "250", "250", "250", "354")
+	await(t, "the mail is coming in", func() bool { return in.ways[0].(*smtpServer).transferring() == 1 })
 	stopped := make(chan struct{})
 	go func() { stop(); close(stopped) }()
 	idle.expect("421")

@@ -82,7 +82,7 @@ func TestAdviseFigures(t *testing.T) {
 	if i := slices.IndexFunc(a.Senders, func(s SenderFigures) bool { return s.Who == Who{} }); i < 0 || a.Senders[i].Rejected != 60 {
 		t.Errorf("%+v", a.Senders)
 	}
-	long := Group{Org: "google", Vouched: true, Messages: math.MaxInt64, First: day(-10_000), Last: day(30)}
+	long := Group{Org: "google", Reporter: "google", Vouched: true, Messages: math.MaxInt64, First: day(-10_000), Last: day(30)}
 	if a := Advise([]Group{long, long}, scene, nil); a.Days != maxAdviceDays || a.Messages != math.MaxInt64 {
 		t.Errorf("%d days, %d messages", a.Days, a.Messages)
 	}

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -44,11 +45,15 @@ type provider struct {
 	reports       func(org string) bool
 }
 
-// bulkProviders are those with rules. Reports of Enterprise Outlook are of companies that are at Microsoft, to whom the rules do not apply.
+// bulkProviders are those with rules. Reports of Enterprise Outlook are of companies that are at Microsoft, to whom the rules do not apply. Where a domain vouches for a reporter's name, it
+// has to be the provider's.
 func bulkProviders() []provider {
-	named := func(words ...string) func(string) bool {
+	named := func(domains []string, words ...string) func(string) bool {
 		return func(org string) bool {
-			org = strings.ToLower(org)
+			org, domain := splitReporter(strings.ToLower(org))
+			if domain != "" && !slices.Contains(domains, domain) {
+				return false
+			}
 			for _, w := range words {
 				if org == w || strings.HasPrefix(org, w+" ") || strings.HasPrefix(org, w+"!") || strings.HasPrefix(org, w+".") {
 					return true
@@ -58,9 +63,9 @@ func bulkProviders() []provider {
 		}
 	}
 	return []provider{
-		{"Google", "550 5.7.26", named("google", "google.com", "gmail.com")},
-		{"Yahoo", "550 5.7.9", named("yahoo", "yahoo.com", "aol", "aol.com")},
-		{"Microsoft", "550 5.7.515", named("outlook.com", "hotmail.com", "microsoft", "microsoft.com")},
+		{"Google", "550 5.7.26", named([]string{"google.com", "gmail.com"}, "google", "gmail.com")},
+		{"Yahoo", "550 5.7.9", named([]string{"yahoo.com", "yahooinc.com", "aol.com"}, "yahoo", "aol")},
+		{"Microsoft", "550 5.7.515", named([]string{"microsoft.com", "outlook.com", "hotmail.com"}, "outlook.com", "hotmail.com", "microsoft")},
 	}
 }
 

@@ -100,7 +100,7 @@ func counted(t testing.TB, scene Scene, line string) (groups []Group) {
 		t.Fatalf("%q: messages or days", line)
 	}
 	for org := range strings.SplitSeq(f[4], ",") {
-		g.Org = org
+		g.Org, g.Reporter = org, ReporterOf(org)
 		if whole {
 			g.First, g.Last = day(from), day(to)
 			groups = append(groups, g)

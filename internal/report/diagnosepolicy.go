@@ -14,7 +14,7 @@ const dnsPercent = 5
 // else than the others.
 func (c *clinic) lookups() {
 	signed := filter(c.groups, func(g *Group) bool { return g.KeyID != "" && g.Result != "" && g.Result != Folded })
-	reporters, parts := by(signed, func(g *Group) (string, bool) { return g.Org, true }, func(s string) string { return s })
+	reporters, parts := by(signed, func(g *Group) (string, bool) { return g.Reporter, true }, func(s string) string { return s })
 	troubled := func(g *Group) bool { return g.Result == "temperror" || g.Result == "permerror" }
 	type victim struct {
 		name  string
@@ -79,7 +79,7 @@ func (c *clinic) lookups() {
 		if lasting >= FloorReporters && !temporary(v) {
 			continue // no key there, at several: that is DKIM-L06
 		}
-		others := sum(filter(signed, func(g *Group) bool { return g.Org != v.name && g.Vouched && g.Result == "pass" }), true)
+		others := sum(filter(signed, func(g *Group) bool { return g.Reporter != v.name && g.Vouched && g.Result == "pass" }), true)
 		if others.messages < FloorMessages {
 			continue // nobody to compare with
 		}

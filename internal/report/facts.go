@@ -15,7 +15,7 @@ type Facts struct {
 	Type     Type
 	Domain   string // of the policy, lower-case A-labels
 	Ours     string // the domain of the inventory that it is counted for; "" = not ours
-	Org      string // org_name, or the domain of Email
+	Org      string // who reports, for people: org_name or the domain of Email, with the domain that vouches for it behind it
 	Email    string
 	ReportID string
 	Begin    time.Time

@@ -29,9 +29,9 @@ type Group struct {
 	Disposition   string
 	Reason        string
 
-	// Org is who reports: the domain that was verified where there is one. The name in a report is whatever its sender wrote, and reporters are counted.
-	Org      string
-	Vouched  bool // Trust.Vouched of the reports
+	Org      string // who reports, for people: Facts.Org
+	Reporter string // who counts as one reporter: ReporterOf(Org)
+	Vouched  bool   // Trust.Vouched of the reports
 	Messages int64
 	Reports  int64
 	First    time.Time // midnight UTC of the first day and of the last
@@ -42,7 +42,7 @@ type Group struct {
 func (c Cell) Group(org string, vouched bool) Group {
 	return Group{
 		HeaderFrom: c.HeaderFrom, SigningDomain: c.SigningDomain, Selector: c.Selector, Result: c.Result, Cause: c.Cause, Signer: c.Signer, How: c.How, KeyID: c.KeyID, Source: c.Source,
-		DKIM: c.DKIM, SPF: c.SPF, Disposition: c.Disposition, Reason: c.Reason, Org: org, Vouched: vouched, Messages: c.Messages, Reports: 1, First: c.Day, Last: c.Day,
+		DKIM: c.DKIM, SPF: c.SPF, Disposition: c.Disposition, Reason: c.Reason, Org: org, Reporter: ReporterOf(org), Vouched: vouched, Messages: c.Messages, Reports: 1, First: c.Day, Last: c.Day,
 	}
 }
 
@@ -127,7 +127,7 @@ func sum(groups []*Group, vouched bool) figures {
 			continue
 		}
 		f.messages = plus(f.messages, g.Messages)
-		f.reporters[g.Org] = plus(f.reporters[g.Org], g.Messages)
+		f.reporters[g.Reporter] = plus(f.reporters[g.Reporter], g.Messages)
 		f.causes[g.Cause] = plus(f.causes[g.Cause], g.Messages)
 		f.reasons[g.Reason] = plus(f.reasons[g.Reason], g.Messages)
 		f.sources[g.Source] = plus(f.sources[g.Source], g.Messages)

@@ -34,7 +34,7 @@ func (t *Taker) Take(ctx context.Context, a Arrival) (Receipt, error) {
 	case len(a.Octets) > MaxInput:
 		return Receipt{}, fault.New(fault.Invalid, "it is larger than %d MiB", MaxInput>>20)
 	}
-	facts, err := t.read(ctx, a.Name, a.Octets)
+	facts, err := t.read(ctx, &a)
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -47,23 +47,29 @@ func (t *Taker) Again(ctx context.Context, input string) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
-	facts, err := t.read(ctx, a.Name, a.Octets)
+	facts, err := t.read(ctx, &a)
 	if err != nil {
 		return Receipt{}, err
 	}
 	return t.archive.Resave(ctx, input, facts)
 }
 
-// read turns octets into facts, at least one of them.
-func (t *Taker) read(ctx context.Context, name string, octets []byte) ([]Facts, error) {
+// read turns what arrived into facts, at least one of them.
+func (t *Taker) read(ctx context.Context, a *Arrival) ([]Facts, error) {
 	known, err := t.known.Directory(ctx)
 	if err != nil {
 		return nil, err
 	}
-	documents, problems := Open(name, octets)
+	documents, problems := Open(a.Name, a.Octets)
 	facts := make([]Facts, 0, len(documents)+len(problems))
 	for _, d := range documents {
 		f := Collect(d)
+		switch a.Trust {
+		case Verified:
+			f.Org = reporterName(f.Org, a.Sender)
+		case Given:
+			f.Org = reporterName(f.Org, fromDomain(f.Email))
+		}
 		f.count(known, t.now())
 		facts = append(facts, f)
 	}

@@ -127,7 +127,7 @@ func TallySigners(groups []Group) (signers []SignerTally, reporters []string) {
 		if g.Last.After(y.Last) {
 			y.Last = g.Last
 		}
-		heard[sk][g.Org] = true
+		heard[sk][g.Reporter] = true
 	}
 	for sk, y := range bySelector {
 		y.Reporters = len(heard[sk])

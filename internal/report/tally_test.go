@@ -12,7 +12,7 @@ func TestTallySigners(t *testing.T) {
 	day := func(n int) time.Time { return time.Date(2026, 11, n, 0, 0, 0, 0, time.UTC) }
 	mx1, news := Who{Kind: "server", ID: "srv_1", Name: "mx1"}, Who{Kind: "service", ID: "svc_1", Name: "news"}
 	g := func(w Who, how Confidence, selector, result string, n int64, dkim, spf bool, org string, first, last int) Group {
-		x := Group{Signer: w, How: how, Selector: selector, Result: result, Messages: n, DKIM: dkim, SPF: spf, Org: org, Vouched: true, First: day(first), Last: day(last)}
+		x := Group{Signer: w, How: how, Selector: selector, Result: result, Messages: n, DKIM: dkim, SPF: spf, Org: org, Reporter: ReporterOf(org), Vouched: true, First: day(first), Last: day(last)}
 		if selector != "" {
 			x.SigningDomain = "example.org"
 		}

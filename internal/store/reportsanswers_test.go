@@ -231,7 +231,7 @@ func testCounts(t *testing.T, db *database) {
 		t.Fatalf("%d groups", len(groups))
 	}
 	want := report.Group{Domain: testDomain, HeaderFrom: testDomain, SigningDomain: testDomain, Selector: "mx1-a", Result: "pass", Cause: "some", Signer: mx1, How: report.Exact, KeyID: "key_1", Source: mx1,
-		DKIM: true, SPF: true, Disposition: "none", Org: "google.example", Vouched: true, Messages: 20, Reports: 2, First: midnight(3), Last: midnight(3)}
+		DKIM: true, SPF: true, Disposition: "none", Org: "google.example", Reporter: "google.example", Vouched: true, Messages: 20, Reports: 2, First: midnight(3), Last: midnight(3)}
 	if diff := cmp.Diff(want, groups[0]); diff != "" {
 		t.Error(diff)
 	}

@@ -168,9 +168,14 @@ func (r *Reports) Groups(ctx context.Context, p report.Period, daily bool) (out 
 		}); err != nil {
 			return err
 		}
+		reporters := make(map[string]string)
 		for i := range out {
 			c, g := known[groups[i]], &out[i]
 			g.Domain, g.Org = names[domains[i]], names[orgs[i]]
+			if _, ok := reporters[g.Org]; !ok {
+				reporters[g.Org] = report.ReporterOf(g.Org)
+			}
+			g.Reporter = reporters[g.Org]
 			g.HeaderFrom, g.SigningDomain, g.Selector, g.Result, g.Cause = c.HeaderFrom, c.SigningDomain, c.Selector, c.Result, c.Cause
 			g.Signer, g.How, g.KeyID, g.Source, g.DKIM, g.SPF, g.Disposition, g.Reason = c.Signer, c.How, c.KeyID, c.Source, c.DKIM, c.SPF, c.Disposition, c.Reason
 		}

@@ -226,8 +226,8 @@ func aggregate(domain, org, id string, n int) []byte {
 		return fmt.Sprintf("<record><row><source_ip>%s</source_ip><count>%d</count><policy_evaluated><disposition>none</disposition><dkim>%s</dkim><spf>fail</spf></policy_evaluated></row>"+
 			"<identifiers><header_from>%s</header_from></identifiers><auth_results><dkim><domain>%s</domain><selector>s1</selector><result>%s</result></dkim></auth_results></record>", source, n, result, domain, domain, result)
 	}
-	return fmt.Appendf(nil, "<feedback><report_metadata><org_name><![CDATA[%s]]></org_name><email>d@one.example</email><report_id>%s</report_id><date_range><begin>%d</begin><end>%d</end></date_range></report_metadata>"+
-		"<policy_published><domain>%s</domain><p>none</p></policy_published>%s%s</feedback>", org, id, end.Add(-24*time.Hour).Unix(), end.Unix()-1, domain, row("192.0.2.1", n, "pass"), row("198.51.100.9", 1, "fail"))
+	return fmt.Appendf(nil, "<feedback><report_metadata><org_name><![CDATA[%s]]></org_name><email><![CDATA[d@%s]]></email><report_id>%s</report_id><date_range><begin>%d</begin><end>%d</end></date_range></report_metadata>"+
+		"<policy_published><domain>%s</domain><p>none</p></policy_published>%s%s</feedback>", org, org, id, end.Add(-24*time.Hour).Unix(), end.Unix()-1, domain, row("192.0.2.1", n, "pass"), row("198.51.100.9", 1, "fail"))
 }
 
 func must(t *testing.T, err error) {
