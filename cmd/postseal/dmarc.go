@@ -51,6 +51,7 @@ func printDMARCStep(out io.Writer, s client.DMARCStep) error {
 	}
 	section("What speaks for it:", s.Reasons)
 	section("What should be settled first:", s.Missing)
+	section("What is worth knowing:", s.Notes)
 	if s.Command == "" {
 		return nil
 	}

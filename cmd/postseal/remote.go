@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/json"
 	"io"
@@ -105,10 +106,15 @@ func (r *remote) admin() (client.Access, error) {
 
 // json prints what --json promises of a command that asks a control plane: one document, indented.
 func (r *remote) json(out io.Writer, v any) error {
-	enc := json.NewEncoder(out)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, err := out.Write(calmJSON(b.Bytes()))
+	return err
 }
 
 func firstOf(texts ...string) string {

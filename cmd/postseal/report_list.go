@@ -140,6 +140,14 @@ func day(t time.Time) string {
 	return t.UTC().Format(time.DateOnly)
 }
 
+// dayCell is a day for programs, "" for none.
+func dayCell(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return day(t)
+}
+
 // utc is a time for programs, "" for none.
 func utc(t time.Time) string {
 	if t.IsZero() {

@@ -66,7 +66,7 @@ others stand in a column of their own (unvouched) and change no figure; an addre
 		},
 		head, func(all client.ReportSources) (rows [][]string) {
 			for _, s := range all.Sources {
-				rows = append(rows, []string{s.Address, s.Name, s.Signer, s.SignerKind, s.How, s.From, count(s.Messages), count(s.DKIM), count(s.SPF), count(s.DMARC), strconv.Itoa(s.Reporters), day(s.First), day(s.Last),
+				rows = append(rows, []string{s.Address, s.Name, s.Signer, s.SignerKind, s.How, s.From, count(s.Messages), count(s.DKIM), count(s.SPF), count(s.DMARC), strconv.Itoa(s.Reporters), dayCell(s.First), dayCell(s.Last),
 					strconv.FormatBool(s.New), strings.Join(s.Signatures, " "), count(s.Unvouched)})
 			}
 			return rows
@@ -110,7 +110,7 @@ policy can be raised. Reports that nobody vouches for are counted apart.`,
 		head, func(all client.ReportSummary) (rows [][]string) {
 			for _, s := range all.Signers {
 				for _, x := range s.Selectors {
-					rows = append(rows, []string{s.Signer, s.SignerKind, s.How, x.Selector, x.Domain, count(x.Messages), count(x.Passed), strconv.Itoa(x.Reporters), day(x.First), day(x.Last)})
+					rows = append(rows, []string{s.Signer, s.SignerKind, s.How, x.Selector, x.Domain, count(x.Messages), count(x.Passed), strconv.Itoa(x.Reporters), dayCell(x.First), dayCell(x.Last)})
 				}
 			}
 			return rows
@@ -122,7 +122,7 @@ policy can be raised. Reports that nobody vouches for are counted apart.`,
 func printSummary(out io.Writer, s client.ReportSummary) error {
 	unvouched := ""
 	if s.UnvouchedReports > 0 || s.Unvouched > 0 {
-		unvouched = fmt.Sprintf("%s of %s that nobody vouches for; in no other figure", counted(s.Unvouched, "message"), counted(int64(s.UnvouchedReports), "report"))
+		unvouched = fmt.Sprintf("%s of %s that nobody vouches for; in no other figure but those of notes that say so", counted(s.Unvouched, "message"), counted(int64(s.UnvouchedReports), "report"))
 	}
 	facts(out, "domain", s.Domain, "time", day(s.Since)+" to "+day(s.Until), "reports", fmt.Sprintf("%d of %s", s.Reports, reporters(s.Reporters)),
 		"messages", count(s.Messages), "pass DMARC", share(s.DMARC, s.Messages), "pass DKIM", share(s.DKIM, s.Messages), "pass SPF", share(s.SPF, s.Messages), "apart", unvouched)

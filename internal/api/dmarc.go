@@ -219,6 +219,7 @@ func nextPolicy(s lifecycle.Situation, findings []audit.OpenFinding, j report.Ju
 		return slices.ContainsFunc(j.Found, func(d report.Diagnosis) bool { return d.ID == f.ID })
 	}
 	e := dmarcEvidence(s, slices.DeleteFunc(slices.Clone(findings), told))
+	e.Published = j.Published
 	if j.Heard {
 		e.Reported = &audit.DMARCReported{For: j.Advice.Reasons, Against: j.Advice.Missing}
 	}
@@ -276,7 +277,7 @@ func signerTrouble(s lifecycle.Situation, plan lifecycle.Plan, x inventory.Assig
 }
 
 func stepOut(d inventory.Domain, p audit.DMARCProposal) client.DMARCStep {
-	out := client.DMARCStep{Domain: d.Name, Present: d.DMARC, Step: p.Step, Policy: p.Policy, Ready: p.Ready, Reasons: p.Reasons, Missing: p.Missing}
+	out := client.DMARCStep{Domain: d.Name, Present: d.DMARC, Step: p.Step, Policy: p.Policy, Ready: p.Ready, Reasons: p.Reasons, Missing: p.Missing, Notes: p.Notes}
 	if p.Step != "" {
 		out.Command = "postseal dmarc set " + strings.Join(append([]string{d.Name}, p.Flags...), " ")
 	}
@@ -285,6 +286,9 @@ func stepOut(d inventory.Domain, p audit.DMARCProposal) client.DMARCStep {
 	}
 	if out.Missing == nil {
 		out.Missing = []string{}
+	}
+	if out.Notes == nil {
+		out.Notes = []string{}
 	}
 	return out
 }

@@ -114,6 +114,9 @@ func (a *API) reportRoutes(h huma.API) {
 				return client.RawReport{}, errLimited(who, "read inputs as they arrived")
 			}
 			arrival, err := a.reports.Octets(ctx, d.Input)
+			if err == nil {
+				a.log.InfoContext(ctx, "an input was handed out as it arrived", "user", who.Name, "input", d.Input)
+			}
 			return client.RawReport{Name: arrival.Name, Octets: arrival.Octets}, err
 		})
 	register(a, h, op{method: http.MethodGet, path: "/domains/{domain}/reports/sources", id: "report-sources", summary: "Where mail in the name of a domain came from", role: access.Viewer, what: "read"}, a.reportSources)
@@ -130,7 +133,11 @@ func receivedOut(r report.ReceivedReport) client.ReceivedReport {
 }
 
 func listedOut(l report.Listed) client.Report {
-	return client.Report{ReceivedReport: receivedOut(l.ReceivedReport), Input: l.Input, Counted: l.Ours, Trust: string(l.Trust), Arrived: l.Arrived, SameAs: l.SameAs, Way: string(l.Way), Place: l.Place}
+	counted := l.Ours
+	if l.State != report.Stored {
+		counted = ""
+	}
+	return client.Report{ReceivedReport: receivedOut(l.ReceivedReport), Input: l.Input, Counted: counted, Trust: string(l.Trust), Arrived: l.Arrived, SameAs: l.SameAs, Way: string(l.Way), Place: l.Place}
 }
 
 // visibleDomains are the domains that reports may be shown of: nil = of all, and those that are nobody's.
@@ -182,6 +189,18 @@ func (a *API) reportDetail(ctx context.Context, who access.Principal, id string)
 		if _, err := a.domain(ctx, who, d.Ours); err != nil {
 			return d, fault.New(fault.NotFound, "there is no report %s", id)
 		}
+	}
+	if len(who.Labels) > 0 && d.TLS != nil {
+		known, err := a.reports.Directory(ctx)
+		if err != nil {
+			return d, err
+		}
+		d.TLS = d.TLS.Only(func(domain string) bool {
+			_, err := a.domain(ctx, who, known.Domain(domain))
+			return err == nil
+		})
+		good, bad := d.TLS.Sessions()
+		d.Messages = good + bad
 	}
 	return d, nil
 }

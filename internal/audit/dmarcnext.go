@@ -28,6 +28,8 @@ type DMARCEvidence struct {
 	Signers  []DMARCSigner
 	Findings []string // open ones that are more than information, a sentence each
 	Reports  []DMARCReporting
+	// Published is the policy that reporters find in DNS when the inventory has none, as PolicyText writes it: "p=reject; sp=none"; "" = not known.
+	Published string
 	// Reported is what aggregate reports say; nil = none have been read.
 	Reported *DMARCReported
 }
@@ -57,6 +59,7 @@ type DMARCProposal struct {
 	Ready   bool     // nothing is missing
 	Reasons []string // what speaks for it, a sentence each
 	Missing []string // what should be settled first, a sentence each
+	Notes   []string // what is worth knowing and keeps nobody from it, a sentence each
 }
 
 // NextDMARC proposes the step after the present policy:
@@ -101,9 +104,16 @@ func (p *proposal) lacks(format string, args ...any) {
 
 // step decides which one it is; nil = none.
 func (p *proposal) step() *dmarc.Record {
+	if stands, err := dmarc.Parse("v=DMARC1; " + p.e.Published); p.now == nil && p.e.Published != "" && err == nil {
+		p.Step = "the policy that stands in DNS, put into the inventory"
+		p.because("receivers report that they find %s in DNS, and the inventory has no policy", p.e.Published)
+		p.lacks("look at what stands there, its rua= and its other tags, so that nothing of it is lost: postseal audit")
+		return &dmarc.Record{Policy: stands.Policy, Subdomains: stands.Subdomains, Nonexistent: stands.Nonexistent, Testing: stands.Testing}
+	}
 	if p.now == nil {
 		p.Step = "none, with reports"
 		p.because("there is no policy in the inventory: large receivers want one, and p=none changes nothing for any mail")
+		p.Notes = append(p.Notes, "look first whether a policy stands in DNS that the inventory does not know: postseal audit")
 		return &dmarc.Record{Policy: dmarc.PolicyNone}
 	}
 	next := *p.now
@@ -273,7 +283,7 @@ func (p *proposal) lack(must bool, format string, args ...any) {
 	if must {
 		p.lacks(format, args...)
 	} else {
-		p.because(format, args...)
+		p.Notes = append(p.Notes, fmt.Sprintf(format, args...))
 	}
 }
 

@@ -49,6 +49,42 @@ func TestNextDMARCStep(t *testing.T) {
 	}
 }
 
+// spoken is what speaks for a step, and what is only told of it.
+func spoken(p DMARCProposal) []string {
+	out := slices.Clone(p.Reasons)
+	for _, n := range p.Notes {
+		out = append(out, "note: "+n)
+	}
+	return out
+}
+
+// A policy that stands in DNS and not in the inventory is taken over as it is: nobody is told to put p=none in its place.
+func TestNextDMARCTakesOverWhatStands(t *testing.T) {
+	for published, flags := range map[string]string{
+		"p=reject; sp=none; adkim=s":           "--policy reject --subdomains none --rua ADDRESS",
+		"p=quarantine; np=reject; t=y; pct=50": "--policy quarantine --nonexistent reject --test=true --rua ADDRESS",
+	} {
+		e := goodEvidence("")
+		e.Published = published
+		p := NextDMARC(e)
+		if p.Step != "the policy that stands in DNS, put into the inventory" || strings.Join(p.Flags, " ") != flags || p.Ready || len(p.Missing) != 2 || !strings.Contains(p.Reasons[0], published) {
+			t.Errorf("%s: %+v", published, p)
+		}
+	}
+	for _, published := range []string{"", "nonsense"} {
+		e := goodEvidence("")
+		e.Published = published
+		if p := NextDMARC(e); p.Step != "none, with reports" || !strings.Contains(strings.Join(p.Notes, " "), "look first whether a policy stands in DNS") {
+			t.Errorf("%q: %+v", published, p)
+		}
+	}
+	e := goodEvidence("v=DMARC1; p=none; rua=mailto:d@example.com")
+	e.Published = "p=reject"
+	if p := NextDMARC(e); p.Step != "quarantine, tested (t=y)" {
+		t.Errorf("what the inventory has counts: %+v", p)
+	}
+}
+
 func TestNextDMARCEvidence(t *testing.T) {
 	const trial, stands = "v=DMARC1; p=quarantine; rua=mailto:d@example.com; t=y", "v=DMARC1; p=none; rua=mailto:d@example.com"
 	for _, tt := range []struct {
@@ -73,7 +109,7 @@ func TestNextDMARCEvidence(t *testing.T) {
 		{"no reports read, for one that does not", stands, func(e *DMARCEvidence) { e.Reported = nil }, "", "no reports have been read, and the step needs none"},
 		{"what reports say for it", trial, func(e *DMARCEvidence) { e.Reported.For = []string{"all align"} }, "", "all align"},
 		{"what reports say against it", trial, func(e *DMARCEvidence) { e.Reported.Against = []string{"too few align"} }, "too few align", ""},
-		{"the same, for a step that does not act", stands, func(e *DMARCEvidence) { e.Reported.Against = []string{"too few align"} }, "", "too few align"},
+		{"the same, for a step that does not act", stands, func(e *DMARCEvidence) { e.Reported.Against = []string{"too few align"} }, "", "note: too few align"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			e := goodEvidence(tt.policy)
@@ -82,7 +118,7 @@ func TestNextDMARCEvidence(t *testing.T) {
 			has := func(list []string, part string) bool {
 				return slices.ContainsFunc(list, func(s string) bool { return strings.Contains(s, part) })
 			}
-			if p.Ready != (tt.missing == "") || len(p.Missing) > 1 || tt.missing != "" && !has(p.Missing, tt.missing) || !has(p.Reasons, tt.reason) {
+			if p.Ready != (tt.missing == "") || len(p.Missing) > 1 || tt.missing != "" && !has(p.Missing, tt.missing) || !has(spoken(p), tt.reason) {
 				t.Errorf("%+v", p)
 			}
 		})

@@ -32,7 +32,9 @@ const (
 )
 
 // receivers are the organisations that the demo's receiver takes mail for, each with a domain of its own: one receiver alone never makes a finding.
-func receivers() []string { return []string{"receiver-one." + receiverZone, "receiver-two." + receiverZone} }
+func receivers() []string {
+	return []string{"receiver-one." + receiverZone, "receiver-two." + receiverZone}
+}
 
 // mailer signs the receivers' own mail, that with the reports: RFC 9990 §3.5.2 asks for it, and reports that nobody vouches for are counted apart.
 type mailer struct {

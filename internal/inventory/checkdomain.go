@@ -24,7 +24,7 @@ func (c *checker) domains() {
 			c.wrong(path, "", "the domain %q %v", shorten(d.Name), err)
 			continue
 		}
-		if full, err := ascii(d.Name); err != nil || full != d.Name {
+		if full, err := ASCII(d.Name); err != nil || full != d.Name {
 			c.wrong(path, "", "the domain %q is not in its ASCII form", d.Name)
 		}
 		if seen[d.Name] {
@@ -106,7 +106,7 @@ func (c *checker) selector(taken map[string]ServiceRecord, r ServiceRecord, path
 	taken[r.Selector] = r
 	if err := checkSelector(r.Selector, domain); err != nil {
 		c.wrong(path, "", "the selector %q %v", shorten(r.Selector), err)
-	} else if full, err := ascii(r.Selector); err != nil || full != r.Selector {
+	} else if full, err := ASCII(r.Selector); err != nil || full != r.Selector {
 		c.wrong(path, "", "the selector %q is not in its ASCII form", shorten(r.Selector))
 	}
 }

@@ -33,7 +33,7 @@ func ReportAddress(text string) (dmarc.URI, error) {
 	if at < 1 || strings.ContainsFunc(text[:at], func(r rune) bool { return r <= ' ' || r > '~' || r == ',' || r == '@' }) {
 		return dmarc.URI{}, errors.New("is no address")
 	}
-	host, err := ascii(text[at+1:])
+	host, err := ASCII(text[at+1:])
 	if err != nil {
 		return dmarc.URI{}, err
 	}

@@ -21,8 +21,8 @@ const (
 	maxWord = 63
 )
 
-// ascii turns a name into lower-case A-labels without a trailing dot (RFC 5891 §4). Underscores pass.
-func ascii(name string) (string, error) {
+// ASCII turns a name into lower-case A-labels without a trailing dot (RFC 5891 §4). Underscores pass.
+func ASCII(name string) (string, error) {
 	name = strings.TrimSuffix(name, ".")
 	if len(name) > 4*maxName {
 		return "", fmt.Errorf("is longer than %d characters", maxName)
@@ -67,7 +67,7 @@ func labels(name string, underscore bool) (int, error) {
 // DomainName reads a domain as people write it, and returns its A-labels in lower case without a trailing dot. It refuses what no mail can be signed
 // for: a name of one part, a wildcard, an address, the name of a record. The error completes a sentence that begins with the name.
 func DomainName(text string) (string, error) {
-	name, err := ascii(strings.TrimSpace(text))
+	name, err := ASCII(strings.TrimSpace(text))
 	if err != nil {
 		return "", err
 	}
@@ -149,7 +149,7 @@ func endpoint(s string, host bool) (string, error) {
 	if err != nil {
 		name, port = s, "53"
 	}
-	name, err = ascii(name)
+	name, err = ASCII(name)
 	if err == nil {
 		err = checkHost(name)
 	}

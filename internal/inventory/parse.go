@@ -341,7 +341,7 @@ func defaultLabel(name string) string { return strings.ReplaceAll(strings.ToLowe
 
 // name normalises a DNS name and reports what is wrong with it.
 func (p *fleetParser) name(n ast.Node, s, what string, check func(string) error) string {
-	out, err := ascii(s)
+	out, err := ASCII(s)
 	if err == nil {
 		err = check(out)
 	}

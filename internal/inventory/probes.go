@@ -60,7 +60,7 @@ func probeAddress(s string) (string, error) {
 	if len(local) > maxProbeLocal {
 		return s, errors.New("leaves no room for a token: its local part is too long")
 	}
-	host, err := ascii(host)
+	host, err := ASCII(host)
 	if err == nil {
 		err = checkDomain(host)
 	}

@@ -136,8 +136,8 @@ func (a *Advice) judge(scene Scene, found []Diagnosis) {
 		} else {
 			because("%s", text)
 		}
-		if morePercent(a.Own-a.OwnDKIM, a.Own, failingPercent) {
-			lacks("%s of your own mail rests on SPF alone, which is lost when mail is passed on (RFC 9989 §7.4)", Share(a.Own-a.OwnDKIM, a.Own))
+		if bySPF := a.OwnAligned - a.OwnDKIM; morePercent(bySPF, a.Own, failingPercent) {
+			lacks("%s of your own mail rests on SPF alone, which is lost when mail is passed on (RFC 9989 §7.4)", Share(bySPF, a.Own))
 		}
 	}
 	for _, d := range found {

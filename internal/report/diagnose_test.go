@@ -188,6 +188,7 @@ func TestDiagnose(t *testing.T) {
 		// Unknown selector.
 		{"a shadow signer", normal + "mx1>mx1 default pass DS google,yahoo 5 3..30", nil, []string{"warning DKIM-L04 default._domainkey.example.com"},
 			"280 messages verify with the selector default, which is nobody's in the inventory: mx1 signs with a key of its own beside Postseal"},
+		{"two servers' whose signatures fail", normal + "mx1>mx1 default fail S google,yahoo 5 3..30\nmx2>mx2 default fail S google,yahoo 4 3..30", nil, []string{"warning RPT-05 default._domainkey.example.com"}, "504 messages from mx1 and mx2 carry a signature with the selector default"},
 		{"one whose signatures fail", normal + "mx1>mx1 default fail S google,yahoo 5 3..30", nil, []string{"warning RPT-05 default._domainkey.example.com"}, "280 messages from mx1 carry a signature with the selector default"},
 		{"somebody has a key", normal + "?>? rogue pass D google,yahoo 5 3..30", nil, []string{"warning DKIM-L04 rogue._domainkey.example.com"}, "somebody has a key for the domain"},
 		{"a stolen or retired one", normal + "?>? rogue pass D google,yahoo 5 3..30", func(s *Scene) { s.Absent = []string{"rogue"} }, []string{"error DKIM-L05 rogue._domainkey.example.com"}, "not in DNS any more"},

@@ -57,10 +57,18 @@ func (c *clinic) strangeSelectors() {
 	}, text)
 	for _, n := range names {
 		if w, ok := weigh(failing[n]); ok {
-			from := byWho(w.sources)[0]
-			c.add(w, Diagnosis{ID: RptShadow, Severity: Warning, Subject: text(n), Selector: n.selector, Source: from, Since: w.first,
-				Message: fmt.Sprintf("%s from %s carry a signature with the selector %s, which nobody knows, and fail", count(w.messages, "message", "messages"), from.Name, n.selector),
-				Fix:     "find what else signs on " + from.Name + ", and switch it off: it has no key in DNS that fits"})
+			from := byWho(w.sources)
+			servers := make([]string, len(from))
+			for i, s := range from {
+				servers[i] = s.Name
+			}
+			d := Diagnosis{ID: RptShadow, Severity: Warning, Subject: text(n), Selector: n.selector, Since: w.first,
+				Message: fmt.Sprintf("%s from %s carry a signature with the selector %s, which nobody knows, and fail", count(w.messages, "message", "messages"), list(servers), n.selector),
+				Fix:     "find what else signs on " + list(servers) + ", and switch it off: it has no key in DNS that fits"}
+			if len(from) == 1 {
+				d.Source = from[0]
+			}
+			c.add(w, d)
 		}
 	}
 }

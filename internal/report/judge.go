@@ -6,6 +6,8 @@ type Judgement struct {
 	Found  []Diagnosis
 	Advice Advice
 	Bulk   []BulkRules
+	// Published is the policy that reporters find in DNS when the inventory has none, as PolicyText writes it; "" = not known.
+	Published string
 }
 
 // Judge diagnoses, advises, and looks at the rules for bulk senders.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/internal/fault"
+	"github.com/postseal/postseal/internal/inventory"
 )
 
 // TLSReport is an SMTP TLS report (RFC 8460 §4.4): how often a sender could, and could not, deliver over TLS.
@@ -267,7 +268,14 @@ func keptAll(list words) (out []string) {
 
 func bounded(n int64) int64 { return min(max(n, 0), maxSessions) }
 
-func domainOf(s string) string { return strings.ToLower(strings.TrimSuffix(kept(s), ".")) }
+// domainOf is a domain in lower-case A-labels, or what stood there when it is none. Some reporters write U-labels.
+func domainOf(s string) string {
+	s = strings.ToLower(strings.TrimSuffix(kept(s), "."))
+	if name, err := inventory.ASCII(s); err == nil {
+		return name
+	}
+	return s
+}
 
 // moment reads a time of RFC 3339, with or without a zone; zero when it is none.
 func moment(s string) time.Time {
@@ -278,6 +286,18 @@ func moment(s string) time.Time {
 		}
 	}
 	return time.Time{}
+}
+
+// Only leaves the policies of domains that may be seen: a report may be about several, and its reader not allowed to see them all.
+func (r *TLSReport) Only(seen func(domain string) bool) *TLSReport {
+	out := *r
+	out.Policies = nil
+	for _, p := range r.Policies {
+		if seen(p.Domain) {
+			out.Policies = append(out.Policies, p)
+		}
+	}
+	return &out
 }
 
 // Sessions returns how many sessions succeeded and failed.

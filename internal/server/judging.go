@@ -104,9 +104,34 @@ func (r *reporting) Judge(ctx context.Context, s lifecycle.Situation, p report.P
 	if scene.Failures, err = r.failures(ctx, p); err != nil {
 		return report.Judgement{}, err
 	}
+	published := ""
+	if s.Domain.DMARC == "" {
+		if published, err = r.published(ctx, s.Domain.Name, p, &scene); err != nil {
+			return report.Judgement{}, err
+		}
+	}
 	j := report.Judge(groups, scene)
-	j.Found = append(j.Found, second...)
+	j.Found, j.Published = append(j.Found, second...), published
 	return j, nil
+}
+
+// maxPoliciesRead is how many of the newest reports are looked at for a policy: those that nobody vouches for say nothing of it.
+const maxPoliciesRead = 20
+
+// published is the policy that the newest report finds in DNS; the scene gets what it makes of the domain's mail.
+func (r *reporting) published(ctx context.Context, domain string, p report.Period, scene *report.Scene) (string, error) {
+	newest, err := r.Details(ctx, report.ReportFilter{Domains: []string{domain}, Type: report.Aggregate, State: report.Stored, Since: p.Since, Until: p.Until, Limit: maxPoliciesRead})
+	if err != nil {
+		return "", err
+	}
+	for _, d := range newest {
+		if !d.Trust.Vouched() || d.Policy.Policy == "" || d.Domain != domain {
+			continue
+		}
+		scene.Policy, scene.Strict = string(d.Policy.Policy), d.Policy.DKIM == "s"
+		return report.PolicyText(d.Policy), nil
+	}
+	return "", nil
 }
 
 // maxSamples is how many failure reports are looked at: each is about one message.

@@ -132,6 +132,9 @@ func (r *reporting) Take(ctx context.Context, a report.Arrival) (report.Receipt,
 	if err != nil {
 		return receipt, err
 	}
+	if a.Way == report.ByHand {
+		r.config.Logger.InfoContext(ctx, "reports were handed in", "user", a.Place, "name", a.Name, "input", receipt.Input, "again", receipt.Again, "documents", len(receipt.Reports))
+	}
 	r.await(ctx, receipt)
 	return receipt, nil
 }

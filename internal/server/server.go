@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -139,7 +140,8 @@ func (s *Server) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.http = &http.Server{Handler: faces, ReadHeaderTimeout: headerWithin}
+	// Anybody who connects and says nothing would fill the log of a server: that is told at the level debug.
+	s.http = &http.Server{Handler: faces, ReadHeaderTimeout: headerWithin, ErrorLog: slog.NewLogLogger(c.Logger.Handler(), slog.LevelDebug)}
 	if err := s.openIntake(); err != nil {
 		return err
 	}

@@ -80,6 +80,9 @@ func newDocument(f *report.Facts) (d document, err error) {
 	if err != nil {
 		return d, err
 	}
+	if f.Ours != "" {
+		d.ours = nameTerm(cut(f.Ours))
+	}
 	switch {
 	case d.received.Problem != "":
 		d.received.State = report.Unread
@@ -88,7 +91,6 @@ func newDocument(f *report.Facts) (d document, err error) {
 	case f.Key == [32]byte{}:
 		return d, fault.New(fault.Internal, "a report has no key, so nobody could tell it from others")
 	default:
-		d.ours = nameTerm(cut(f.Ours))
 		d.cells = newCells(f.Cells)
 		for i := range f.Shapes {
 			said, err := packShape(&f.Shapes[i].Row)

@@ -129,13 +129,12 @@ func (t *tx) apart(ctx context.Context, input int64) (map[int]int64, error) {
 // sameHead says whether a document that is not counted is stored already as it would be stored now.
 func (t *tx) sameHead(ctx context.Context, in arrived, ord int, d *document, names map[hash16]int64, prior int64) (received report.ReceivedReport, same bool, err error) {
 	received = d.received
-	var ours, first int64
+	ours, first := names[d.ours.hash], int64(0)
 	if received.State == report.Stored {
 		known, err := t.row(ctx, `SELECT id FROM reports WHERE ident = $1`, []any{d.facts.Key[:]}, &first)
 		if err != nil || !known {
 			return received, false, err
 		}
-		ours = names[d.ours.hash]
 		received.State, received.ID = report.Duplicate, reportID(first)
 	}
 	if prior == 0 {

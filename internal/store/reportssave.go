@@ -137,11 +137,11 @@ func (t *tx) vouch(ctx context.Context, id int64, trust report.Trust) error {
 	return t.tally(ctx, []int64{id}, added)
 }
 
-// countedFor returns the ids of the domains that documents are counted for.
+// countedFor returns the ids of the domains that documents are counted for, or would be if they could be read.
 func (t *tx) countedFor(ctx context.Context, documents []document) (map[hash16]int64, error) {
 	var all []term
 	for i := range documents {
-		if documents[i].received.State == report.Stored {
+		if documents[i].facts.Ours != "" {
 			all = append(all, documents[i].ours)
 		}
 	}
@@ -155,11 +155,11 @@ func (t *tx) saveHead(ctx context.Context, in arrived, ord int, d *document, nam
 	if as != 0 {
 		insertReport, with = insertReportAs, func(values []any) []any { return append(values, as) }
 	}
+	ours := names[d.ours.hash] // 0 when it is about no domain of ours
 	if received.State != report.Stored {
-		_, err = t.row(ctx, insertReport+` RETURNING id`, with(d.values(in, ord, 0, received.State, 0)), &id)
+		_, err = t.row(ctx, insertReport+` RETURNING id`, with(d.values(in, ord, ours, received.State, 0)), &id)
 		return received, id, err
 	}
-	ours := names[d.ours.hash]
 	isNew, err := t.row(ctx, insertReport+` ON CONFLICT (ident) DO NOTHING RETURNING id`, with(d.values(in, ord, ours, report.Stored, 0)), &id)
 	if err != nil || isNew {
 		received.ID = reportID(id)

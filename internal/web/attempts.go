@@ -53,6 +53,15 @@ func (a *attempts) Succeed(from netip.Prefix) {
 	delete(a.failed, from)
 }
 
+// Undo takes back an attempt that nobody could judge.
+func (a *attempts) Undo(from netip.Prefix) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if f := a.failed[from]; f != nil && f.n > 0 {
+		f.n--
+	}
+}
+
 // makeRoom forgets the address whose window began first.
 func (a *attempts) makeRoom() {
 	var oldest netip.Prefix

@@ -6,5 +6,5 @@
 // request: a token that is revoked ends its sessions at once, and a restart of serve ends all of them.
 //
 // Files in the order of a request: limits.go (every bound), web.go (Console: routes, headers, who asks), attempts.go and session.go (who gets in, for how long),
-// login.go, page.go (templates and errors), overview.go (reports), upload.go, report.go (one report), domain.go (summary and sources of a domain), postmaster.go (the second witness).
+// login.go, page.go (templates and errors), overview.go (reports), upload.go and uploads.go (handing in), report.go (one report), domain.go (summary and sources of a domain), postmaster.go (the second witness).
 package web

@@ -44,12 +44,35 @@ domains:
 // bench is the console on a real store, behind TLS.
 type bench struct {
 	store   *store.Store
-	access  *access.Access
+	access  *entrance
 	reports *keptReports
 	server  *httptest.Server
 
 	mu  sync.Mutex
 	now time.Time // of sessions and attempts
+}
+
+// entrance is the real one, as long as it does not have to fail.
+type entrance struct {
+	*access.Access
+	mu  sync.Mutex
+	err error
+}
+
+func (e *entrance) fail(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.err = err
+}
+
+func (e *entrance) Authenticate(ctx context.Context, token string) (access.Principal, error) {
+	e.mu.Lock()
+	err := e.err
+	e.mu.Unlock()
+	if err != nil {
+		return access.Principal{}, err
+	}
+	return e.Access.Authenticate(ctx, token)
 }
 
 func (b *bench) clock() time.Time {
@@ -120,7 +143,7 @@ func newBench(t *testing.T) *bench {
 	t.Cleanup(func() { must(t, r.Close()) })
 	b.reports = &keptReports{reportStore: r, of: b.store}
 	b.reports.taker = report.NewTaker(r, b.reports, time.Now)
-	b.access = access.New(b.store)
+	b.access = &entrance{Access: access.New(b.store)}
 
 	// The fleet is parsed and saved as the API does it.
 	b.apply(t, fleetYAML)

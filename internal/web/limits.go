@@ -13,6 +13,8 @@ const (
 	sessionLife = 12 * time.Hour
 	// maxSessions is how many are open at once; the one that was used the longest ago gives way. An organisation has fewer administrators.
 	maxSessions = 1000
+	// maxSessionsOfOne is how many of these are of one user: nobody can take the others' places.
+	maxSessionsOfOne = 20
 
 	// maxAttempts is how often an address may fail to log in within attemptsWithin. Tokens have 256 bits and are not guessed: this keeps guessing from being work for
 	// the database.
@@ -31,8 +33,12 @@ const (
 	maxUploadFiles = 1000
 	// maxFileName is how much of a file's name is kept, in octets; as the API does.
 	maxFileName = 255
-	// uploadsAtOnce is how many forms with files are read side by side: each holds one file in memory.
-	uploadsAtOnce = 2
+	// uploadsAtOnce is how many forms with files are read side by side, each with one file in memory, and uploadsOfOne how many of these are of one user, so that a slow one does not keep
+	// others from it.
+	uploadsAtOnce = 4
+	uploadsOfOne  = 2
+	// uploadWaits is how long another one waits before it is told to come again.
+	uploadWaits = 10 * time.Second
 
 	// uploadWithin is how long a form with files may take to arrive: 256 MiB at some 300 kB a second.
 	uploadWithin = 15 * time.Minute

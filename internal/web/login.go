@@ -19,7 +19,11 @@ type loginForm struct {
 }
 
 func (c *Console) loginPage(w http.ResponseWriter, r *http.Request) {
-	c.show(w, r, http.StatusOK, "login", view{Title: "Log in", Data: loginForm{Next: ownPath(r.URL.Query().Get("next"))}})
+	form := loginForm{Next: ownPath(r.URL.Query().Get("next"))}
+	if r.URL.Query().Has("over") {
+		form.Problem = "The session is over; what was sent has not been done."
+	}
+	c.show(w, r, http.StatusOK, "login", view{Title: "Log in", Data: form})
 }
 
 func (c *Console) login(w http.ResponseWriter, r *http.Request) {
@@ -36,7 +40,7 @@ func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 	from := addressOf(r)
 	if wait := c.attempts.Begin(from); wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
-		refuse(http.StatusTooManyRequests, fault.New(fault.Unavailable, "too many attempts to log in came from this address").WithHint("try again in %s", wait.Round(time.Minute)+time.Minute))
+		refuse(http.StatusTooManyRequests, fault.New(fault.Unavailable, "too many attempts to log in came from this address").WithHint("try again in %d minutes", int((wait+time.Minute-1)/time.Minute)))
 		return
 	}
 	token := strings.TrimSpace(r.PostFormValue("token"))
@@ -46,7 +50,8 @@ func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 		c.log.WarnContext(r.Context(), "somebody failed to log in at the console", "from", from.Addr())
 		refuse(http.StatusUnauthorized, err)
 		return
-	case err != nil:
+	case err != nil: // of ours, and no guess
+		c.attempts.Undo(from)
 		c.fail(w, r, access.Principal{}, err)
 		return
 	}
@@ -54,7 +59,7 @@ func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 	if old, err := r.Cookie(cookieName); err == nil {
 		c.sessions.Close(old.Value)
 	}
-	http.SetCookie(w, &http.Cookie{Name: cookieName, Value: c.sessions.Open(token), Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode})
+	http.SetCookie(w, &http.Cookie{Name: cookieName, Value: c.sessions.Open(who.Name, token), Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode})
 	c.log.InfoContext(r.Context(), "somebody logged in at the console", "user", who.Name, "from", from.Addr())
 	http.Redirect(w, r, ownPath(r.PostFormValue("next")), http.StatusSeeOther)
 }
@@ -78,7 +83,7 @@ func nextQuery(u *url.URL) string { return url.Values{"next": {u.RequestURI()}}.
 // ownPath is a place of the console to go to, its root when the text names another one: a link must not lead elsewhere by way of the login.
 func ownPath(text string) string {
 	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || !strings.HasPrefix(u.Path, Root) || strings.Contains(u.Path, "..") || strings.ContainsAny(text, "\\\r\n") {
+	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || !strings.HasPrefix(u.Path, Root) || u.Path == Root+"login" || u.Path == Root+"logout" || strings.Contains(u.Path, "..") || strings.ContainsAny(text, "\\\r\n") {
 		return Root
 	}
 	return u.RequestURI()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/internal/access"
+	"github.com/postseal/postseal/internal/fault"
 )
 
 func TestSessionsEnd(t *testing.T) {
@@ -137,6 +138,8 @@ func TestLoginLeadsToOwnPagesOnly(t *testing.T) {
 		"//evil.example/console/":             "/console/",
 		`/\evil.example/console/`:             "/console/",
 		"/console/../v1/users":                "/console/",
+		"/console/login":                      "/console/",
+		"/console/logout":                     "/console/",
 		"javascript:alert(1)":                 "/console/",
 		"/v1/users":                           "/console/",
 		"/console/\r\nSet-Cookie: a=b":        "/console/",
@@ -160,5 +163,50 @@ func TestLoginLeadsToOwnPagesOnly(t *testing.T) {
 		if strings.Contains(c, token) || strings.Contains(c, "Max-Age") {
 			t.Errorf("the cookie is %q", c)
 		}
+	}
+}
+
+// While nobody can say whether a token is good, attempts are not counted as guesses.
+func TestTroubleIsNoGuess(t *testing.T) {
+	b := newBench(t)
+	good := b.token(t, "ann", access.Viewer)
+	x := b.browser(t)
+	b.access.fail(fault.New(fault.Unavailable, "the database cannot be reached"))
+	for range 20 {
+		if status, text := x.login(t, good); status != http.StatusServiceUnavailable || !strings.Contains(text, "The database cannot be reached") {
+			t.Fatalf("%d %s", status, text)
+		}
+	}
+	b.access.fail(nil)
+	if status, _ := x.login(t, good); status != http.StatusOK {
+		t.Errorf("when it is there again: %d", status)
+	}
+}
+
+// A session that this control plane does not know may be another one's: the browser keeps its cookie. Whoever sent something learns that it was not done.
+func TestUnknownSessions(t *testing.T) {
+	b := newBench(t)
+	x := b.as(t, "ann", access.Operator)
+	x.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	at, err := url.Parse(x.url)
+	must(t, err)
+	own := x.Jar.Cookies(at)
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		r, err := http.NewRequestWithContext(t.Context(), method, x.url+"/console/upload", nil)
+		must(t, err)
+		r.AddCookie(&http.Cookie{Name: "__Host-postseal", Value: "ofanother"})
+		answer, err := b.server.Client().Transport.RoundTrip(r)
+		must(t, err)
+		answer.Body.Close()
+		want := map[string]string{http.MethodGet: "/console/login?next=%2Fconsole%2Fupload", http.MethodPost: "/console/login?over=yes"}[method]
+		if answer.StatusCode != http.StatusSeeOther || answer.Header.Get("Location") != want || len(answer.Header.Values("Set-Cookie")) > 0 {
+			t.Errorf("%s: %d to %s, %v", method, answer.StatusCode, answer.Header.Get("Location"), answer.Header.Values("Set-Cookie"))
+		}
+	}
+	if status, text := x.get(t, "/console/login?over=yes"); status != http.StatusOK || !strings.Contains(text, "what was sent has not been done") {
+		t.Errorf("%d %s", status, text)
+	}
+	if status, _ := x.get(t, "/console/"); status != http.StatusOK || len(own) != 1 {
+		t.Errorf("the own session: %d", status)
 	}
 }

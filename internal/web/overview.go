@@ -55,7 +55,7 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request, who access.Pr
 		}
 		out.States = append(out.States, stateTab{Name: cmp.Or(string(s), "all"), Link: "?" + query.Encode(), Chosen: out.State == string(s)})
 	}
-	f := report.ReportFilter{State: report.State(out.State), After: q.Get("after"), Limit: maxListed}
+	f := report.ReportFilter{State: report.State(out.State), After: q.Get("after"), Limit: maxListed + 1}
 	if out.Domain != "" {
 		d, err := c.domain(ctx, who, out.Domain)
 		if err != nil {
@@ -77,8 +77,9 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request, who access.Pr
 			return err
 		}
 	}
-	if n := len(out.Reports); n >= maxListed {
-		q.Set("after", out.Reports[n-1].ID)
+	if len(out.Reports) > maxListed {
+		out.Reports = out.Reports[:maxListed]
+		q.Set("after", out.Reports[maxListed-1].ID)
 		out.Next = "?" + q.Encode()
 	}
 	c.show(w, r, http.StatusOK, "overview", viewOf(who, "Reports", out))

@@ -72,7 +72,15 @@ func (c *Console) show(w http.ResponseWriter, r *http.Request, status int, name 
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = w.Write(out.Bytes()) // the browser went away when this fails
+	_, _ = w.Write(bytes.Map(calm, out.Bytes())) // the browser went away when this fails
+}
+
+// calm shows what would change the direction of writing: none of it is ours, and strangers' names must not be read as something else.
+func calm(r rune) rune {
+	if unicode.Is(unicode.Bidi_Control, r) {
+		return unicode.ReplacementChar
+	}
+	return r
 }
 
 // failure is what the page of an error shows.

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -258,4 +259,130 @@ func (b *bench) apply(t *testing.T, text string) {
 	next, _, err := inventory.Apply(have, f, inventory.ApplyOptions{By: "test", Now: time.Now()})
 	must(t, err)
 	must(t, b.store.SaveInventory(t.Context(), "test", have.Generation, next))
+}
+
+// A report about several domains shows those that somebody may see, and adds up no others.
+func TestTLSReportsOfSeveralDomains(t *testing.T) {
+	b := newBench(t)
+	second := `,{"policy":{"policy-type":"tlsa","policy-domain":"example.net"},"summary":{"total-successful-session-count":7,"total-failure-session-count":9}}]}`
+	status, text := b.as(t, "root", access.Admin).upload(t, file{"tls.json", []byte(strings.TrimSuffix(tlsReport, "]}") + second)})
+	wantPage(t, status, text, "1</b> new, with 0 messages")
+	status, text = b.as(t, "all", access.Viewer).get(t, "/console/reports/rep_1")
+	wantPage(t, status, text, "example.net", "tlsa", "<dt>Sessions</dt><dd>5,442<")
+	status, text = b.as(t, "lim", access.Viewer, "customer-a").get(t, "/console/reports/rep_1")
+	wantPage(t, status, text, "example.org", "<dt>Sessions</dt><dd>5,426<")
+	if strings.Contains(text, "example.net") || strings.Contains(text, "tlsa") {
+		t.Errorf("a domain of others is shown:\n%s", text)
+	}
+}
+
+// What cannot be read is listed with the domain that it says it is about.
+func TestUnreadableReportsOfADomain(t *testing.T) {
+	b := newBench(t)
+	text := string(aggregate("example.org", "one.example", "1", 5))
+	at, end := strings.Index(text, "<begin>"), strings.Index(text, "</date_range>")
+	status, page := b.as(t, "root", access.Admin).upload(t, file{"odd.xml", []byte(text[:at] + "<begin>100</begin><end>90000</end>" + text[end:])})
+	wantPage(t, status, page, "1</b> unreadable")
+	limited := b.as(t, "lim", access.Viewer, "customer-a")
+	for _, path := range []string{"/console/?state=unreadable", "/console/?domain=example.org&state=unreadable"} {
+		status, page = limited.get(t, path)
+		wantPage(t, status, page, "one.example", "odd.xml: ")
+	}
+	status, page = b.as(t, "oth", access.Viewer, "customer-b").get(t, "/console/?state=unreadable")
+	wantPage(t, status, page, "There is none that is unreadable")
+	status, page = limited.get(t, "/console/domains/example.org")
+	wantPage(t, status, page, `id="messages">0<`, "No report that is vouched for")
+}
+
+// Names in other scripts are found as people write them, in reports and in what is typed.
+func TestOtherScripts(t *testing.T) {
+	b := newBench(t)
+	b.apply(t, fleetYAML+"  münchen.example: {publisher: hand, signers: [{server: mx1}]}\n")
+	ann := b.as(t, "ann", access.Operator)
+	status, text := ann.upload(t, file{"a.xml", aggregate("MÜNCHEN.example", "one.example", "1", 5)})
+	wantPage(t, status, text, "1</b> new", `href="/console/domains/xn--mnchen-3ya.example"`)
+	for _, path := range []string{"/console/domains?domain=m%C3%BCnchen.example", "/console/domains/M%C3%BCnchen.example.", "/console/domains/xn--mnchen-3ya.example"} {
+		status, text := ann.get(t, path)
+		wantPage(t, status, text, "<h1>xn--mnchen-3ya.example</h1>", "6</b> messages")
+	}
+}
+
+// Whoever may not hand reports in any more is not listened to to the end of his form.
+func TestUploadEndsWithItsToken(t *testing.T) {
+	b := newBench(t)
+	token := b.token(t, "ann", access.Operator)
+	x := b.browser(t)
+	if status, _ := x.login(t, token); status != http.StatusOK {
+		t.Fatal("not logged in")
+	}
+	whole, kind := form(t, file{"first.xml", aggregate("example.org", "one.example", "1", 5)}, file{"second.xml", aggregate("example.org", "one.example", "2", 5)})
+	text := whole.String()
+	half := strings.Index(text, "second.xml")
+	body, w := io.Pipe()
+	go func() {
+		defer w.Close()
+		_, _ = io.WriteString(w, text[:half])
+		for { // the first is stored, and then nobody is listened to any more
+			listed, err := b.reports.Reports(t.Context(), report.ReportFilter{Limit: 2})
+			if err != nil || len(listed) == 1 {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		_ = b.access.RevokeToken(t.Context(), strings.Split(token, ".")[1], "test")
+		_, _ = io.WriteString(w, text[half:])
+	}()
+	status, page := x.send(t, http.MethodPost, "/console/upload", kind, body, nil)
+	wantPage(t, status, page, "1</b> new", "first.xml", "expired or revoked")
+	if listed, err := b.reports.Reports(t.Context(), report.ReportFilter{Limit: 2}); err != nil || len(listed) != 1 {
+		t.Errorf("%d reports are stored (%v)", len(listed), err)
+	}
+}
+
+// A page that is full does not lead to one that is empty, and an address that cannot be read is refused.
+func TestPagesEnd(t *testing.T) {
+	b := newBench(t)
+	ann := b.as(t, "ann", access.Operator)
+	one := string(aggregate("example.org", "one.example", "1", 5))
+	at, end := strings.Index(one, "<record>"), strings.Index(one, "</feedback>")
+	row := one[at : strings.Index(one, "</record>")+len("</record>")]
+	status, text := ann.upload(t, file{"a.xml", []byte(one[:at] + strings.Repeat(row, 100) + one[end:])})
+	wantPage(t, status, text, "1</b> new, with 500 messages")
+	status, text = ann.get(t, "/console/reports/rep_1")
+	wantPage(t, status, text, "192.0.2.1")
+	if strings.Contains(text, "Further rows") {
+		t.Error("a report of exactly one page leads on")
+	}
+	var files []file
+	for i := range 99 {
+		files = append(files, file{"x.xml", aggregate("example.org", "one.example", fmt.Sprint("n", i), 1)})
+	}
+	ann.upload(t, files...)
+	if _, text := ann.get(t, "/console/"); strings.Count(text, "/console/reports/") != 100 || strings.Contains(text, "Older ones") {
+		t.Errorf("%d reports are listed, and older ones: %t", strings.Count(text, "/console/reports/"), strings.Contains(text, "Older ones"))
+	}
+	ann.upload(t, file{"x.xml", aggregate("example.org", "one.example", "last", 1)})
+	if _, text := ann.get(t, "/console/"); strings.Count(text, "/console/reports/") != 100 || !strings.Contains(text, "Older ones") {
+		t.Error("older ones are not led to")
+	}
+	for _, query := range []string{"?days=%zz", "?days=7;x"} {
+		if status, text := ann.get(t, "/console/domains/example.org"+query); status != http.StatusBadRequest || !strings.Contains(text, "cannot be read") {
+			t.Errorf("%s: %d", query, status)
+		}
+	}
+	if status, text := ann.get(t, "/console/assets/"); status != http.StatusNotFound || strings.Contains(text, "console.css") {
+		t.Errorf("a list of what there is: %d %s", status, text)
+	}
+}
+
+// What changes the direction of writing is shown, and does not act.
+func TestDirectionMarks(t *testing.T) {
+	b := newBench(t)
+	ann := b.as(t, "ann", access.Operator)
+	ann.upload(t, file{"a\u202exml", aggregate("example.org", "evil\u202eelpmaxe", "1", 5)})
+	for _, path := range []string{"/console/", "/console/reports/rep_1", "/console/domains/example.org", "/console/domains?domain=x%E2%80%AEy"} {
+		if _, text := ann.get(t, path); strings.ContainsRune(text, '\u202e') || !strings.ContainsRune(text, '\ufffd') {
+			t.Errorf("%s has the mark: %t", path, strings.ContainsRune(text, '\u202e'))
+		}
+	}
 }

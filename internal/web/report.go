@@ -58,7 +58,7 @@ func (c *Console) report(w http.ResponseWriter, r *http.Request, who access.Prin
 			return fault.New(fault.Invalid, "%q is no number of a row", text)
 		}
 	}
-	rows, err := c.reports.Rows(ctx, id, from, maxListed)
+	rows, err := c.reports.Rows(ctx, id, from, maxListed+1)
 	if err != nil {
 		return err
 	}
@@ -67,11 +67,12 @@ func (c *Console) report(w http.ResponseWriter, r *http.Request, who access.Prin
 		return err
 	}
 	out.From = from + 1
+	if len(rows) > maxListed {
+		rows = rows[:maxListed]
+		out.Next = "?" + url.Values{"from": {strconv.Itoa(from + maxListed)}}.Encode()
+	}
 	for i := range rows {
 		out.Rows = append(out.Rows, rowOf(&rows[i], known.AttributeStored(&d, &rows[i])))
-	}
-	if len(rows) >= maxListed {
-		out.Next = "?" + url.Values{"from": {strconv.Itoa(from + maxListed)}}.Encode()
 	}
 	c.show(w, r, http.StatusOK, "report", viewOf(who, "Report", out))
 	return nil
@@ -87,6 +88,18 @@ func (c *Console) reportDetail(ctx context.Context, who access.Principal, id str
 		if _, err := c.domain(ctx, who, d.Ours); err != nil {
 			return d, fault.New(fault.NotFound, "there is no report %s", id)
 		}
+	}
+	if len(who.Labels) > 0 && d.TLS != nil {
+		known, err := c.reports.Directory(ctx)
+		if err != nil {
+			return d, err
+		}
+		d.TLS = d.TLS.Only(func(domain string) bool {
+			_, err := c.domain(ctx, who, known.Domain(domain))
+			return err == nil
+		})
+		good, bad := d.TLS.Sessions()
+		d.Messages = good + bad
 	}
 	return d, nil
 }
@@ -107,6 +120,7 @@ func (c *Console) rawReport(w http.ResponseWriter, r *http.Request, who access.P
 	if err != nil {
 		return err
 	}
+	c.log.InfoContext(r.Context(), "an input was handed out as it arrived", "user", who.Name, "input", d.Input)
 	h := w.Header()
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
 	h.Set("Content-Type", "application/octet-stream")

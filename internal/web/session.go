@@ -17,6 +17,7 @@ type sessions struct {
 }
 
 type session struct {
+	user         string
 	token        string // the access token that it was opened with
 	opened, used time.Time
 }
@@ -25,25 +26,38 @@ func newSessions(now func() time.Time) *sessions {
 	return &sessions{now: now, open: map[[sha256.Size]byte]*session{}}
 }
 
-// Open opens a session and returns the cookie's value.
-func (s *sessions) Open(token string) string {
+// Open opens a session of a user and returns the cookie's value. Where a user, or all of them together, have too many, the one that was used the longest ago gives way.
+func (s *sessions) Open(user, token string) string {
 	value := rand.Text()
 	now := s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sweep(now)
-	for len(s.open) >= maxSessions {
+	s.makeRoom(maxSessionsOfOne, func(x *session) bool { return x.user == user })
+	s.makeRoom(maxSessions, func(*session) bool { return true })
+	s.open[sha256.Sum256([]byte(value))] = &session{user: user, token: token, opened: now, used: now}
+	return value
+}
+
+// makeRoom leaves less than so many sessions of a kind.
+func (s *sessions) makeRoom(most int, kind func(*session) bool) {
+	for {
 		var oldest [sha256.Size]byte
 		var used time.Time
+		n := 0
 		for id, x := range s.open {
-			if used.IsZero() || x.used.Before(used) {
+			if !kind(x) {
+				continue
+			}
+			if n++; used.IsZero() || x.used.Before(used) {
 				oldest, used = id, x.used
 			}
 		}
+		if n < most {
+			return
+		}
 		delete(s.open, oldest)
 	}
-	s.open[sha256.Sum256([]byte(value))] = &session{token: token, opened: now, used: now}
-	return value
 }
 
 // Token returns the token of an open session, which counts as used now.

@@ -1,10 +1,14 @@
 package web
 
 import (
+	"fmt"
 	"net/http"
 	"net/netip"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/postseal/postseal/internal/fault"
 )
 
 // Sessions and remembered addresses are bounded: the oldest give way.
@@ -12,12 +16,20 @@ func TestTablesAreBounded(t *testing.T) {
 	now := time.Now()
 	clock := func() time.Time { return now }
 	s := newSessions(clock)
-	first := s.Open("first")
+	first := s.Open("ann", "first")
 	now = now.Add(time.Second)
-	second := s.Open("second")
-	for range maxSessions - 1 {
+	second := s.Open("bob", "second")
+	// One who logs in again and again takes nobody's place but his own.
+	for range 5 * maxSessions {
 		now = now.Add(time.Millisecond)
-		s.Open("x")
+		s.Open("eve", "x")
+	}
+	if len(s.open) != maxSessionsOfOne+2 {
+		t.Errorf("%d sessions are open", len(s.open))
+	}
+	for i := range maxSessions - maxSessionsOfOne - 1 {
+		now = now.Add(time.Millisecond)
+		s.Open(fmt.Sprint("user", i), "x")
 	}
 	if _, ok := s.Token(first); ok || len(s.open) != maxSessions {
 		t.Errorf("the oldest is open %t, of %d", ok, len(s.open))
@@ -26,7 +38,7 @@ func TestTablesAreBounded(t *testing.T) {
 		t.Errorf("the second oldest: %q %t", token, ok)
 	}
 	now = now.Add(sessionIdle)
-	s.Open("y")
+	s.Open("ann", "y")
 	if len(s.open) != 1 {
 		t.Errorf("%d sessions that are over are kept", len(s.open)-1)
 	}
@@ -53,4 +65,48 @@ func TestWhoIsCountedTogether(t *testing.T) {
 			t.Errorf("%s is %s, want %s", from, got, want)
 		}
 	}
+}
+
+// Forms with files have places, and nobody has all of them.
+func TestPlacesOfUploads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := newUploads()
+		enter := func(user string) func() {
+			t.Helper()
+			leave, err := u.Enter(t.Context(), user)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return leave
+		}
+		var leave []func()
+		for range uploadsOfOne {
+			leave = append(leave, enter("ann"))
+		}
+		begun := time.Now()
+		if _, err := u.Enter(t.Context(), "ann"); fault.CodeOf(err) != fault.Unavailable || time.Since(begun) != uploadWaits {
+			t.Errorf("one too many after %s: %v", time.Since(begun), err)
+		}
+		for i := range uploadsAtOnce - uploadsOfOne {
+			leave = append(leave, enter(fmt.Sprint("user", i)))
+		}
+		if _, err := u.Enter(t.Context(), "bob"); fault.CodeOf(err) != fault.Unavailable {
+			t.Errorf("more than there is room for: %v", err)
+		}
+		go func() {
+			time.Sleep(uploadWaits / 2)
+			leave[0]()
+			leave[0]() // once more frees nothing
+		}()
+		bob := enter("bob")
+		if _, err := u.Enter(t.Context(), "cid"); fault.CodeOf(err) != fault.Unavailable {
+			t.Errorf("a place was freed twice: %v", err)
+		}
+		for _, f := range append(leave, bob) {
+			f()
+		}
+		if u.n != 0 || len(u.of) != 0 {
+			t.Errorf("%d places are taken, by %v", u.n, u.of)
+		}
+	})
 }

@@ -24,7 +24,8 @@ type uploadPage struct {
 	Known   int // there already
 	Foreign int
 	Unread  int
-	Message int64 // in what was stored
+	Refused int   // files that were not taken
+	Message int64 // in the aggregate reports that were stored
 
 	MaxFile, MaxForm, MaxFiles int // in MiB, and a number
 }
@@ -75,12 +76,11 @@ func (c *Console) upload(w http.ResponseWriter, r *http.Request, who access.Prin
 	if err := mayUpload(who); err != nil {
 		return err
 	}
-	select {
-	case c.uploads <- struct{}{}:
-		defer func() { <-c.uploads }()
-	case <-r.Context().Done():
-		return r.Context().Err()
+	leave, err := c.uploads.Enter(r.Context(), who.Name)
+	if err != nil {
+		return err
 	}
+	defer leave()
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(uploadWithin)) // what has no connection needs none
 	r.Body = http.MaxBytesReader(w, r.Body, maxUpload)
 	form, err := r.MultipartReader()
@@ -107,6 +107,14 @@ func (c *Console) upload(w http.ResponseWriter, r *http.Request, who access.Prin
 		}
 		if len(out.Files) == maxUploadFiles {
 			out.Stopped = "one form has at most " + report.Grouped(maxUploadFiles) + " files; the others were not read"
+			break
+		}
+		// The form may take minutes: whoever may not hand reports in any more is not asked to the end.
+		if who, err = c.who(r); err == nil {
+			err = mayUpload(who)
+		}
+		if err != nil {
+			out.Stopped, _ = c.told(r.Context(), "upload", err)
 			break
 		}
 		f, err := c.take(r, who, known, part)
@@ -149,6 +157,9 @@ func (c *Console) take(r *http.Request, who access.Principal, known *report.Dire
 
 // add notes a file and counts what became of its documents.
 func (u *uploadPage) add(f uploadedFile) {
+	if f.Problem != "" {
+		u.Refused++
+	}
 	for i := range f.Reports {
 		x := &f.Reports[i]
 		if f.Again && x.State == report.Stored {
@@ -157,7 +168,9 @@ func (u *uploadPage) add(f uploadedFile) {
 		switch x.State {
 		case report.Stored:
 			u.Stored++
-			u.Message += x.Messages
+			if x.Type == report.Aggregate {
+				u.Message += x.Messages
+			}
 		case report.Duplicate:
 			u.Known++
 		case report.Foreign:

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
@@ -85,7 +86,7 @@ type Console struct {
 	pages    pages
 	sessions *sessions
 	attempts *attempts
-	uploads  chan struct{}
+	uploads  *uploads
 	handler  http.Handler
 }
 
@@ -97,7 +98,7 @@ func New(o Options) (*Console, error) {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	c := &Console{storage: o.Storage, access: o.Access, reports: o.Reports, log: o.Log, sessions: newSessions(o.Clock), attempts: newAttempts(o.Clock), uploads: make(chan struct{}, uploadsAtOnce)}
+	c := &Console{storage: o.Storage, access: o.Access, reports: o.Reports, log: o.Log, sessions: newSessions(o.Clock), attempts: newAttempts(o.Clock), uploads: newUploads()}
 	var err error
 	if c.pages, err = readPages(); err != nil {
 		return nil, err
@@ -107,7 +108,7 @@ func New(o Options) (*Console, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET "+Root+"assets/", http.StripPrefix(Root+"assets/", cached(http.FileServerFS(files))))
+	mux.Handle("GET "+Root+"assets/", cached(http.StripPrefix(Root+"assets", noLists(http.FileServerFS(files)))))
 	mux.HandleFunc("GET "+Root+"login", c.loginPage)
 	mux.HandleFunc("POST "+Root+"login", c.login)
 	mux.HandleFunc("POST "+Root+"logout", c.logout)
@@ -162,6 +163,17 @@ func cached(next http.Handler) http.Handler {
 	})
 }
 
+// noLists keeps what there is to itself.
+func noLists(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/") {
+			http.NotFound(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // page answers a request of somebody who is known. An error is shown as a page.
 type page func(w http.ResponseWriter, r *http.Request, who access.Principal) error
 
@@ -170,13 +182,18 @@ func (c *Console) known(p page) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		who, err := c.who(r)
 		if fault.CodeOf(err) == fault.Unauthenticated {
-			forget(w)
 			to := Root + "login"
-			if r.Method == http.MethodGet && r.URL.Path != Root {
+			switch {
+			case r.Method != http.MethodGet:
+				to += "?over=yes"
+			case r.URL.Path != Root:
 				to += "?" + nextQuery(r.URL)
 			}
 			http.Redirect(w, r, to, http.StatusSeeOther)
 			return
+		}
+		if _, e := url.ParseQuery(r.URL.RawQuery); err == nil && e != nil {
+			err = fault.New(fault.Invalid, "what stands behind the question mark in the address cannot be read")
 		}
 		if err == nil {
 			err = p(w, r, who)
@@ -207,6 +224,9 @@ func (c *Console) who(r *http.Request) (access.Principal, error) {
 // domain returns a domain that somebody may see. One outside of the labels is not found, like one that does not exist.
 func (c *Console) domain(ctx context.Context, who access.Principal, name string) (inventory.Domain, error) {
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	if ascii, err := inventory.ASCII(name); err == nil {
+		name = ascii
+	}
 	d, err := c.storage.Domain(ctx, name)
 	if err != nil && fault.CodeOf(err) != fault.NotFound {
 		return d, err

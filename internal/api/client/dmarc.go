@@ -67,6 +67,7 @@ type DMARCStep struct {
 	Ready   bool     `json:"ready" doc:"nothing is missing"`
 	Reasons []string `json:"reasons" doc:"what speaks for it"`
 	Missing []string `json:"missing" doc:"what should be settled first"`
+	Notes   []string `json:"notes" doc:"what is worth knowing and keeps nobody from it"`
 }
 
 // DMARC returns the policy of a domain.
