@@ -41,8 +41,8 @@ func testReportLists(t *testing.T, db *database) {
 	}{
 		"all":          {report.ReportFilter{Limit: 10}, "543210"},
 		"a page":       {report.ReportFilter{Limit: 2}, "54"},
-		"one domain":   {report.ReportFilter{Domains: []string{testDomain}, Limit: 10}, "5420"},
-		"two":          {report.ReportFilter{Domains: []string{testDomain, "example.net", "unknown.example"}, Limit: 10}, "54210"},
+		"one domain":   {report.ReportFilter{Domains: []string{testDomain}, Limit: 10}, "54320"},
+		"two":          {report.ReportFilter{Domains: []string{testDomain, "example.net", "unknown.example"}, Limit: 10}, "543210"},
 		"none":         {report.ReportFilter{Domains: []string{}, Limit: 10}, ""},
 		"unknown":      {report.ReportFilter{Domains: []string{"unknown.example"}, Limit: 10}, ""},
 		"about":        {report.ReportFilter{About: "sub.example.net", Limit: 10}, "1"},
