@@ -17,20 +17,68 @@ import (
 
 // MTALog names the log of this server's MTA, from which is counted what receivers refuse because of authentication.
 type MTALog struct {
-	File string `yaml:"file"` // absolute; empty = none is followed
-	Kind string `yaml:"kind"` // postfix or exim
+	File        string   `yaml:"file"`        // absolute; empty = none is followed, or the journal is
+	Journal     bool     `yaml:"journal"`     // systemd's is followed, in place of a file
+	Kind        string   `yaml:"kind"`        // postfix or exim
+	Directory   string   `yaml:"directory"`   // with the journal's files; empty = the machine's own
+	Units       []string `yaml:"units"`       // whose lines of the journal are read; empty = the MTA's
+	Identifiers []string `yaml:"identifiers"` // which of them, by what programs call themselves; empty = all
 }
 
 func (l MTALog) check() error {
 	switch {
-	case l == MTALog{}:
+	case l.equal(MTALog{}):
 		return nil
-	case !filepath.IsAbs(l.File):
-		return fault.New(fault.Invalid, "mta_log.file: %q is not an absolute path", l.File).WithHint("mta_log: {file: /var/log/mail.log, kind: postfix}")
+	case l.Journal && l.File != "":
+		return fault.New(fault.Invalid, "mta_log: it is a file or the journal, not both").WithHint("leave out file or journal; where Postfix's lines are in both, take the journal")
+	case !l.Journal && (l.Directory != "" || len(l.Units) > 0 || len(l.Identifiers) > 0):
+		return fault.New(fault.Invalid, "mta_log: directory, units and identifiers belong to the journal").WithHint("mta_log: {journal: true, kind: postfix}")
+	case !l.Journal && !filepath.IsAbs(l.File):
+		return fault.New(fault.Invalid, "mta_log.file: %q is not an absolute path", l.File).WithHint("mta_log: {file: /var/log/mail.log, kind: postfix}, or {journal: true, kind: postfix} where there is no file")
 	case !slices.Contains(mtalog.Kinds(), mtalog.Kind(l.Kind)):
 		return fault.New(fault.Invalid, "mta_log.kind: %q is neither postfix nor exim", l.Kind)
+	case l.Journal:
+		if err := l.journal().Check(); err != nil {
+			message, hint := fault.Show(err)
+			return fault.New(fault.Invalid, "mta_log.%s", message).WithHint("%s", hint)
+		}
 	}
 	return nil
+}
+
+func (l MTALog) equal(m MTALog) bool {
+	return l.File == m.File && l.Journal == m.Journal && l.Kind == m.Kind && l.Directory == m.Directory && slices.Equal(l.Units, m.Units) && slices.Equal(l.Identifiers, m.Identifiers)
+}
+
+func (l MTALog) journal() mtalog.Journal {
+	return mtalog.Journal{Kind: mtalog.Kind(l.Kind), Directory: l.Directory, Units: l.Units, Identifiers: l.Identifiers}
+}
+
+// none reports whether no log is followed.
+func (l MTALog) none() bool { return l.File == "" && !l.Journal }
+
+// place names the log that a position belongs to.
+func (l MTALog) place() string {
+	if l.Journal {
+		return l.journal().Names()
+	}
+	return l.File
+}
+
+// shown names the log for people.
+func (l MTALog) shown() string {
+	if l.Journal {
+		return "the journal"
+	}
+	return l.File
+}
+
+// mtaLog is a log that is followed: a file or the journal.
+type mtaLog interface {
+	Position() mtalog.Position
+	TooLong() uint64
+	Gaps() uint64
+	Close()
 }
 
 const (
@@ -43,9 +91,11 @@ const (
 // logReader reads the log that the configuration names.
 type logReader struct {
 	spec     MTALog
-	follower *mtalog.Follower
+	follower mtaLog // nil = none
+	next     func(each func(r mtalog.Refusal, refused, old bool)) (more bool, err error)
 	parser   *mtalog.Parser
-	read     bool // it was read at least once
+	now      time.Time // of this look
+	read     bool      // it was read at least once
 	failing  time.Time
 	kept     time.Time
 }
@@ -54,19 +104,19 @@ type logReader struct {
 func (a *Agent) followLog(ctx context.Context) {
 	var l logReader
 	for ctx.Err() == nil {
-		if spec := a.settings.Load().MTALog; spec != l.spec {
+		if spec := a.settings.Load().MTALog; !spec.equal(l.spec) {
 			l.stop(a)
 			l = logReader{spec: spec}
 			a.setCondition(conditionMTALog, "")
-			if spec.File != "" {
+			if !spec.none() {
 				l.start(a)
 			}
 		}
 		more := l.follower != nil && l.look(a)
+		l.keep(a, false) // also when there is more: a busy journal always has
 		if more {
 			continue
 		}
-		l.keep(a, false)
 		timer := time.NewTimer(a.pace.Follow)
 		select {
 		case <-ctx.Done():
@@ -80,8 +130,25 @@ func (a *Agent) followLog(ctx context.Context) {
 // start begins where an earlier process stopped in the same file, else at its end.
 func (l *logReader) start(a *Agent) {
 	l.parser, _ = mtalog.NewParser(mtalog.Kind(l.spec.Kind), time.Local) // check knows the kinds
-	l.follower = mtalog.Follow(l.spec.File, a.refusals.begin(l.spec))
+	from := a.refusals.begin(l.spec)
 	l.kept = a.now()
+	if l.spec.Journal {
+		f := mtalog.FollowJournal(l.spec.journal(), from)
+		l.follower, l.next = f, func(each func(mtalog.Refusal, bool, bool)) (bool, error) {
+			return f.Read(func(e mtalog.Entry, old bool) {
+				r, refused := l.parser.Entry(e)
+				each(r, refused, old)
+			})
+		}
+		return
+	}
+	f := mtalog.Follow(l.spec.File, from)
+	l.follower, l.next = f, func(each func(mtalog.Refusal, bool, bool)) (bool, error) {
+		return f.Read(func(line []byte, old bool) {
+			r, refused := l.parser.Line(line, l.now)
+			each(r, refused, old)
+		})
+	}
 }
 
 func (l *logReader) stop(a *Agent) {
@@ -96,16 +163,21 @@ func (l *logReader) stop(a *Agent) {
 // look reads what is new. more says that there is more already.
 func (l *logReader) look(a *Agent) (more bool) {
 	now := a.now()
+	l.now = now
 	lines := uint64(0)
-	more, err := l.follower.Read(func(line []byte, old bool) {
+	more, err := l.next(func(r mtalog.Refusal, refused, old bool) {
 		lines++
-		if r, refused := l.parser.Line(line, now); refused && !old {
+		if refused && !old {
 			a.refusals.count(r, now)
 		}
 	})
 	gaps := a.refusals.progress(lines, l.follower)
 	if gaps {
-		a.log.Warn("lines of the MTA's log may have been missed: it was rotated and compressed, or emptied, before they were read", "file", l.spec.File)
+		reason := "it was rotated and compressed, or emptied, before they were read"
+		if l.spec.Journal {
+			reason = "the journal was vacuumed before they were read, or dropped them (RateLimitBurst= in journald.conf)"
+		}
+		a.log.Warn("lines of the MTA's log may have been missed: "+reason, "log", l.spec.shown())
 	}
 	switch {
 	case err == nil:
@@ -115,7 +187,9 @@ func (l *logReader) look(a *Agent) (more bool) {
 	case l.failing.IsZero():
 		l.failing = now
 	}
-	if !l.read || now.Sub(l.failing) >= logPatience {
+	// A rotation hides a file for a moment; journalctl is started again at once. That something may not be read does not pass by itself.
+	passing := fault.CodeOf(err) == fault.Unavailable || fault.CodeOf(err) == fault.NotFound && !l.spec.Journal
+	if !passing || !l.read || now.Sub(l.failing) >= logPatience {
 		a.setCondition(conditionMTALog, logTrouble(l.spec, err))
 	}
 	return false
@@ -142,11 +216,18 @@ func (l *logReader) keep(a *Agent, last bool) {
 
 // logTrouble says what to do about a log that cannot be read.
 func logTrouble(spec MTALog, err error) string {
+	if spec.Journal {
+		message, hint := fault.Show(err)
+		if hint != "" {
+			message += ": " + hint
+		}
+		return "mta_log: " + message
+	}
 	switch fault.CodeOf(err) {
 	case fault.NotFound:
 		hint := "name the log in agent.yaml"
 		if mtalog.Kind(spec.Kind) == mtalog.Postfix {
-			hint += "; where only systemd's journal has it, set maillog_file in Postfix's main.cf or install rsyslog"
+			hint += "; where Postfix logs to systemd's journal alone, write {journal: true, kind: postfix}; or set maillog_file in its main.cf"
 		}
 		return fmt.Sprintf("mta_log: there is no %s: %s", spec.File, hint)
 	case fault.Denied:

@@ -79,7 +79,7 @@ func (p *fakePlane) refused() map[string]uint64 {
 
 func TestWhatReceiversRefuseIsReported(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "mail.log")
-	r := newRig(t, func(c *Config) { c.StatusSocket, c.MTALog = "", MTALog{log, "postfix"} })
+	r := newRig(t, func(c *Config) { c.StatusSocket, c.MTALog = "", MTALog{File: log, Kind: "postfix"} })
 	now := time.Now().UTC()
 	appendTo(t, log, postfixLines(now, "AAAAA1", "a@old.example", "gmail-smtp-in.l.google.com", "550 5.7.26 before the agent"))
 	a := r.start()
@@ -125,7 +125,7 @@ func TestWhatReceiversRefuseIsReported(t *testing.T) {
 // A report that nobody took is said again, whole; what grew meanwhile is in it.
 func TestRefusalsWaitForTheControlPlane(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "mail.log")
-	r := newRig(t, func(c *Config) { c.MTALog = MTALog{log, "postfix"} })
+	r := newRig(t, func(c *Config) { c.MTALog = MTALog{File: log, Kind: "postfix"} })
 	appendTo(t, log, "")
 	a := r.start()
 	await(t, "the log is read", func() bool { return a.Status().MTALog != nil })
@@ -170,7 +170,7 @@ func TestRefusalsAreBounded(t *testing.T) {
 
 func TestTroubleWithTheMTALogIsTold(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "mail.log")
-	r := newRig(t, func(c *Config) { c.MTALog = MTALog{log, "postfix"} })
+	r := newRig(t, func(c *Config) { c.MTALog = MTALog{File: log, Kind: "postfix"} })
 	var skew atomic.Int64
 	r.now = func() time.Time { return time.Now().Add(time.Duration(skew.Load())) }
 	a := r.start()
@@ -202,7 +202,7 @@ func TestTroubleWithTheMTALogIsTold(t *testing.T) {
 	other := filepath.Join(t.TempDir(), "mainlog")
 	appendTo(t, other, "2026-11-27 10:00:00 1xX5RE-0004A1-0w <= a@example.org U=root P=local S=320\n")
 	cfg := r.cfg
-	cfg.MTALog = MTALog{other, "exim"}
+	cfg.MTALog = MTALog{File: other, Kind: "exim"}
 	if err := a.Reload(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +220,7 @@ func TestTroubleWithTheMTALogIsTold(t *testing.T) {
 }
 
 func TestWhatToDoAboutAnUnreadableLog(t *testing.T) {
-	spec := MTALog{filepath.Join(t.TempDir(), "mail.log"), "postfix"}
+	spec := MTALog{File: filepath.Join(t.TempDir(), "mail.log"), Kind: "postfix"}
 	appendTo(t, spec.File, "")
 	if text := logTrouble(spec, fault.New(fault.Denied, "x")); !strings.Contains(text, "may not be read") {
 		t.Error(text)
@@ -242,7 +242,7 @@ func TestWhatToDoAboutAnUnreadableLog(t *testing.T) {
 func TestDamagedStateOfTheLog(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "mail.log")
 	appendTo(t, log, postfixLines(time.Now(), "AAAAA1", "a@example.org", "mx.example.net", "550 SPF fail"))
-	r := newRig(t, func(c *Config) { c.MTALog = MTALog{log, "postfix"} })
+	r := newRig(t, func(c *Config) { c.MTALog = MTALog{File: log, Kind: "postfix"} })
 	if err := os.WriteFile(filepath.Join(r.cfg.StateDirectory, fileMTALog), []byte(`{"file": "`), 0o600); err != nil {
 		t.Fatal(err)
 	}

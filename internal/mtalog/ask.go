@@ -1,0 +1,132 @@
+package mtalog
+
+import (
+	"bytes"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/postseal/postseal/internal/fault"
+)
+
+// maxNames is how many units or identifiers may be named: they become arguments of journalctl.
+const maxNames = 50
+
+// Journal says which entries of which journal are read. The zero value but for Kind is: those of this MTA in the machine's own.
+type Journal struct {
+	Kind        Kind
+	Directory   string   // with journal files; "" = the machine's own
+	Units       []string // of systemd; of any of them
+	Identifiers []string // what programs call themselves; any of them. Both lists: entries that are of both
+}
+
+// unitName is a unit as systemd.unit(5) has them; no pattern, because journalctl would read one once and know no unit that comes later.
+var unitName = regexp.MustCompile(`^[A-Za-z0-9:_.\\-]+(@[A-Za-z0-9:_.\\-]*)?\.(service|scope|slice)$`)
+
+// identifier is a name that a program gives itself with openlog.
+var identifier = regexp.MustCompile(`^[A-Za-z0-9_.@:+/-]{1,128}$`)
+
+// Check reports what is wrong with it: fault.Invalid.
+func (j Journal) Check() error {
+	if j.Directory != "" && !filepath.IsAbs(j.Directory) {
+		return fault.New(fault.Invalid, "directory: %.100q is not an absolute path", j.Directory)
+	}
+	for _, list := range []struct {
+		key, example string
+		names        []string
+		form         *regexp.Regexp
+	}{{"units", "postfix@out.service", j.Units, unitName}, {"identifiers", "postfix-out/smtp", j.Identifiers, identifier}} {
+		if len(list.names) > maxNames {
+			return fault.New(fault.Invalid, "%s: %d are named, and at most %d can be", list.key, len(list.names), maxNames)
+		}
+		for _, name := range list.names {
+			if len(name) > 256 || !list.form.MatchString(name) {
+				return fault.New(fault.Invalid, "%s: %.100q is no such name", list.key, name).WithHint("write whole names without patterns, such as %s", list.example)
+			}
+		}
+	}
+	return nil
+}
+
+// Names says in one text what is read, so that a position of one journal is not taken for that of another.
+func (j Journal) Names() string {
+	return strings.Join(append([]string{"journal", j.Directory}, j.matches()...), " ")
+}
+
+// matches are the arguments that choose the entries.
+func (j Journal) matches() []string {
+	var own [][]string
+	switch {
+	case len(j.Units) > 0 || len(j.Identifiers) > 0:
+		var both []string
+		for _, u := range sorted(j.Units) {
+			field := "_SYSTEMD_UNIT="
+			if strings.HasSuffix(u, ".slice") {
+				field = "_SYSTEMD_SLICE="
+			}
+			both = append(both, field+u)
+		}
+		for _, i := range sorted(j.Identifiers) {
+			both = append(both, "SYSLOG_IDENTIFIER="+i)
+		}
+		own = [][]string{both}
+	case j.Kind == Exim:
+		// Not by unit: a message that a program hands in is delivered by a process of that program's unit.
+		own = [][]string{{"SYSLOG_IDENTIFIER=exim", "SYSLOG_IDENTIFIER=exim4"}}
+	default:
+		// What journald itself knows of the sender, which nobody can claim. All instances of postfix@.service lie in one slice.
+		own = [][]string{{"_SYSTEMD_UNIT=postfix.service"}, {"_SYSTEMD_SLICE=system-postfix.slice"}}
+	}
+	// And journald's own word that it dropped lines, of whichever unit.
+	own = append(own, []string{"_TRANSPORT=driver", "MESSAGE_ID=" + messageDropped})
+	var args []string
+	for i, group := range own {
+		if i > 0 {
+			args = append(args, "+")
+		}
+		args = append(args, group...)
+	}
+	return args
+}
+
+func sorted(names []string) []string {
+	out := slices.Clone(names)
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// has reports whether lines of a unit are among those that are read.
+func (j Journal) has(unit []byte) bool {
+	if len(j.Units) > 0 {
+		return slices.ContainsFunc(j.Units, func(u string) bool { return u == string(unit) })
+	}
+	prefix := "postfix"
+	if j.Kind == Exim {
+		prefix = "exim"
+	}
+	return bytes.HasPrefix(unit, []byte(prefix)) && bytes.HasSuffix(unit, []byte(".service"))
+}
+
+// arguments are those of both questions. Messages for people are for a terminal, and no pager is to be started.
+func (j Journal) arguments(cursor string, more ...string) []string {
+	args := []string{"--output=export", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER,_SOURCE_REALTIME_TIMESTAMP,MESSAGE_ID,OBJECT_SYSTEMD_UNIT", "--no-pager"}
+	if j.Directory != "" {
+		args = append(args, "--directory="+j.Directory)
+	}
+	args = append(args, more...)
+	if cursor != "" {
+		args = append(args, "--cursor="+cursor)
+	}
+	return append(args, j.matches()...)
+}
+
+// past asks for entries up to a cursor, or up to the end, the latest first.
+func (j Journal) past(cursor string) []string {
+	return j.arguments(cursor, "--reverse", "--lines="+strconv.Itoa(warmEntries))
+}
+
+// future asks for entries from a cursor on, that one included, or for all of them, and for those that come. Not with --after-cursor: that passes over one entry,
+// whether it is the one with the cursor or, where that is gone, the next.
+func (j Journal) future(cursor string) []string { return j.arguments(cursor, "--follow", "--no-tail") }
