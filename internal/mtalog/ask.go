@@ -109,7 +109,7 @@ func (j Journal) has(unit []byte) bool {
 	return bytes.HasPrefix(unit, []byte(prefix)) && bytes.HasSuffix(unit, []byte(".service"))
 }
 
-// arguments are those of both questions. Messages for people are for a terminal, and no pager is to be started.
+// arguments are those of the questions for entries.
 func (j Journal) arguments(cursor string, more ...string) []string {
 	args := []string{"--output=export", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER,_SOURCE_REALTIME_TIMESTAMP,MESSAGE_ID,OBJECT_SYSTEMD_UNIT", "--no-pager"}
 	if j.Directory != "" {
@@ -130,3 +130,12 @@ func (j Journal) past(cursor string) []string {
 // future asks for entries from a cursor on, that one included, or for all of them, and for those that come. Not with --after-cursor: that passes over one entry,
 // whether it is the one with the cursor or, where that is gone, the next.
 func (j Journal) future(cursor string) []string { return j.arguments(cursor, "--follow", "--no-tail") }
+
+// sight asks for nothing, in the form for people: with the others journalctl keeps to itself that it sees nothing, and why.
+func (j Journal) sight() []string {
+	args := []string{"--output=short", "--no-pager", "--lines=0"}
+	if j.Directory != "" {
+		args = append(args, "--directory="+j.Directory)
+	}
+	return args
+}

@@ -64,7 +64,7 @@ func (x *exported) take(chunk []byte, each func(Entry)) error {
 				line = x.line
 			}
 			chunk = chunk[end+1:]
-			if err := x.whole(line, each); err != nil {
+			if err := x.takeLine(line, each); err != nil {
 				return err
 			}
 			x.line, x.over = x.line[:0], false
@@ -105,6 +105,9 @@ func (x *exported) take(chunk []byte, each func(Entry)) error {
 	return nil
 }
 
+// whole reports whether the last entry has come to its end.
+func (x *exported) whole() bool { return !x.any && x.state == inLine && len(x.line) == 0 }
+
 // gather keeps the beginning of a line.
 func (x *exported) gather(part []byte) {
 	room := maxField + fieldName + 1 - len(x.line)
@@ -114,8 +117,8 @@ func (x *exported) gather(part []byte) {
 	x.line = append(x.line, part...)
 }
 
-// whole reads one line.
-func (x *exported) whole(line []byte, each func(Entry)) error {
+// takeLine reads one line.
+func (x *exported) takeLine(line []byte, each func(Entry)) error {
 	if len(line) == 0 {
 		return x.finish(each)
 	}

@@ -15,7 +15,7 @@ import (
 const (
 	warmEntries = 500                   // entries before the position that are read again for who sent what
 	warmOctets  = 1 << 20               // and what is kept of them at most, the latest first
-	warmTime    = time.Minute           // how long journalctl may take for them
+	warmTime    = time.Minute           // how long journalctl may take for them, or to say that there are none
 	quiet       = 50 * time.Millisecond // without an entry: what was there is read
 	lookTime    = time.Second           // of one Read, so that its caller can stop in between
 	retryFirst  = time.Second           // before journalctl is started again; doubled each time
@@ -29,15 +29,15 @@ type JournalFollower struct {
 	cursor  string // of the last entry that was handed out; "" = none yet
 	late    bool   // there was no journal when it was looked for: the next one is new from its beginning on
 
-	child     *child
-	started   time.Time
-	following bool
-	past      []pastEntry // what came before the cursor, the latest first
-	pastSize  int
-	seen      bool // the entry with the cursor was found in the past
-	repeat    bool // the next entry may be the one with the cursor, which was handed out
-	missed    bool // that the entry with this cursor is gone was counted
-	out       exported
+	child    *child
+	started  time.Time
+	asked    question
+	past     []pastEntry // what came before the cursor, the latest first
+	pastSize int
+	seen     bool // the entry with the cursor was found in the past
+	repeat   bool // the next entry may be the one with the cursor, which was handed out
+	missed   bool // that the entry with this cursor is gone was counted
+	out      exported
 
 	trouble  error // since the last start that worked
 	failures int
@@ -47,6 +47,15 @@ type JournalFollower struct {
 	tooLong uint64
 	gaps    uint64
 }
+
+// question is what the journalctl that runs was asked for.
+type question uint8
+
+const (
+	forPast   question = iota // what lies before the position
+	forFuture                 // what follows, and comes
+	forSight                  // whether there is a journal that may be seen, when nothing was found
+)
 
 // pastEntry is an Entry that lives on.
 type pastEntry struct {
@@ -92,7 +101,7 @@ func (f *JournalFollower) Read(each func(e Entry, old bool)) (more bool, err err
 		if start.Before(f.retry) {
 			return false, f.trouble
 		}
-		if err := f.begin(false); err != nil {
+		if err := f.begin(forPast); err != nil {
 			return false, f.fail(err)
 		}
 	}
@@ -103,8 +112,10 @@ func (f *JournalFollower) Read(each func(e Entry, old bool)) (more bool, err err
 		}
 		n, err := f.child.read(f.buffer, now.Add(quiet))
 		budget -= n
-		if bad := f.out.take(f.buffer[:n], func(e Entry) { f.take(e, each) }); bad != nil {
-			return false, f.fail(bad)
+		if f.asked != forSight { // the answer to that is for people
+			if bad := f.out.take(f.buffer[:n], func(e Entry) { f.take(e, each) }); bad != nil {
+				return false, f.fail(bad)
+			}
 		}
 		switch {
 		case err == nil:
@@ -121,27 +132,30 @@ func (f *JournalFollower) Read(each func(e Entry, old bool)) (more bool, err err
 	return true, f.trouble
 }
 
-// begin starts journalctl for what lies before the position, or for what follows.
-func (f *JournalFollower) begin(following bool) error {
-	args := f.journal.past(f.cursor)
-	if following {
+// begin starts journalctl with a question.
+func (f *JournalFollower) begin(q question) error {
+	var args []string
+	switch q {
+	case forPast:
+		args = f.journal.past(f.cursor)
+		f.past, f.pastSize, f.seen = nil, 0, false
+	case forFuture:
 		args = f.journal.future(f.cursor)
+		f.repeat = f.cursor != ""
+	case forSight:
+		args = f.journal.sight()
 	}
 	child, err := startChild(args)
 	if err != nil {
 		return err
 	}
-	f.child, f.following, f.started, f.out = child, following, time.Now(), exported{}
-	if !following {
-		f.past, f.pastSize, f.seen = nil, 0, false
-	}
-	f.repeat = following && f.cursor != ""
+	f.child, f.asked, f.started, f.out = child, q, time.Now(), exported{}
 	return nil
 }
 
 // take takes one entry.
 func (f *JournalFollower) take(e Entry, each func(Entry, bool)) {
-	if !f.following {
+	if f.asked == forPast {
 		f.remember(e)
 		return
 	}
@@ -179,7 +193,7 @@ func (f *JournalFollower) remember(e Entry) {
 	}
 }
 
-// ended goes on from the past to the future. A journalctl that follows has no reason to end.
+// ended goes on with the next question. A journalctl that follows has no reason to end.
 func (f *JournalFollower) ended(each func(Entry, bool)) error {
 	child := f.child
 	f.child = nil
@@ -189,16 +203,19 @@ func (f *JournalFollower) ended(each func(Entry, bool)) error {
 		// It means nothing to this version.
 		f.lost()
 		f.cursor, f.missed = "", false
-		return f.begin(false)
+		return f.begin(forPast)
 	case err != nil:
-		return err // a folder that is not there yet is a mistake in the configuration, or on its way
-	case f.following:
+		return err
+	case f.asked == forFuture:
 		return child.trouble(nil)
-	case f.pastSize == 0: // nothing was found, maybe because there is nothing that may be seen
+	case f.asked == forSight:
 		if err := child.blind(); err != nil {
 			f.late = f.late || f.cursor == "" && fault.CodeOf(err) == fault.NotFound
 			return err
 		}
+		return f.begin(forFuture)
+	case !f.out.whole():
+		return notExported("it ends in an entry")
 	}
 	for _, e := range slices.Backward(f.past) {
 		each(Entry{At: e.at, Program: []byte(e.program), Message: []byte(e.message)}, true)
@@ -207,7 +224,10 @@ func (f *JournalFollower) ended(each func(Entry, bool)) error {
 	if f.cursor != "" && !f.seen {
 		f.lost()
 	}
-	return f.begin(true)
+	if f.pastSize == 0 {
+		return f.begin(forSight)
+	}
+	return f.begin(forFuture)
 }
 
 // lost counts a gap, once for each entry that is gone.
@@ -221,9 +241,9 @@ func (f *JournalFollower) lost() {
 // wait is called when nothing comes.
 func (f *JournalFollower) wait(now time.Time) error {
 	switch age := now.Sub(f.started); {
-	case f.following && age > steady:
+	case f.asked == forFuture && age > steady:
 		f.works()
-	case !f.following && age > warmTime:
+	case f.asked != forFuture && age > warmTime:
 		return f.fail(fault.New(fault.Unavailable, "%s has found nothing within %s", journalProgram, warmTime))
 	}
 	return f.trouble
