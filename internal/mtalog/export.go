@@ -147,10 +147,9 @@ func (x *exported) field(name, value []byte, tooLong bool) (err error) {
 	x.any = true
 	switch string(name) {
 	case "__CURSOR":
-		if tooLong || !isCursor(string(value)) {
+		if x.entry.Cursor = string(value); tooLong || !isCursor(x.entry.Cursor) {
 			return notExported("no cursor: %.40q", value)
 		}
-		x.entry.Cursor = string(value)
 	case "__REALTIME_TIMESTAMP":
 		x.entry.At, err = microseconds(value)
 		return err

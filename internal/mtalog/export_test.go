@@ -31,6 +31,9 @@ func ReadExported(output []byte, piece int) (entries []Entry, tooLong int, err e
 	return entries, tooLong, err
 }
 
+// NewExported returns a function that reads the output of journalctl as it comes.
+func NewExported() func([]byte, func(Entry)) error { return new(exported).take }
+
 // Limits that tests look at.
 const (
 	MaxLine     = maxLine

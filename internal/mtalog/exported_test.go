@@ -1,0 +1,206 @@
+package mtalog_test
+
+import (
+	"bytes"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/postseal/postseal/internal/fault"
+	"github.com/postseal/postseal/internal/mtalog"
+)
+
+const (
+	cursorField = "__CURSOR=s=a4bc6ba30edf43b09289689a6513d901;i=1;b=8a0a0f2c2b1a4d5eb3e8a1b2c3d4e5f6;m=186a0;t=6608b015f3000;x=5909077c7c0452a1\n"
+	timeField   = "__REALTIME_TIMESTAMP=1795000000000000\n"
+	length      = "\x05\x00\x00\x00\x00\x00\x00\x00"
+)
+
+var sameEntries = cmp.Options{cmpopts.IgnoreUnexported(mtalog.Entry{}), cmpopts.EquateEmpty()}
+
+func TestExported(t *testing.T) {
+	at := time.UnixMicro(1795000000000000)
+	for name, tt := range map[string]struct {
+		output  string
+		want    []string // programs and messages
+		at      time.Time
+		tooLong int
+		bad     string
+	}{
+		"nothing":                  {},
+		"text":                     {output: cursorField + timeField + "SYSLOG_IDENTIFIER=postfix/smtp\nMESSAGE=a=b\n\n", want: []string{"postfix/smtp a=b"}},
+		"octets":                   {output: cursorField + timeField + "MESSAGE\n" + length + "a\n\xff\x00b\n\n", want: []string{" a\n\xff\x00b"}},
+		"both, and what is not":    {output: cursorField + "__SEQNUM=1\n" + timeField + "OTHER\n" + length + "a\nb\nc\nMESSAGE=m\n\n", want: []string{" m"}},
+		"no octets":                {output: cursorField + timeField + "MESSAGE\n\x00\x00\x00\x00\x00\x00\x00\x00\n\n", want: []string{" "}},
+		"no message":               {output: cursorField + timeField + "SYSLOG_IDENTIFIER=x\n\n", want: []string{"x "}},
+		"two, and nothing between": {output: cursorField + timeField + "SYSLOG_IDENTIFIER=x\nMESSAGE=m\n\n\n" + cursorField + timeField + "MESSAGE=n\n\n", want: []string{"x m", " n"}},
+		"a field twice":            {output: cursorField + timeField + "MESSAGE=first\nMESSAGE=second\nSYSLOG_IDENTIFIER=a\nSYSLOG_IDENTIFIER=b\n\n", want: []string{"a first"}},
+		"the sender's time":        {output: cursorField + timeField + "_SOURCE_REALTIME_TIMESTAMP=1794999999000000\nMESSAGE=m\n\n", want: []string{" m"}, at: at.Add(-time.Second)},
+		"no sender's time":         {output: cursorField + timeField + "_SOURCE_REALTIME_TIMESTAMP=-5\nMESSAGE=m\n\n", want: []string{" m"}},
+		"too long":                 {output: cursorField + timeField + "MESSAGE=" + strings.Repeat("x", mtalog.MaxLine+1) + "\n\n", want: []string{" "}, tooLong: 1},
+		"an end in the middle":     {output: cursorField + timeField + "MESSAGE=m\n"},
+		"no cursor":                {output: timeField + "MESSAGE=m\n\n", bad: "without cursor"},
+		"no time":                  {output: cursorField + "MESSAGE=m\n\n", bad: "without cursor or time"},
+		"a time that is none":      {output: cursorField + "__REALTIME_TIMESTAMP=99999999999999999999\n", bad: "no time"},
+		"a cursor that is none":    {output: "__CURSOR=--file\n", bad: "no cursor"},
+		"a cursor too long":        {output: "__CURSOR=" + strings.Repeat("a", 300) + "\n", bad: "no cursor"},
+		"a length too large":       {output: "MESSAGE\n\xff\xff\xff\xff\xff\xff\xff\xff", bad: "a value of 18446744073709551615 octets"},
+		"a wrong length":           {output: "MESSAGE\n" + length + "123456\n", bad: "does not end with its length"},
+		"JSON":                     {output: `{"MESSAGE":"m","__REALTIME_TIMESTAMP":"1795000000000000","SYSLOG_IDENTIFIER":"x"}` + "\n", bad: "a name of more"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, piece := range []int{1 << 20, 7, 1} {
+				entries, tooLong, err := mtalog.ReadExported([]byte(tt.output), piece)
+				if tt.bad != "" {
+					if fault.CodeOf(err) != fault.Invalid || !strings.Contains(err.Error(), tt.bad) || len(err.Error()) > 200 {
+						t.Errorf("%v", err)
+					}
+					continue
+				}
+				var got []string
+				for _, e := range entries {
+					got = append(got, string(e.Program)+" "+string(e.Message))
+					if want := tt.at; !want.IsZero() && !e.At.Equal(want) || want.IsZero() && !e.At.Equal(at) {
+						t.Errorf("at %s", e.At)
+					}
+				}
+				if diff := cmp.Diff(tt.want, got); diff != "" || err != nil || tooLong != tt.tooLong {
+					t.Errorf("pieces of %d: %v, %d too long, -want +got\n%s", piece, err, tooLong, diff)
+				}
+			}
+		})
+	}
+}
+
+func FuzzJournalEntry(f *testing.F) {
+	for _, output := range []string{
+		cursorField + timeField + "SYSLOG_IDENTIFIER=postfix/smtp\nMESSAGE=m\n\n",
+		cursorField + timeField + "SYSLOG_IDENTIFIER=exim\nMESSAGE\n" + length + "a\n\xff\x00b\n\n" + cursorField + timeField + "MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e\nOBJECT_SYSTEMD_UNIT=postfix.service\n\n",
+		cursorField + timeField + "SYSLOG_IDENTIFIER=postfix/smtp\nMESSAGE=4T1abc2xyzz1: to=<bob@example.net>, relay=mx.example.net[192.0.2.1]:25, dsn=5.7.26, status=bounced (host mx.example.net[192.0.2.1] said: 550 5.7.26 no)\n\n",
+		cursorField + timeField + "SYSLOG_IDENTIFIER=exim4\nMESSAGE=[1/2] 2026-11-27 10:00:01 1xX5RE-00000004A1a-0w12 ** bob@example.net R=r T=t H=mx.example.net [192.0.2.1]: SMTP error from remote mail server after RCPT TO:<bob@example.net>: 550 5.7.23 SPF fail\n\n",
+	} {
+		f.Add([]byte(output), uint16(7))
+	}
+	f.Fuzz(func(t *testing.T, output []byte, piece uint16) {
+		whole, _, err := mtalog.ReadExported(output, len(output)+1)
+		pieces, _, errPieces := mtalog.ReadExported(output, int(piece)+1)
+		if (err == nil) != (errPieces == nil) || !cmp.Equal(whole, pieces, sameEntries) {
+			t.Errorf("not the same in pieces of %d: %v, %v\n%s", piece+1, err, errPieces, cmp.Diff(whole, pieces, sameEntries))
+		}
+		for _, kind := range mtalog.Kinds() {
+			p := parser(t, kind, cet)
+			for _, e := range whole {
+				if e.Cursor == "" || strings.HasPrefix(e.Cursor, "-") || e.At.IsZero() || len(e.Message) > mtalog.MaxLine || len(e.Program) > mtalog.MaxLine {
+					t.Fatalf("%+v", e)
+				}
+				if r, ok := p.Entry(e); ok && (r.Cause == "" || r.Code == "" || r.Queue == "" || !r.At.Equal(e.At) || len(r.Text) > mtalog.MaxText) {
+					t.Errorf("%s: %+v", kind, r)
+				}
+			}
+		}
+	})
+}
+
+// What an entry costs that says nothing of interest: the text of its cursor.
+func TestJournalAllocations(t *testing.T) {
+	var output bytes.Buffer
+	for range 100 {
+		output.WriteString(cursorField + timeField + "SYSLOG_IDENTIFIER=postfix/qmgr\nMESSAGE=9AE729C42D4: removed\n\n")
+	}
+	read := mtalog.NewExported()
+	p := parser(t, mtalog.Postfix, time.UTC)
+	if n := testing.AllocsPerRun(20, func() {
+		if err := read(output.Bytes(), func(e mtalog.Entry) { p.Entry(e) }); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 101 {
+		t.Errorf("%v allocations for 100 entries", n)
+	}
+}
+
+// BenchmarkJournalEntry is our share of reading a journal: the output of journalctl to refusals.
+func BenchmarkJournalEntry(b *testing.B) {
+	output, entries := exportedCorpus(b, 100)
+	read := mtalog.NewExported()
+	p := parser(b, mtalog.Postfix, time.UTC)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(output)))
+	for b.Loop() {
+		if err := read(output, func(e mtalog.Entry) { p.Entry(e) }); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(entries)*float64(b.N)/b.Elapsed().Seconds(), "lines/s")
+}
+
+// BenchmarkJournal reads a real journal from its first entry on; BenchmarkJournalctl has journalctl alone do so.
+func BenchmarkJournal(b *testing.B) {
+	j, entries := corpusJournal(b)
+	p := parser(b, mtalog.Postfix, time.UTC)
+	for b.Loop() {
+		f := mtalog.FollowJournal(mtalog.Journal{Kind: mtalog.Postfix, Directory: j.dir}, mtalog.Position{Cursor: j.first()})
+		for n := 0; n < entries-1; {
+			if _, err := f.Read(func(e mtalog.Entry, old bool) {
+				if p.Entry(e); !old {
+					n++
+				}
+			}); err != nil {
+				b.Fatal(err)
+			}
+		}
+		f.Close()
+	}
+	b.ReportMetric(float64(entries)*float64(b.N)/b.Elapsed().Seconds(), "lines/s")
+}
+
+func BenchmarkJournalctl(b *testing.B) {
+	j, entries := corpusJournal(b)
+	for b.Loop() {
+		j.run(nil, "journalctl", "--directory="+j.dir, "--output=export", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER,_SOURCE_REALTIME_TIMESTAMP,MESSAGE_ID,OBJECT_SYSTEMD_UNIT",
+			"_SYSTEMD_UNIT=postfix.service", "+", "_SYSTEMD_SLICE=system-postfix.slice", "+", "_TRANSPORT=driver", "MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e")
+	}
+	b.ReportMetric(float64(entries)*float64(b.N)/b.Elapsed().Seconds(), "lines/s")
+}
+
+// corpusJournal is a journal of the lines of a real Postfix, many times over.
+func corpusJournal(b *testing.B) (*journal, int) {
+	j := newJournal(b)
+	var all []entry
+	for len(all) < 50_000 {
+		all = append(all, logEntries(b, mtalog.Postfix, "postfix-3.7.log")...)
+	}
+	for i := range all {
+		all[i].at = time.Time{}
+	}
+	j.write(all...)
+	return j, len(all)
+}
+
+// exportedCorpus is what journalctl writes of them.
+func exportedCorpus(b *testing.B, times int) (output []byte, entries int) {
+	j := newJournal(b)
+	for range times {
+		all := logEntries(b, mtalog.Postfix, "postfix-3.7.log")
+		entries += len(all)
+		j.write(all...)
+	}
+	output, err := exec.Command("journalctl", "--directory="+j.dir, "--output=export", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER,_SOURCE_REALTIME_TIMESTAMP,MESSAGE_ID,OBJECT_SYSTEMD_UNIT").Output()
+	if err != nil {
+		b.Fatal(err)
+	}
+	return output, entries
+}
+
+// first is the cursor of the first entry.
+func (j *journal) first() string {
+	j.t.Helper()
+	output, err := exec.Command("sh", "-c", `journalctl --directory="$1" --output=export --output-fields=MESSAGE | head -n 1`, "sh", j.dir).Output()
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	return strings.TrimSpace(strings.TrimPrefix(string(output), "__CURSOR="))
+}
