@@ -20,13 +20,22 @@ func TestMTALogSettings(t *testing.T) {
 		"mta_log: {file: /var/log/mail.log, kind: postfix}":   "",
 		"mta_log: {file: /var/log/exim4/mainlog, kind: exim}": "",
 		"mta_log: {}": "",
-		"mta_log: {file: mail.log, kind: postfix}":              "absolute",
-		"mta_log: {kind: postfix}":                              "absolute",
-		"mta_log: {file: /var/log/mail.log}":                    "neither postfix nor exim",
-		"mta_log: {file: /var/log/mail.log, kind: sendmail}":    "neither postfix nor exim",
-		"mta_log: {file: /var/log/mail.log, kind: exim, x: 1}":  "unknown field",
-		"mta_log: {file: /var/log/mail.log, kind: [postfix]}":   "mta_log",
-		"mta_log: {file: \"/var/log/mail.log\", kind: Postfix}": "neither postfix nor exim",
+		"mta_log: {journal: true, kind: postfix}": "",
+		"mta_log: {journal: true, kind: exim, directory: /var/log/journal/x, units: [exim4.service], identifiers: [exim]}": "",
+		"mta_log: {journal: true}": "neither postfix nor exim",
+		"mta_log: {journal: true, kind: postfix, file: /var/log/mail.log}":            "not both",
+		"mta_log: {file: /var/log/mail.log, kind: postfix, units: [a.service]}":       "belong to the journal",
+		"mta_log: {directory: /var/log/journal}":                                      "belong to the journal",
+		"mta_log: {journal: true, kind: postfix, directory: journal}":                 "mta_log.directory: \"journal\" is not an absolute path",
+		"mta_log: {journal: true, kind: postfix, units: [\"postfix@*\"]}":             "mta_log.units",
+		"mta_log: {journal: true, kind: postfix, identifiers: [\"--since=today x\"]}": "mta_log.identifiers",
+		"mta_log: {file: mail.log, kind: postfix}":                                    "absolute",
+		"mta_log: {kind: postfix}":                                                    "absolute",
+		"mta_log: {file: /var/log/mail.log}":                                          "neither postfix nor exim",
+		"mta_log: {file: /var/log/mail.log, kind: sendmail}":                          "neither postfix nor exim",
+		"mta_log: {file: /var/log/mail.log, kind: exim, x: 1}":                        "unknown field",
+		"mta_log: {file: /var/log/mail.log, kind: [postfix]}":                         "mta_log",
+		"mta_log: {file: \"/var/log/mail.log\", kind: Postfix}":                       "neither postfix nor exim",
 	} {
 		_, err := ParseConfig([]byte(text))
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
@@ -182,7 +191,9 @@ func TestTroubleWithTheMTALogIsTold(t *testing.T) {
 		}
 		return ""
 	}
-	await(t, "the file is missed", func() bool { return strings.Contains(condition(), "maillog_file") })
+	await(t, "the file is missed", func() bool {
+		return strings.Contains(condition(), "maillog_file") && strings.Contains(condition(), "{journal: true, kind: postfix}")
+	})
 	appendTo(t, log, "")
 	await(t, "the file is there", func() bool { return condition() == "" })
 	appendTo(t, log, postfixLines(time.Now(), "AAAAA1", "a@example.org", "mx.example.net", "550 SPF fail"))
