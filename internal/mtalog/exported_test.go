@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -141,6 +142,7 @@ func BenchmarkJournalEntry(b *testing.B) {
 func BenchmarkJournal(b *testing.B) {
 	j, entries := corpusJournal(b)
 	p := parser(b, mtalog.Postfix, time.UTC)
+	own, its := processorTime(b, syscall.RUSAGE_SELF), processorTime(b, syscall.RUSAGE_CHILDREN)
 	for b.Loop() {
 		f := mtalog.FollowJournal(mtalog.Journal{Kind: mtalog.Postfix, Directory: j.dir}, mtalog.Position{Cursor: j.first()})
 		for n := 0; n < entries-1; {
@@ -154,7 +156,18 @@ func BenchmarkJournal(b *testing.B) {
 		}
 		f.Close()
 	}
+	own, its = processorTime(b, syscall.RUSAGE_SELF)-own, processorTime(b, syscall.RUSAGE_CHILDREN)-its
+	b.ReportMetric(100*float64(its)/float64(own+its), "%journalctl")
 	b.ReportMetric(float64(entries)*float64(b.N)/b.Elapsed().Seconds(), "lines/s")
+}
+
+// processorTime is what this process or its children have taken so far.
+func processorTime(b *testing.B, who int) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(who, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func BenchmarkJournalctl(b *testing.B) {
