@@ -1,7 +1,6 @@
 package mtalog
 
 import (
-	"bytes"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -9,6 +8,12 @@ import (
 	"strings"
 
 	"github.com/postseal/postseal/internal/fault"
+)
+
+// Where Postfix runs: as one service, or as instances of postfix@.service, which systemd puts into a slice of their own (systemd.slice(5)).
+const (
+	postfixUnit  = "postfix.service"
+	postfixSlice = "system-postfix.slice"
 )
 
 // maxNames is how many units or identifiers may be named: they become arguments of journalctl.
@@ -76,8 +81,8 @@ func (j Journal) matches() []string {
 		// Not by unit: a message that a program hands in is delivered by a process of that program's unit.
 		own = [][]string{{"SYSLOG_IDENTIFIER=exim", "SYSLOG_IDENTIFIER=exim4"}}
 	default:
-		// What journald itself knows of the sender, which nobody can claim. All instances of postfix@.service lie in one slice.
-		own = [][]string{{"_SYSTEMD_UNIT=postfix.service"}, {"_SYSTEMD_SLICE=system-postfix.slice"}}
+		// What journald itself knows of the sender, which nobody can claim.
+		own = [][]string{{"_SYSTEMD_UNIT=" + postfixUnit}, {"_SYSTEMD_SLICE=" + postfixSlice}}
 	}
 	// And journald's own word that it dropped lines, of whichever unit.
 	own = append(own, []string{"_TRANSPORT=driver", "MESSAGE_ID=" + messageDropped})
@@ -97,21 +102,22 @@ func sorted(names []string) []string {
 	return slices.Compact(out)
 }
 
-// has reports whether lines of a unit are among those that are read.
-func (j Journal) has(unit []byte) bool {
-	if len(j.Units) > 0 {
-		return slices.ContainsFunc(j.Units, func(u string) bool { return u == string(unit) })
+// has reports whether lines of a unit, or of its slice, are among those that are read. What journald drops it counts by unit, and not by what programs call themselves.
+func (j Journal) has(unit, slice []byte) bool {
+	units := j.Units
+	switch {
+	case len(units) > 0:
+	case j.Kind == Exim:
+		units = []string{"exim.service", "exim4.service"}
+	default:
+		units = []string{postfixUnit, postfixSlice}
 	}
-	prefix := "postfix"
-	if j.Kind == Exim {
-		prefix = "exim"
-	}
-	return bytes.HasPrefix(unit, []byte(prefix)) && bytes.HasSuffix(unit, []byte(".service"))
+	return slices.ContainsFunc(units, func(u string) bool { return u == string(unit) || u == string(slice) })
 }
 
 // arguments are those of the questions for entries.
 func (j Journal) arguments(cursor string, more ...string) []string {
-	args := []string{"--output=export", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER,_SOURCE_REALTIME_TIMESTAMP,MESSAGE_ID,OBJECT_SYSTEMD_UNIT", "--no-pager"}
+	args := []string{"--output=export", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER,_SOURCE_REALTIME_TIMESTAMP,MESSAGE_ID,OBJECT_SYSTEMD_UNIT,OBJECT_SYSTEMD_SLICE", "--no-pager"}
 	if j.Directory != "" {
 		args = append(args, "--directory="+j.Directory)
 	}

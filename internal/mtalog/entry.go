@@ -12,9 +12,9 @@ type Entry struct {
 	Program []byte    // who says so of itself (SYSLOG_IDENTIFIER): "postfix/smtp"
 	Message []byte    // without time, machine and program
 
-	dropped bool   // not a line but journald's word that it kept some no more
-	unit    []byte // whose they were
-	tooLong bool   // Message was, and is left out
+	dropped     bool   // not a line but journald's word that it did not take some
+	unit, slice []byte // whose they were
+	tooLong     bool   // Message was, and is left out
 }
 
 func (p *Parser) postfixEntry(e Entry) (r Refusal, ok bool) {

@@ -36,6 +36,7 @@ type exported struct {
 	program []byte
 	message []byte
 	unit    []byte
+	slice   []byte
 	have    struct{ message, program bool }
 }
 
@@ -136,7 +137,7 @@ func (x *exported) takeLine(line []byte, each func(Entry)) error {
 // wanted reports whether the value of a field is looked at.
 func wanted(name []byte) bool {
 	switch string(name) {
-	case "__CURSOR", "__REALTIME_TIMESTAMP", "_SOURCE_REALTIME_TIMESTAMP", "SYSLOG_IDENTIFIER", "MESSAGE", "MESSAGE_ID", "OBJECT_SYSTEMD_UNIT":
+	case "__CURSOR", "__REALTIME_TIMESTAMP", "_SOURCE_REALTIME_TIMESTAMP", "SYSLOG_IDENTIFIER", "MESSAGE", "MESSAGE_ID", "OBJECT_SYSTEMD_UNIT", "OBJECT_SYSTEMD_SLICE":
 		return true
 	}
 	return false
@@ -173,6 +174,10 @@ func (x *exported) field(name, value []byte, tooLong bool) (err error) {
 		if !tooLong {
 			x.unit = append(x.unit[:0], value...)
 		}
+	case "OBJECT_SYSTEMD_SLICE":
+		if !tooLong {
+			x.slice = append(x.slice[:0], value...)
+		}
 	}
 	return nil
 }
@@ -189,10 +194,10 @@ func (x *exported) finish(each func(Entry)) error {
 	if !x.source.IsZero() {
 		e.At = x.source
 	}
-	e.Program, e.Message, e.unit = x.program, x.message, x.unit
+	e.Program, e.Message, e.unit, e.slice = x.program, x.message, x.unit, x.slice
 	each(e)
 	x.any, x.entry, x.source, x.have = false, Entry{}, time.Time{}, struct{ message, program bool }{}
-	x.program, x.message, x.unit = x.program[:0], x.message[:0], x.unit[:0]
+	x.program, x.message, x.unit, x.slice = x.program[:0], x.message[:0], x.unit[:0], x.slice[:0]
 	return nil
 }
 

@@ -24,6 +24,7 @@ func ReadExported(output []byte, piece int) (entries []Entry, tooLong int, err e
 				tooLong++
 			}
 			e.Program, e.Message, e.unit = []byte(string(e.Program)), []byte(string(e.Message)), []byte(string(e.unit))
+			e.slice = []byte(string(e.slice))
 			entries = append(entries, e)
 		})
 		output = output[n:]

@@ -173,7 +173,7 @@ func processorTime(b *testing.B, who int) time.Duration {
 func BenchmarkJournalctl(b *testing.B) {
 	j, entries := corpusJournal(b)
 	for b.Loop() {
-		j.run(nil, "journalctl", "--directory="+j.dir, "--output=export", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER,_SOURCE_REALTIME_TIMESTAMP,MESSAGE_ID,OBJECT_SYSTEMD_UNIT",
+		j.run(nil, "journalctl", "--directory="+j.dir, "--output=export", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER,_SOURCE_REALTIME_TIMESTAMP,MESSAGE_ID,OBJECT_SYSTEMD_UNIT,OBJECT_SYSTEMD_SLICE",
 			"_SYSTEMD_UNIT=postfix.service", "+", "_SYSTEMD_SLICE=system-postfix.slice", "+", "_TRANSPORT=driver", "MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e")
 	}
 	b.ReportMetric(float64(entries)*float64(b.N)/b.Elapsed().Seconds(), "lines/s")
@@ -201,7 +201,7 @@ func exportedCorpus(b *testing.B, times int) (output []byte, entries int) {
 		entries += len(all)
 		j.write(all...)
 	}
-	output, err := exec.Command("journalctl", "--directory="+j.dir, "--output=export", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER,_SOURCE_REALTIME_TIMESTAMP,MESSAGE_ID,OBJECT_SYSTEMD_UNIT").Output()
+	output, err := exec.Command("journalctl", "--directory="+j.dir, "--output=export", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER,_SOURCE_REALTIME_TIMESTAMP,MESSAGE_ID,OBJECT_SYSTEMD_UNIT,OBJECT_SYSTEMD_SLICE").Output()
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -170,7 +170,7 @@ func (f *JournalFollower) take(e Entry, each func(Entry, bool)) {
 	f.works()
 	switch {
 	case e.dropped:
-		if f.journal.has(e.unit) {
+		if f.journal.has(e.unit, e.slice) {
 			f.gaps++
 		}
 	case e.tooLong:
