@@ -11,58 +11,31 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/postseal/postseal/internal/mtalog/journaltest"
 )
 
-// journalRemote writes journal files as journald does.
-const journalRemote = "/usr/lib/systemd/systemd-journal-remote"
+// mailJournal is a real journal of a mail server.
+type mailJournal struct{ *journaltest.Journal }
 
-// mailJournal is a folder with a real journal.
-type mailJournal struct {
-	t       *testing.T
-	dir     string
-	written int
-}
-
-func newMailJournal(t *testing.T) *mailJournal {
+func newMailJournal(t *testing.T) mailJournal {
 	t.Helper()
-	_, err := os.Stat(journalRemote)
-	need(t, "systemd-journal-remote", err == nil)
-	need(t, "journalctl", haveProgram("journalctl"))
-	j := &mailJournal{t: t, dir: t.TempDir()}
-	j.write("cron", "job")
+	j := mailJournal{journaltest.New(t)}
+	j.says("cron", "job")
 	return j
 }
 
-func (j *mailJournal) write(program, message string) {
-	j.t.Helper()
-	j.written++
-	unit := program
-	if strings.HasPrefix(program, "postfix") {
-		unit = "postfix"
-	}
-	cmd := exec.Command(journalRemote, "--output="+filepath.Join(j.dir, "system.journal"), "-")
-	cmd.Stdin = strings.NewReader(fmt.Sprintf("__REALTIME_TIMESTAMP=%d\n__MONOTONIC_TIMESTAMP=%d\n_BOOT_ID=8a0a0f2c2b1a4d5eb3e8a1b2c3d4e5f6\n_TRANSPORT=syslog\n_SYSTEMD_UNIT=%s.service\n_SYSTEMD_SLICE=system.slice\nSYSLOG_IDENTIFIER=%s\nMESSAGE=%s\n\n",
-		time.Now().UnixMicro(), j.written*1_000_000, unit, program, message))
-	if out, err := cmd.CombinedOutput(); err != nil {
-		j.t.Fatalf("%v\n%s", err, out)
-	}
+func (j mailJournal) says(program, message string) {
+	unit, _, _ := strings.Cut(program, "/")
+	j.Write(journaltest.Entry{At: time.Now(), Unit: unit + ".service", Program: program, Message: message})
 }
 
 // refused is a message that a receiver refuses: the two lines that Postfix says about it.
-func (j *mailJournal) refused(id, sender, host, said string) {
-	j.t.Helper()
+func (j mailJournal) refused(id, sender, host, said string) {
 	for line := range strings.Lines(postfixLines(time.Now(), id, sender, host, said)) {
 		tag, message, _ := strings.Cut(strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 3)[2], ": ")
 		program, _, _ := strings.Cut(tag, "[")
-		j.write(program, message)
-	}
-}
-
-func (j *mailJournal) rotate() {
-	j.t.Helper()
-	name := fmt.Sprintf("system@8a0a0f2c2b1a4d5eb3e8a1b2c3d4e5f7-%016x-%016x.journal", j.written, time.Now().UnixMicro())
-	if err := os.Rename(filepath.Join(j.dir, "system.journal"), filepath.Join(j.dir, name)); err != nil {
-		j.t.Fatal(err)
+		j.says(program, message)
 	}
 }
 
@@ -88,7 +61,7 @@ func childrenOf(t *testing.T, text string) (pids []int) {
 func TestJournalIsFollowed(t *testing.T) {
 	j := newMailJournal(t)
 	r := newRig(t, func(c *Config) {
-		c.StatusSocket, c.MTALog = "", MTALog{Journal: true, Kind: "postfix", Directory: j.dir}
+		c.StatusSocket, c.MTALog = "", MTALog{Journal: true, Kind: "postfix", Directory: j.Dir}
 	})
 	j.refused("AAAAA1", "a@old.example", "gmail-smtp-in.l.google.com", "550 5.7.26 before the agent")
 	a := r.start()
@@ -99,8 +72,8 @@ func TestJournalIsFollowed(t *testing.T) {
 
 	j.refused("AAAAA2", "a@bounces.example.org", "gmail-smtp-in.l.google.com", "550 5.7.26 SPF and DKIM")
 	j.refused("AAAAA3", "a@bounces.example.org", "hotmail-com.olc.protection.outlook.com", "550 5.7.515 Access denied, sending domain EXAMPLE.ORG does not meet")
-	j.write("cron", "4T1abc2xyzz1: to=<b@example.net>, relay=x.example[192.0.2.1]:25, dsn=5.7.26, status=bounced (host x.example[192.0.2.1] said: 550 5.7.26 forged)")
-	j.rotate()
+	j.says("cron", "4T1abc2xyzz1: to=<b@example.net>, relay=x.example[192.0.2.1]:25, dsn=5.7.26, status=bounced (host x.example[192.0.2.1] said: 550 5.7.26 forged)")
+	j.Rotate()
 	j.refused("AAAAA4", "a@bounces.example.org", "gmail-smtp-in.l.google.com", "550 5.7.26 SPF and DKIM")
 	want := map[string]uint64{"bounces.example.org Gmail 5.7.26 authentication": 2, "example.org Microsoft 5.7.515 authentication": 1}
 	reported := func() bool { return fmt.Sprint(r.plane.refused()) == fmt.Sprint(want) }
@@ -111,7 +84,7 @@ func TestJournalIsFollowed(t *testing.T) {
 	}
 
 	// Its journalctl is killed: what comes meanwhile is read by the next one.
-	pids := childrenOf(t, "--directory="+j.dir)
+	pids := childrenOf(t, "--directory="+j.Dir)
 	if len(pids) != 1 {
 		t.Fatalf("%d children", len(pids))
 	}
@@ -126,7 +99,7 @@ func TestJournalIsFollowed(t *testing.T) {
 	if err := r.stop(); err != nil {
 		t.Fatal(err)
 	}
-	if pids := childrenOf(t, "--directory="+j.dir); len(pids) != 0 {
+	if pids := childrenOf(t, "--directory="+j.Dir); len(pids) != 0 {
 		t.Errorf("%v are left", pids)
 	}
 	j.refused("AAAAA6", "a@example.org", "mx.example.net", "550 SPF fail")
@@ -154,24 +127,22 @@ func TestJournalIsFollowed(t *testing.T) {
 	if err := a.Reload(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "none is read", func() bool { return a.Status().MTALog == nil && len(childrenOf(t, "--directory="+j.dir)) == 0 })
+	await(t, "none is read", func() bool { return a.Status().MTALog == nil && len(childrenOf(t, "--directory="+j.Dir)) == 0 })
 }
 
 // A gap while the agent was away is counted and told in the log, and counting goes on.
 func TestJournalWasVacuumed(t *testing.T) {
 	j := newMailJournal(t)
-	r := newRig(t, func(c *Config) { c.MTALog = MTALog{Journal: true, Kind: "postfix", Directory: j.dir} })
+	r := newRig(t, func(c *Config) { c.MTALog = MTALog{Journal: true, Kind: "postfix", Directory: j.Dir} })
 	j.refused("AAAAA1", "a@example.org", "mx.example.net", "550 SPF fail")
 	a := r.start()
 	await(t, "the journal is read", func() bool { s := a.Status(); return s.MTALog != nil && s.MTALog.Lines == 2 })
 	if err := r.stop(); err != nil {
 		t.Fatal(err)
 	}
-	j.rotate()
+	j.Rotate()
 	j.refused("AAAAA2", "a@example.org", "mx.example.net", "550 SPF fail")
-	if out, err := exec.Command("journalctl", "--directory="+j.dir, "--vacuum-files=1").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	j.Vacuum()
 	a = r.start()
 	await(t, "the gap and what is left are counted", func() bool { s := a.Status(); return len(s.Refusals) == 1 && s.MTALog.Gaps == 1 })
 	var out bytes.Buffer
@@ -207,7 +178,7 @@ func TestTroubleWithTheJournalIsTold(t *testing.T) {
 	await(t, "the folder is missed", func() bool {
 		return strings.HasPrefix(condition(), "mta_log: there is no such journal") && strings.Contains(condition(), dir) && strings.Contains(condition(), "mta_log.directory")
 	})
-	if err := os.Symlink(j.dir, dir); err != nil {
+	if err := os.Symlink(j.Dir, dir); err != nil {
 		t.Fatal(err)
 	}
 	j.refused("AAAAA1", "a@example.org", "mx.example.net", "550 SPF fail")
@@ -215,4 +186,55 @@ func TestTroubleWithTheJournalIsTold(t *testing.T) {
 	j.refused("AAAAA2", "a@example.org", "mx.example.net", "550 SPF fail")
 	await(t, "it counts", func() bool { return len(a.Status().Refusals) == 1 })
 	await(t, "the trouble is over", func() bool { return condition() == "" })
+}
+
+// What receivers say to a real Postfix that logs to a real journald, and to no file.
+func TestPostfixLogsToTheJournal(t *testing.T) {
+	need(t, "postfix", haveProgram("postfix"))
+	d := journaltest.Start(t)
+	postfix, err := exec.LookPath("postfix")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := t.TempDir()
+	if err := os.WriteFile(filepath.Join(bin, "postfix"), []byte(d.Around(postfix)), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	r := newRig(t, func(c *Config) {
+		// Here nothing has a unit: there is no systemd that runs.
+		c.MTALog = MTALog{Journal: true, Kind: "postfix", Directory: d.Dir, Identifiers: []string{"postfix/qmgr", "postfix/smtp"}}
+	})
+	r.assign("example.org")
+	a := r.start()
+	inet := func(i int) string { return "inet:" + a.Addrs()[i].String() }
+	p := startPostfix(t, inet(0), inet(1), refusing(t), "maillog_file =")
+	want := map[string]uint64{}
+	reported := func() bool { return fmt.Sprint(r.plane.refused()) == fmt.Sprint(want) }
+	send := func(who, key string) {
+		t.Helper()
+		if reply := smtpSendAs(t, p.public, "", who+"@bounces.example.org", caseText(who, postfixHead, "hello\r\n")); !strings.HasPrefix(reply, "250") {
+			t.Fatal(reply)
+		}
+		if key != "" {
+			want[key]++
+		}
+	}
+	const gmail = "bounces.example.org example.net 5.7.26 authentication"
+	send("gmail", gmail)
+	send("microsoft", "example.org example.net 5.7.515 authentication")
+	send("gmx", "bounces.example.org example.net 550 spf")
+	send("later", "bounces.example.org example.net 4.7.30 dkim")
+	send("nobody", "")
+	send("welcome", "")
+	await(t, "four refusals", reported)
+	d.Rotate()
+	send("gmail", gmail)
+	await(t, "one more after the rotation", reported)
+	if s := a.Status(); s.MTALog.Gaps != 0 || len(s.Conditions) != 0 {
+		t.Errorf("%+v %+v", s.MTALog, s.Conditions)
+	}
+	if _, err := os.Stat(filepath.Join(filepath.Dir(p.conf), "mail.log")); err == nil {
+		t.Error("it logs to a file")
+	}
 }

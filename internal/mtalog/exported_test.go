@@ -2,6 +2,7 @@ package mtalog_test
 
 import (
 	"bytes"
+	"io"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -144,7 +145,7 @@ func BenchmarkJournal(b *testing.B) {
 	p := parser(b, mtalog.Postfix, time.UTC)
 	own, its := processorTime(b, syscall.RUSAGE_SELF), processorTime(b, syscall.RUSAGE_CHILDREN)
 	for b.Loop() {
-		f := mtalog.FollowJournal(mtalog.Journal{Kind: mtalog.Postfix, Directory: j.dir}, mtalog.Position{Cursor: j.first()})
+		f := mtalog.FollowJournal(mtalog.Journal{Kind: mtalog.Postfix, Directory: j.Dir}, mtalog.Position{Cursor: j.first()})
 		for n := 0; n < entries-1; {
 			if _, err := f.Read(func(e mtalog.Entry, old bool) {
 				if p.Entry(e); !old {
@@ -173,8 +174,12 @@ func processorTime(b *testing.B, who int) time.Duration {
 func BenchmarkJournalctl(b *testing.B) {
 	j, entries := corpusJournal(b)
 	for b.Loop() {
-		j.run(nil, "journalctl", "--directory="+j.dir, "--output=export", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER,_SOURCE_REALTIME_TIMESTAMP,MESSAGE_ID,OBJECT_SYSTEMD_UNIT,OBJECT_SYSTEMD_SLICE",
+		cmd := exec.Command("journalctl", "--directory="+j.Dir, "--output=export", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER,_SOURCE_REALTIME_TIMESTAMP,MESSAGE_ID,OBJECT_SYSTEMD_UNIT,OBJECT_SYSTEMD_SLICE",
 			"_SYSTEMD_UNIT=postfix.service", "+", "_SYSTEMD_SLICE=system-postfix.slice", "+", "_TRANSPORT=driver", "MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e")
+		cmd.Stdout = io.Discard
+		if err := cmd.Run(); err != nil {
+			b.Fatal(err)
+		}
 	}
 	b.ReportMetric(float64(entries)*float64(b.N)/b.Elapsed().Seconds(), "lines/s")
 }
@@ -187,9 +192,9 @@ func corpusJournal(b *testing.B) (*journal, int) {
 		all = append(all, logEntries(b, mtalog.Postfix, "postfix-3.7.log")...)
 	}
 	for i := range all {
-		all[i].at = time.Time{}
+		all[i].At = time.Time{}
 	}
-	j.write(all...)
+	j.Write(all...)
 	return j, len(all)
 }
 
@@ -199,9 +204,9 @@ func exportedCorpus(b *testing.B, times int) (output []byte, entries int) {
 	for range times {
 		all := logEntries(b, mtalog.Postfix, "postfix-3.7.log")
 		entries += len(all)
-		j.write(all...)
+		j.Write(all...)
 	}
-	output, err := exec.Command("journalctl", "--directory="+j.dir, "--output=export", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER,_SOURCE_REALTIME_TIMESTAMP,MESSAGE_ID,OBJECT_SYSTEMD_UNIT,OBJECT_SYSTEMD_SLICE").Output()
+	output, err := exec.Command("journalctl", "--directory="+j.Dir, "--output=export", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER,_SOURCE_REALTIME_TIMESTAMP,MESSAGE_ID,OBJECT_SYSTEMD_UNIT,OBJECT_SYSTEMD_SLICE").Output()
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -211,7 +216,7 @@ func exportedCorpus(b *testing.B, times int) (output []byte, entries int) {
 // first is the cursor of the first entry.
 func (j *journal) first() string {
 	j.t.Helper()
-	output, err := exec.Command("sh", "-c", `journalctl --directory="$1" --output=export --output-fields=MESSAGE | head -n 1`, "sh", j.dir).Output()
+	output, err := exec.Command("sh", "-c", `journalctl --directory="$1" --output=export --output-fields=MESSAGE | head -n 1`, "sh", j.Dir).Output()
 	if err != nil {
 		j.t.Fatal(err)
 	}

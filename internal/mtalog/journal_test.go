@@ -2,7 +2,6 @@ package mtalog_test
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"os"
 	"os/exec"
@@ -18,125 +17,28 @@ import (
 
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/mtalog"
+	"github.com/postseal/postseal/internal/mtalog/journaltest"
 )
 
-// journalRemote writes journal files as journald does.
-const journalRemote = "/usr/lib/systemd/systemd-journal-remote"
-
-// journal is a folder with a real journal, and who writes it.
+// journal is a real journal of a test.
 type journal struct {
-	t       testing.TB
-	dir     string
-	written int // entries
-	turns   int
+	*journaltest.Journal
+	t testing.TB
 }
 
-func needJournal(t testing.TB) {
-	t.Helper()
-	_, noWriter := os.Stat(journalRemote)
-	_, noReader := exec.LookPath("journalctl")
-	if noWriter == nil && noReader == nil {
-		return
-	}
-	if os.Getenv("POSTSEAL_REQUIRE_INTEGRATION") == "1" {
-		t.Fatal("journalctl or systemd-journal-remote is missing and POSTSEAL_REQUIRE_INTEGRATION=1")
-	}
-	t.Skip("journalctl or systemd-journal-remote is missing; CI runs this test with them")
-}
+type entry = journaltest.Entry
 
 func newJournal(t testing.TB, lines ...entry) *journal {
 	t.Helper()
-	needJournal(t)
-	j := &journal{t: t, dir: t.TempDir()}
-	if len(lines) > 0 {
-		j.write(lines...)
-	}
-	return j
-}
-
-// entry is what a program says to journald.
-type entry struct {
-	at                     time.Time // zero: when the one before came, and a second
-	unit, program, message string
-	more                   string // further fields, as NAME=VALUE lines
+	return &journal{journaltest.New(t, lines...), t}
 }
 
 // said is a line of Postfix.
 func said(message string) entry {
-	return entry{unit: "postfix@-.service", program: "postfix/smtp", message: message}
+	return entry{Unit: "postfix@-.service", Program: "postfix/smtp", Message: message}
 }
 
 func saidLine(n int) entry { return said(fmt.Sprintf("line %d", n)) }
-
-// dawn is when the first entry of a journal comes.
-var dawn = time.Date(2026, 11, 27, 9, 0, 0, 0, time.UTC)
-
-// export gives an entry the form in which systemd-journal-remote takes it.
-func (e entry) export(n int) []byte {
-	var b bytes.Buffer
-	at := e.at
-	if at.IsZero() {
-		at = dawn.Add(time.Duration(n) * time.Second)
-	}
-	fmt.Fprintf(&b, "__REALTIME_TIMESTAMP=%d\n__MONOTONIC_TIMESTAMP=%d\n_BOOT_ID=8a0a0f2c2b1a4d5eb3e8a1b2c3d4e5f6\n_MACHINE_ID=8a0a0f2c2b1a4d5eb3e8a1b2c3d4e5f7\n_HOSTNAME=mx1\nPRIORITY=6\nSYSLOG_FACILITY=2\n_TRANSPORT=syslog\n",
-		at.UnixMicro(), (n+1)*1_000_000)
-	if e.unit != "" {
-		fmt.Fprintf(&b, "_SYSTEMD_UNIT=%s\n", e.unit)
-		if name, _, instance := strings.Cut(e.unit, "@"); instance {
-			fmt.Fprintf(&b, "_SYSTEMD_SLICE=system-%s.slice\n", name)
-		} else {
-			b.WriteString("_SYSTEMD_SLICE=system.slice\n")
-		}
-	}
-	if e.program != "" {
-		fmt.Fprintf(&b, "SYSLOG_IDENTIFIER=%s\nSYSLOG_PID=18\n", e.program)
-	}
-	b.WriteString(e.more)
-	b.WriteString("MESSAGE\n")
-	_ = binary.Write(&b, binary.LittleEndian, uint64(len(e.message)))
-	b.WriteString(e.message + "\n\n")
-	return b.Bytes()
-}
-
-func (j *journal) write(entries ...entry) {
-	j.t.Helper()
-	var in bytes.Buffer
-	for _, e := range entries {
-		j.written++
-		in.Write(e.export(j.written))
-	}
-	j.run(&in, journalRemote, "--output="+filepath.Join(j.dir, "system.journal"), "-")
-}
-
-func (j *journal) run(in *bytes.Buffer, program string, args ...string) {
-	j.t.Helper()
-	cmd := exec.Command(program, args...)
-	if in != nil {
-		cmd.Stdin = in
-	}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		j.t.Fatalf("%s %v: %v\n%s", program, args, err, out)
-	}
-}
-
-// rotate does what journald does: the file gets another name, and the next entry goes into a new one.
-func (j *journal) rotate() {
-	j.t.Helper()
-	j.turns++
-	name := fmt.Sprintf("system@8a0a0f2c2b1a4d5eb3e8a1b2c3d4e5f7-%016x-%016x.journal", j.turns, dawn.Add(time.Duration(j.written)*time.Second).UnixMicro())
-	if err := os.Rename(filepath.Join(j.dir, "system.journal"), filepath.Join(j.dir, name)); err != nil {
-		j.t.Fatal(err)
-	}
-}
-
-// vacuum deletes everything that was rotated, with the real program.
-func (j *journal) vacuum() {
-	j.t.Helper()
-	j.run(nil, "journalctl", "--directory="+j.dir, "--vacuum-files=1")
-	if left, _ := filepath.Glob(filepath.Join(j.dir, "system@*")); len(left) > 0 {
-		j.t.Fatalf("%v are left", left)
-	}
-}
 
 // following is a follower and what it has handed out.
 type following struct {
@@ -147,7 +49,7 @@ type following struct {
 
 func (j *journal) follow(from mtalog.Position) *following {
 	j.t.Helper()
-	f := &following{t: j.t, JournalFollower: mtalog.FollowJournal(mtalog.Journal{Kind: mtalog.Postfix, Directory: j.dir}, from)}
+	f := &following{t: j.t, JournalFollower: mtalog.FollowJournal(mtalog.Journal{Kind: mtalog.Postfix, Directory: j.Dir}, from)}
 	j.t.Cleanup(f.Close)
 	return f
 }
@@ -193,9 +95,9 @@ func (f *following) expect(want ...string) {
 func TestJournalFirstTimeBeginsAtTheEnd(t *testing.T) {
 	j := newJournal(t, saidLine(1), saidLine(2))
 	f := j.follow(mtalog.Position{}).begin()
-	j.write(saidLine(3))
+	j.Write(saidLine(3))
 	f.expect("line 3")
-	j.write(saidLine(4), saidLine(5))
+	j.Write(saidLine(4), saidLine(5))
 	f.expect("line 4", "line 5")
 	if !slices.Equal(f.old, []string{"line 1", "line 2"}) || f.Gaps() != 0 {
 		t.Errorf("old %q, %d gaps", f.old, f.Gaps())
@@ -204,12 +106,12 @@ func TestJournalFirstTimeBeginsAtTheEnd(t *testing.T) {
 
 // A journal that has nothing of the MTA yet is read from its first line on.
 func TestJournalWithoutTheMTA(t *testing.T) {
-	j := newJournal(t, entry{unit: "cron.service", program: "cron", message: "job"})
+	j := newJournal(t, entry{Unit: "cron.service", Program: "cron", Message: "job"})
 	f := j.follow(mtalog.Position{}).begin()
 	if at := f.Position(); at.Cursor != "" {
 		t.Errorf("%+v", at)
 	}
-	j.write(saidLine(1))
+	j.Write(saidLine(1))
 	f.expect("line 1")
 }
 
@@ -221,10 +123,10 @@ func TestJournalGoesOnAfterARestart(t *testing.T) {
 		at := f.Position()
 		f.Close()
 		for range n % 3 { // none, one or two while it is away
-			j.write(said(fmt.Sprintf("away %d", n)))
+			j.Write(said(fmt.Sprintf("away %d", n)))
 		}
 		f = j.follow(at).begin()
-		j.write(saidLine(n))
+		j.Write(saidLine(n))
 		f.expect(append(slices.Repeat([]string{fmt.Sprintf("away %d", n)}, n%3), fmt.Sprintf("line %d", n))...)
 		if f.Gaps() != 0 || len(f.old) == 0 {
 			t.Errorf("%d gaps, old %q", f.Gaps(), f.old)
@@ -242,9 +144,9 @@ func TestJournalRotation(t *testing.T) {
 				if restart {
 					f.Close()
 				}
-				j.write(saidLine(n)) // unread in the old file
-				j.rotate()
-				j.write(saidLine(n + 1))
+				j.Write(saidLine(n)) // unread in the old file
+				j.Rotate()
+				j.Write(saidLine(n + 1))
 				if restart {
 					f = j.follow(at)
 				}
@@ -262,10 +164,10 @@ func TestJournalThatWasVacuumed(t *testing.T) {
 	f := j.follow(mtalog.Position{}).begin()
 	at := f.Position()
 	f.Close()
-	j.write(saidLine(2))
-	j.rotate()
-	j.write(saidLine(3), saidLine(4))
-	j.vacuum()
+	j.Write(saidLine(2))
+	j.Rotate()
+	j.Write(saidLine(3), saidLine(4))
+	j.Vacuum()
 	f = j.follow(at)
 	f.expect("line 3", "line 4") // the first one that is left counts
 	if f.Gaps() != 1 {
@@ -274,7 +176,7 @@ func TestJournalThatWasVacuumed(t *testing.T) {
 	at = f.Position()
 	f.Close()
 	f = j.follow(at).begin()
-	j.write(saidLine(5))
+	j.Write(saidLine(5))
 	f.expect("line 5")
 	if f.Gaps() != 0 {
 		t.Errorf("%d gaps", f.Gaps())
@@ -283,14 +185,14 @@ func TestJournalThatWasVacuumed(t *testing.T) {
 	// Nothing of the MTA is left at all: it is known at once, and counted once.
 	at = f.Position()
 	f.Close()
-	j.rotate()
-	j.write(entry{unit: "cron.service", program: "cron", message: "job"})
-	j.vacuum()
+	j.Rotate()
+	j.Write(entry{Unit: "cron.service", Program: "cron", Message: "job"})
+	j.Vacuum()
 	f = j.follow(at).begin()
 	if f.Gaps() != 1 {
 		t.Errorf("%d gaps", f.Gaps())
 	}
-	j.write(saidLine(6))
+	j.Write(saidLine(6))
 	f.expect("line 6")
 	if f.Gaps() != 1 {
 		t.Errorf("%d gaps", f.Gaps())
@@ -308,7 +210,7 @@ func TestJournalPositionsThatMeanNothing(t *testing.T) {
 		t.Run(cursor, func(t *testing.T) {
 			j := newJournal(t, saidLine(1))
 			f := j.follow(mtalog.Position{Cursor: cursor}).begin()
-			j.write(saidLine(2))
+			j.Write(saidLine(2))
 			f.until("the line comes", func() bool { return slices.Contains(f.fresh, "line 2") })
 			if f.Gaps() != gaps {
 				t.Errorf("%d gaps", f.Gaps())
@@ -320,7 +222,7 @@ func TestJournalPositionsThatMeanNothing(t *testing.T) {
 func TestJournalctlIsStartedAgain(t *testing.T) {
 	j := newJournal(t, saidLine(1))
 	f := j.follow(mtalog.Position{}).begin()
-	j.write(saidLine(2))
+	j.Write(saidLine(2))
 	f.expect("line 2")
 	for n := 3; n <= 4; n++ {
 		pid := f.ChildPID()
@@ -334,7 +236,7 @@ func TestJournalctlIsStartedAgain(t *testing.T) {
 		if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); err == nil {
 			t.Error("it is still there")
 		}
-		j.write(saidLine(n))
+		j.Write(saidLine(n))
 		f.expect(fmt.Sprintf("line %d", n))
 		if _, err := f.Read(func(mtalog.Entry, bool) {}); err != nil {
 			t.Errorf("an entry shows that it works again: %v", err)
@@ -394,14 +296,14 @@ func wrapped(t *testing.T, script string) {
 func TestJournalThatMayNotBeRead(t *testing.T) {
 	t.Run("none of it", func(t *testing.T) { testMayNotBeRead(t, newJournal(t, saidLine(1))) })
 	t.Run("only what concerns others", func(t *testing.T) {
-		j := newJournal(t, entry{unit: "user@65534.service", program: "sh", message: "mine"})
-		if err := os.Rename(filepath.Join(j.dir, "system.journal"), filepath.Join(j.dir, "user-65534.journal")); err != nil {
+		j := newJournal(t, entry{Unit: "user@65534.service", Program: "sh", Message: "mine"})
+		if err := os.Rename(filepath.Join(j.Dir, "system.journal"), filepath.Join(j.Dir, "user-65534.journal")); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Chmod(filepath.Join(j.dir, "user-65534.journal"), 0o644); err != nil {
+		if err := os.Chmod(filepath.Join(j.Dir, "user-65534.journal"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		j.write(saidLine(1))
+		j.Write(saidLine(1))
 		testMayNotBeRead(t, j)
 	})
 }
@@ -413,7 +315,7 @@ func testMayNotBeRead(t *testing.T, j *journal) {
 		if err != nil {
 			t.Skip("setpriv is missing")
 		}
-		for dir := j.dir; dir != "/" && dir != os.TempDir(); dir = filepath.Dir(dir) {
+		for dir := j.Dir; dir != "/" && dir != os.TempDir(); dir = filepath.Dir(dir) {
 			if err := os.Chmod(dir, 0o755); err != nil {
 				t.Fatal(err)
 			}
@@ -424,7 +326,7 @@ func testMayNotBeRead(t *testing.T, j *journal) {
 			if t.Failed() {
 				return
 			}
-			if err := os.Chown(filepath.Join(j.dir, "system.journal"), 0, 65533); err != nil {
+			if err := os.Chown(filepath.Join(j.Dir, "system.journal"), 0, 65533); err != nil {
 				t.Fatal(err)
 			}
 			t.Setenv("PATH", path)
@@ -434,7 +336,7 @@ func testMayNotBeRead(t *testing.T, j *journal) {
 				t.Errorf("%q", f.old)
 			}
 		}()
-	} else if err := os.Chmod(filepath.Join(j.dir, "system.journal"), 0); err != nil {
+	} else if err := os.Chmod(filepath.Join(j.Dir, "system.journal"), 0); err != nil {
 		t.Fatal(err)
 	}
 	_, err := f.Read(func(mtalog.Entry, bool) {})
@@ -448,7 +350,7 @@ func testMayNotBeRead(t *testing.T, j *journal) {
 
 // Complaints without end, and output that is none, are bounded and told.
 func TestJournalctlThatIsNone(t *testing.T) {
-	needJournal(t)
+	journaltest.Need(t)
 	for name, tt := range map[string]struct {
 		script string
 		code   fault.Code
@@ -486,7 +388,7 @@ func TestJournalMessages(t *testing.T) {
 	for _, m := range odd {
 		entries = append(entries, said(m))
 	}
-	j.write(append(entries, said(long+"x"), said("\n"+long), said(strings.Repeat("y\n", 1<<20)), saidLine(1))...)
+	j.Write(append(entries, said(long+"x"), said("\n"+long), said(strings.Repeat("y\n", 1<<20)), saidLine(1))...)
 	f.expect(append(odd, "line 1")...)
 	if f.TooLong() != 3 || f.Gaps() != 0 {
 		t.Errorf("%d too long, %d gaps", f.TooLong(), f.Gaps())
@@ -497,12 +399,12 @@ func TestJournalMessages(t *testing.T) {
 func TestJournalHasOtherPrograms(t *testing.T) {
 	j := newJournal(t, saidLine(0))
 	f := j.follow(mtalog.Position{}).begin()
-	j.write(
-		entry{unit: "user@1000.service", program: "postfix/smtp", message: "forged"},
-		entry{unit: "cron.service", program: "cron", message: "job"},
-		entry{program: "kernel", message: "oops"},
-		entry{unit: "postfix.service", program: "postfix/smtp", message: "Red Hat"},
-		entry{unit: "postfix@out.service", program: "postfix-out/smtp", message: "another instance"},
+	j.Write(
+		entry{Unit: "user@1000.service", Program: "postfix/smtp", Message: "forged"},
+		entry{Unit: "cron.service", Program: "cron", Message: "job"},
+		entry{Program: "kernel", Message: "oops"},
+		entry{Unit: "postfix.service", Program: "postfix/smtp", Message: "Red Hat"},
+		entry{Unit: "postfix@out.service", Program: "postfix-out/smtp", Message: "another instance"},
 		saidLine(1))
 	f.expect("Red Hat", "another instance", "line 1")
 
@@ -518,7 +420,7 @@ func TestJournalHasOtherPrograms(t *testing.T) {
 		"Exim, which is not it": {mtalog.Journal{Kind: mtalog.Exim}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tt.spec.Directory = j.dir
+			tt.spec.Directory = j.Dir
 			if err := tt.spec.Check(); err != nil {
 				t.Fatal(err)
 			}
@@ -536,10 +438,10 @@ func TestJournaldDropsLines(t *testing.T) {
 	j := newJournal(t, saidLine(0))
 	f := j.follow(mtalog.Position{}).begin()
 	dropped := func(unit, slice string) entry {
-		return entry{unit: "systemd-journald.service", program: "systemd-journald", message: "Suppressed 12 messages from " + unit,
-			more: "_TRANSPORT=driver\nMESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e\nN_DROPPED=12\nOBJECT_SYSTEMD_UNIT=" + unit + "\nOBJECT_SYSTEMD_SLICE=" + slice + "\n"}
+		return entry{Unit: "systemd-journald.service", Program: "systemd-journald", Message: "Suppressed 12 messages from " + unit,
+			More: "_TRANSPORT=driver\nMESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e\nN_DROPPED=12\nOBJECT_SYSTEMD_UNIT=" + unit + "\nOBJECT_SYSTEMD_SLICE=" + slice + "\n"}
 	}
-	j.write(dropped("cron.service", "system.slice"), dropped("postfixadmin.service", "system.slice"), dropped("postfix@-.service", "system-postfix.slice"), dropped("postfix.service", "system.slice"), saidLine(1))
+	j.Write(dropped("cron.service", "system.slice"), dropped("postfixadmin.service", "system.slice"), dropped("postfix@-.service", "system-postfix.slice"), dropped("postfix.service", "system.slice"), saidLine(1))
 	f.expect("line 1")
 	if f.Gaps() != 2 {
 		t.Errorf("%d gaps", f.Gaps())
@@ -582,7 +484,7 @@ func logEntries(t testing.TB, kind mtalog.Kind, name string) (entries []entry) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			entries = append(entries, entry{at: at, unit: "exim4.service", program: "exim", message: l})
+			entries = append(entries, entry{At: at, Unit: "exim4.service", Program: "exim", Message: l})
 			continue
 		}
 		at, err := time.Parse(time.Stamp, l[:15])
@@ -591,7 +493,7 @@ func logEntries(t testing.TB, kind mtalog.Kind, name string) (entries []entry) {
 		}
 		tag, message, _ := strings.Cut(strings.SplitN(l[16:], " ", 2)[1], ": ")
 		program, _, _ := strings.Cut(tag, "[")
-		entries = append(entries, entry{at: at.AddDate(2026, 0, 0), unit: "postfix@-.service", program: program, message: message})
+		entries = append(entries, entry{At: at.AddDate(2026, 0, 0), Unit: "postfix@-.service", Program: program, Message: message})
 	}
 	return entries
 }
@@ -602,8 +504,8 @@ func TestJournalAndFileSayTheSame(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			want := refusals(t, kind, time.UTC, testdata(t, name))
 			entries := logEntries(t, kind, name)
-			j := newJournal(t, entry{unit: "cron.service", program: "cron", message: "job", at: dawn})
-			f := mtalog.FollowJournal(mtalog.Journal{Kind: kind, Directory: j.dir}, mtalog.Position{})
+			j := newJournal(t, entry{Unit: "cron.service", Program: "cron", Message: "job", At: journaltest.Dawn})
+			f := mtalog.FollowJournal(mtalog.Journal{Kind: kind, Directory: j.Dir}, mtalog.Position{})
 			defer f.Close()
 			p := parser(t, kind, time.UTC)
 			var got []mtalog.Refusal
@@ -621,7 +523,7 @@ func TestJournalAndFileSayTheSame(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			j.write(entries...)
+			j.Write(entries...)
 			for deadline := time.Now().Add(30 * time.Second); read < len(entries); {
 				if _, err := f.Read(look); err != nil {
 					t.Fatal(err)
@@ -640,12 +542,12 @@ func TestJournalAndFileSayTheSame(t *testing.T) {
 // The time is the journal's: when it was sent where the kernel says so, else when it came.
 func TestJournalTimes(t *testing.T) {
 	j := newJournal(t, saidLine(0))
-	f := mtalog.FollowJournal(mtalog.Journal{Kind: mtalog.Postfix, Directory: j.dir}, mtalog.Position{})
+	f := mtalog.FollowJournal(mtalog.Journal{Kind: mtalog.Postfix, Directory: j.Dir}, mtalog.Position{})
 	defer f.Close()
-	sent := dawn.Add(-time.Hour)
+	sent := journaltest.Dawn.Add(-time.Hour)
 	message := "4T1abc2xyzz1: to=<bob@example.net>, relay=mx.example.net[192.0.2.1]:25, dsn=5.7.26, status=bounced (host mx.example.net[192.0.2.1] said: 550 5.7.26 no (in reply to end of DATA command))"
 	with := func(more string) entry {
-		return entry{at: dawn.Add(time.Minute), unit: "postfix@-.service", program: "postfix/smtp", message: message, more: more}
+		return entry{At: journaltest.Dawn.Add(time.Minute), Unit: "postfix@-.service", Program: "postfix/smtp", Message: message, More: more}
 	}
 	p := parser(t, mtalog.Postfix, time.UTC)
 	var times []time.Time
@@ -659,13 +561,13 @@ func TestJournalTimes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	j.write(with(""), with(fmt.Sprintf("_SOURCE_REALTIME_TIMESTAMP=%d\n", sent.UnixMicro())), with("_SOURCE_REALTIME_TIMESTAMP=never\n"))
+	j.Write(with(""), with(fmt.Sprintf("_SOURCE_REALTIME_TIMESTAMP=%d\n", sent.UnixMicro())), with("_SOURCE_REALTIME_TIMESTAMP=never\n"))
 	for deadline := time.Now().Add(30 * time.Second); len(times) < 3 && time.Now().Before(deadline); {
 		if _, err := f.Read(look); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if len(times) != 3 || !times[0].Equal(dawn.Add(time.Minute)) || !times[1].Equal(sent) || !times[2].Equal(dawn.Add(time.Minute)) {
+	if len(times) != 3 || !times[0].Equal(journaltest.Dawn.Add(time.Minute)) || !times[1].Equal(sent) || !times[2].Equal(journaltest.Dawn.Add(time.Minute)) {
 		t.Errorf("%v", times)
 	}
 }
