@@ -28,7 +28,10 @@ func (p *Parser) eximEntry(e Entry) (r Refusal, ok bool) {
 	if !bytes.HasPrefix(e.Program, []byte("exim")) || !hasFlag(e.Message) {
 		return r, false
 	}
-	rest := firstPiece(e.Message)
+	rest, whole := firstPiece(e.Message)
+	if !whole {
+		return r, false
+	}
 	if _, said, stamped := p.eximStamp(rest); stamped { // syslog_timestamp
 		rest = said
 	}

@@ -83,23 +83,31 @@ func (p *Parser) eximTime(line []byte, now time.Time) (at time.Time, rest []byte
 	if !found || !bytes.HasPrefix(tag, []byte("exim")) {
 		return at, nil, false
 	}
-	rest = firstPiece(rest)
+	if rest, ok = firstPiece(rest); !ok {
+		return at, nil, false
+	}
 	if own, rest, ok := p.eximStamp(rest); ok { // syslog_timestamp
 		return own, rest, true
 	}
 	return at, rest, true
 }
 
-// firstPiece takes "[1/2] " or "[1\2] " off the first piece of a line that Exim has cut for syslog, at 870 octets where it was built so. What a receiver says begins there.
-func firstPiece(said []byte) []byte {
-	if !bytes.HasPrefix(said, []byte("[1/")) && !bytes.HasPrefix(said, []byte(`[1\`)) {
-		return said
+// firstPiece takes "[1/2] " or "[1\2] " off the first piece of a line that Exim has cut for syslog, at 870 octets where it was built so. What a receiver says begins
+// there; ok is false for the others, which begin anywhere in it.
+func firstPiece(said []byte) (rest []byte, ok bool) {
+	mark, rest, found := bytes.Cut(said, []byte("] "))
+	if !found || len(mark) == 0 || mark[0] != '[' {
+		return said, true
 	}
-	count, rest, found := bytes.Cut(said[len("[1/"):], []byte("] "))
-	if !found || len(count) == 0 || bytes.ContainsFunc(count, func(r rune) bool { return r < '0' || r > '9' }) {
-		return said
+	slash := bytes.IndexAny(mark, `/\`)
+	if slash < 0 || !isNumber(mark[1:slash]) || !isNumber(mark[slash+1:]) {
+		return said, true
 	}
-	return rest
+	return rest, string(mark[1:slash]) == "1"
+}
+
+func isNumber(text []byte) bool {
+	return len(text) > 0 && !bytes.ContainsFunc(text, func(r rune) bool { return r < '0' || r > '9' })
 }
 
 // eximReply finds the reply behind the command that it answers: "RCPT TO:<bob@example.net>: 550 …".

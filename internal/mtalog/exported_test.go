@@ -78,6 +78,52 @@ func TestExported(t *testing.T) {
 	}
 }
 
+// Which program says it counts as much as what it says, and the time is not taken from the text.
+func TestEntries(t *testing.T) {
+	const (
+		postfixArrival = "4T1abc2xyzz1: from=<ann@Example.ORG>, size=274, nrcpt=1 (queue active)"
+		postfixFailure = "4T1abc2xyzz1: to=<bob@example.net>, relay=mx.example.net[192.0.2.1]:25, dsn=5.7.23, status=bounced (host mx.example.net[192.0.2.1] said: 550 5.7.23 SPF fail (in reply to end of DATA command))"
+		eximArrival    = "2020-01-01 10:00:00 1xX5RE-00000004A1a-0w12 <= ann@Example.ORG U=root P=local S=320"
+		eximFailure    = "1xX5RE-00000004A1a-0w12 ** bob@example.net R=dnslookup T=remote_smtp H=mx.example.net [192.0.2.1]: SMTP error from remote mail server after RCPT TO:<bob@example.net>: 550 5.7.23 SPF fail"
+	)
+	at := tick(10, 0, 1)
+	for name, tt := range map[string]struct {
+		kind             mtalog.Kind
+		program, message string
+		found            bool
+	}{
+		"Postfix":                  {mtalog.Postfix, "postfix/smtp", postfixFailure, true},
+		"Postfix's LMTP":           {mtalog.Postfix, "postfix/lmtp", postfixFailure, true},
+		"a service of its own":     {mtalog.Postfix, "postfix/relay/smtp", postfixFailure, true},
+		"Postfix's other programs": {mtalog.Postfix, "postfix/local", postfixFailure, false},
+		"no program of Postfix":    {mtalog.Postfix, "smtp", postfixFailure, false},
+		"no name":                  {mtalog.Postfix, "", postfixFailure, false},
+		"a name with its number":   {mtalog.Postfix, "postfix/smtp[18]", postfixFailure, false},
+		"a whole line":             {mtalog.Postfix, "postfix/smtp", "Nov 27 10:00:01 mx1 postfix/smtp[18]: " + postfixFailure, false},
+		"Exim":                     {mtalog.Exim, "exim", "2020-01-01 10:00:01 " + eximFailure, true},
+		"Debian's Exim":            {mtalog.Exim, "exim4", "2020-01-01 10:00:01.123 +0100 [123] " + eximFailure, true},
+		"without syslog_timestamp": {mtalog.Exim, "exim", eximFailure, true},
+		"the first piece":          {mtalog.Exim, "exim", "[1/2] 2020-01-01 10:00:01 " + eximFailure, true},
+		"the second piece":         {mtalog.Exim, "exim", "[2/2] " + eximFailure, false},
+		"not Exim":                 {mtalog.Exim, "sendmail", eximFailure, false},
+		"another MTA":              {mtalog.Exim, "postfix/smtp", postfixFailure, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := parser(t, tt.kind, time.UTC)
+			for _, e := range []mtalog.Entry{{At: at, Program: []byte("postfix/qmgr"), Message: []byte(postfixArrival)}, {At: at, Program: []byte("exim"), Message: []byte(eximArrival)}} {
+				if _, ok := p.Entry(e); ok {
+					t.Errorf("%s is a refusal", e.Message)
+				}
+			}
+			r, ok := p.Entry(mtalog.Entry{At: at, Program: []byte(tt.program), Message: []byte(tt.message)})
+			want := mtalog.Refusal{At: at, Queue: r.Queue, Host: "mx.example.net", Receiver: "example.net", Code: "5.7.23", Cause: mtalog.SPF, Text: "SPF fail", Permanent: true, Envelope: "example.org"}
+			if ok != tt.found || ok && !cmp.Equal(r, want) {
+				t.Errorf("%v\n%s", ok, cmp.Diff(want, r))
+			}
+		})
+	}
+}
+
 func FuzzJournalEntry(f *testing.F) {
 	for _, output := range []string{
 		cursorField + timeField + "SYSLOG_IDENTIFIER=postfix/smtp\nMESSAGE=m\n\n",

@@ -199,8 +199,8 @@ func (f *JournalFollower) ended(each func(Entry, bool)) error {
 	f.child = nil
 	err := child.wait()
 	switch {
-	case err != nil && f.cursor != "" && strings.Contains(child.said.String(), "seek to cursor"):
-		// It means nothing to this version.
+	case err != nil && f.cursor != "" && strings.Contains(child.said.String(), "seek to cursor: Invalid argument"):
+		// It means nothing to this journalctl, and will not.
 		f.lost()
 		f.cursor, f.missed = "", false
 		return f.begin(forPast)
