@@ -137,9 +137,9 @@ func (j Journal) past(cursor string) []string {
 // whether it is the one with the cursor or, where that is gone, the next.
 func (j Journal) future(cursor string) []string { return j.arguments(cursor, "--follow", "--no-tail") }
 
-// sight asks for nothing, in the form for people: with the others journalctl keeps to itself that it sees nothing, and why.
+// sight asks for the last entry of anyone and its cursor, in the form for people: with the others journalctl keeps to itself that it sees nothing, and why.
 func (j Journal) sight() []string {
-	args := []string{"--output=short", "--no-pager", "--lines=0"}
+	args := []string{"--output=short", "--no-pager", "--lines=1", "--show-cursor"}
 	if j.Directory != "" {
 		args = append(args, "--directory="+j.Directory)
 	}

@@ -27,6 +27,7 @@ const (
 type JournalFollower struct {
 	journal Journal
 	cursor  string // of the last entry that was handed out; "" = none yet
+	beside  bool   // it is that of an entry of others: the MTA had none yet
 	late    bool   // there was no journal when it was looked for: the next one is new from its beginning on
 
 	child    *child
@@ -38,6 +39,7 @@ type JournalFollower struct {
 	repeat   bool // the next entry may be the one with the cursor, which was handed out
 	missed   bool // that the entry with this cursor is gone was counted
 	out      exported
+	words    ending // of an answer for people
 
 	trouble  error // since the last start that worked
 	failures int
@@ -54,7 +56,7 @@ type question uint8
 const (
 	forPast   question = iota // what lies before the position
 	forFuture                 // what follows, and comes
-	forSight                  // whether there is a journal that may be seen, when nothing was found
+	forSight                  // whether there is a journal that may be seen, and where it ends, when nothing was found
 )
 
 // pastEntry is an Entry that lives on.
@@ -68,7 +70,7 @@ func FollowJournal(j Journal, from Position) *JournalFollower {
 	f := &JournalFollower{journal: j, buffer: make([]byte, readSize)}
 	switch {
 	case isCursor(from.Cursor):
-		f.cursor = from.Cursor
+		f.cursor, f.beside = from.Cursor, from.Beside
 	case from.Cursor != "":
 		f.gaps++
 	}
@@ -76,7 +78,7 @@ func FollowJournal(j Journal, from Position) *JournalFollower {
 }
 
 // Position is where a later JournalFollower should go on: after the last entry that was handed out.
-func (f *JournalFollower) Position() Position { return Position{Cursor: f.cursor} }
+func (f *JournalFollower) Position() Position { return Position{Cursor: f.cursor, Beside: f.beside} }
 
 // TooLong is how many entries were passed over because of their length.
 func (f *JournalFollower) TooLong() uint64 { return f.tooLong }
@@ -112,10 +114,10 @@ func (f *JournalFollower) Read(each func(e Entry, old bool)) (more bool, err err
 		}
 		n, err := f.child.read(f.buffer, now.Add(quiet))
 		budget -= n
-		if f.asked != forSight { // the answer to that is for people
-			if bad := f.out.take(f.buffer[:n], func(e Entry) { f.take(e, each) }); bad != nil {
-				return false, f.fail(bad)
-			}
+		if f.asked == forSight {
+			f.words.take(f.buffer[:n])
+		} else if bad := f.out.take(f.buffer[:n], func(e Entry) { f.take(e, each) }); bad != nil {
+			return false, f.fail(bad)
 		}
 		switch {
 		case err == nil:
@@ -141,7 +143,7 @@ func (f *JournalFollower) begin(q question) error {
 		f.past, f.pastSize, f.seen = nil, 0, false
 	case forFuture:
 		args = f.journal.future(f.cursor)
-		f.repeat = f.cursor != ""
+		f.repeat = f.cursor != "" && !f.beside
 	case forSight:
 		args = f.journal.sight()
 	}
@@ -149,7 +151,7 @@ func (f *JournalFollower) begin(q question) error {
 	if err != nil {
 		return err
 	}
-	f.child, f.asked, f.started, f.out = child, q, time.Now(), exported{}
+	f.child, f.asked, f.started, f.out, f.words = child, q, time.Now(), exported{}, ending{}
 	return nil
 }
 
@@ -166,7 +168,7 @@ func (f *JournalFollower) take(e Entry, each func(Entry, bool)) {
 		}
 		f.lost()
 	}
-	f.cursor, f.missed = e.Cursor, false
+	f.cursor, f.beside, f.missed = e.Cursor, false, false
 	f.works()
 	switch {
 	case e.dropped:
@@ -202,7 +204,7 @@ func (f *JournalFollower) ended(each func(Entry, bool)) error {
 	case err != nil && f.cursor != "" && strings.Contains(child.said.String(), "seek to cursor: Invalid argument"):
 		// It means nothing to this journalctl, and will not.
 		f.lost()
-		f.cursor, f.missed = "", false
+		f.cursor, f.beside, f.missed = "", false, false
 		return f.begin(forPast)
 	case err != nil:
 		return err
@@ -213,6 +215,11 @@ func (f *JournalFollower) ended(each func(Entry, bool)) error {
 			f.late = f.late || f.cursor == "" && fault.CodeOf(err) == fault.NotFound
 			return err
 		}
+		if f.cursor == "" && !f.late {
+			// Where others are: what the MTA says from now on comes after it, also when it does so between two runs of this process.
+			f.cursor = f.words.cursor()
+			f.beside = f.cursor != ""
+		}
 		return f.begin(forFuture)
 	case !f.out.whole():
 		return notExported("it ends in an entry")
@@ -221,7 +228,7 @@ func (f *JournalFollower) ended(each func(Entry, bool)) error {
 		each(Entry{At: e.at, Program: []byte(e.program), Message: []byte(e.message)}, true)
 	}
 	f.past = nil
-	if f.cursor != "" && !f.seen {
+	if f.cursor != "" && !f.seen && !f.beside {
 		f.lost()
 	}
 	if f.pastSize == 0 {
@@ -270,6 +277,26 @@ func sameEntry(a, b string) bool {
 func fromBoot(cursor string) string {
 	if at := strings.Index(cursor, ";b="); at >= 0 {
 		return cursor[at:]
+	}
+	return cursor
+}
+
+// ending keeps the end of a text.
+type ending struct{ text []byte }
+
+func (e *ending) take(part []byte) {
+	const most = 2 * maxCursor
+	if e.text = append(e.text, part...); len(e.text) > most {
+		e.text = append(e.text[:0], e.text[len(e.text)-most:]...)
+	}
+}
+
+// cursor reads the last line of what journalctl writes with --show-cursor; "" = it is none. A message cannot claim to be that line, which comes after it.
+func (e *ending) cursor() string {
+	text := strings.TrimSuffix(string(e.text), "\n")
+	cursor, found := strings.CutPrefix(text[strings.LastIndexByte(text, '\n')+1:], "-- cursor: ")
+	if !found || !isCursor(cursor) {
+		return ""
 	}
 	return cursor
 }

@@ -104,15 +104,29 @@ func TestJournalFirstTimeBeginsAtTheEnd(t *testing.T) {
 	}
 }
 
-// A journal that has nothing of the MTA yet is read from its first line on.
+// A journal that has nothing of the MTA yet is read from its first line on, also when that comes while nobody reads.
 func TestJournalWithoutTheMTA(t *testing.T) {
 	j := newJournal(t, entry{Unit: "cron.service", Program: "cron", Message: "job"})
 	f := j.follow(mtalog.Position{}).begin()
-	if at := f.Position(); at.Cursor != "" {
-		t.Errorf("%+v", at)
-	}
 	j.Write(saidLine(1))
 	f.expect("line 1")
+
+	j = newJournal(t, entry{Unit: "cron.service", Program: "cron", Message: "job\n-- cursor: s=1"})
+	at := j.follow(mtalog.Position{}).begin().Position()
+	for range 2 {
+		j.Write(entry{Unit: "cron.service", Program: "cron", Message: "job"})
+		f = j.follow(at).begin()
+		if at = f.Position(); !at.Beside {
+			t.Errorf("%+v", at)
+		}
+		f.Close()
+	}
+	j.Write(saidLine(1), saidLine(2))
+	f = j.follow(at)
+	f.expect("line 1", "line 2")
+	if at := f.Position(); at.Beside || f.Gaps() != 0 {
+		t.Errorf("%+v, %d gaps", at, f.Gaps())
+	}
 }
 
 // What comes while nobody reads is read later, and nothing twice, wherever the reader was stopped.

@@ -2,6 +2,8 @@ package mtalog_test
 
 import (
 	"bytes"
+	"fmt"
+	"math/rand/v2"
 	"os/exec"
 	"slices"
 	"strings"
@@ -111,5 +113,65 @@ func TestJournalThatWasWrittenAnew(t *testing.T) {
 	f.expect("line 3")
 	if now := f.Position().Cursor; f.Gaps() != 0 || !slices.Equal(f.old, []string{"line 1", "line 2"}) || strings.HasPrefix(now, at.Cursor[:10]) {
 		t.Errorf("%d gaps, old %q, %s after %s", f.Gaps(), f.old, now, at.Cursor)
+	}
+}
+
+// Whatever journald, reader and restarts do one after another: every line comes once, in its order.
+func TestJournaldAtRandom(t *testing.T) {
+	for seed := range uint64(4) {
+		random := rand.New(rand.NewPCG(seed, 7))
+		j := journaltest.Start(t)
+		follow := func(from mtalog.Position) *mtalog.JournalFollower {
+			f := mtalog.FollowJournal(mtalog.Journal{Directory: j.Dir, Identifiers: []string{"postfix/smtp"}}, from)
+			t.Cleanup(f.Close)
+			return f
+		}
+		var got, want, trace []string
+		f := follow(mtalog.Position{})
+		look := func() {
+			t.Helper()
+			if _, err := f.Read(func(e mtalog.Entry, old bool) {
+				if !old {
+					got = append(got, string(e.Message))
+				}
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for !f.Follows() {
+			look()
+		}
+		say := func() {
+			want = append(want, fmt.Sprintf("line %d", len(want)+1))
+			j.Say("postfix/smtp", want[len(want)-1])
+		}
+		for range 40 {
+			step := random.IntN(10)
+			trace = append(trace, fmt.Sprint(step))
+			switch {
+			case step < 4:
+				for range 1 + random.IntN(5) {
+					say()
+				}
+			case step < 6:
+				look()
+			case step < 8: // stopped wherever it is, also before it has looked once
+				at := f.Position()
+				f.Close()
+				f = follow(at)
+			case step < 9:
+				j.Say("postfix/qmgr", "another program")
+			default:
+				j.Rotate()
+			}
+		}
+		say()
+		for deadline := time.Now().Add(30 * time.Second); len(got) < len(want) && time.Now().Before(deadline); {
+			look()
+		}
+		if !slices.Equal(got, want) || f.Gaps() != 0 {
+			t.Fatalf("seed %d: got %q, want lines 1 to %d; %d gaps; %s", seed, got, len(want), f.Gaps(), trace)
+		}
+		f.Close()
 	}
 }
