@@ -12,9 +12,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/mtalog"
 	"github.com/postseal/postseal/internal/mtalog/journaltest"
 )
+
+// passes reports whether trouble is of the kind that passes: while journald rotates, journalctl now and then ends without a word.
+func passes(err error) bool { return fault.CodeOf(err) == fault.Unavailable }
 
 // What Postfix says to the real journald is found as in a file, through journald's own rotation, a restart of ours and a vacuum.
 func TestJournald(t *testing.T) {
@@ -39,7 +43,7 @@ func TestJournald(t *testing.T) {
 				if last = string(e.Message); refused {
 					got = append(got, r)
 				}
-			}); err != nil {
+			}); err != nil && !passes(err) {
 				t.Fatal(err)
 			}
 			if time.Now().After(deadline) {
@@ -134,7 +138,7 @@ func TestJournaldAtRandom(t *testing.T) {
 				if !old {
 					got = append(got, string(e.Message))
 				}
-			}); err != nil {
+			}); err != nil && !passes(err) {
 				t.Fatal(err)
 			}
 		}
