@@ -21,7 +21,7 @@
 // table) → steps.go (make, prove, destroy) → checkrecord.go (our
 // own record) → canary.go (proof) → report.go (what is).
 //
-// What receivers say: mtalog.go (the MTA's log) → refusals.go (counted, kept, reported, shown).
+// What receivers say: mtalogconfig.go (which log) → mtalog.go (the MTA's log) → refusals.go (counted, kept, reported, shown).
 //
 // A probe: probeconfig.go (whether and where to) → probe.go (what is asked for, once) → probesubmit.go (into the MTA).
 //

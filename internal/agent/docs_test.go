@@ -2,6 +2,7 @@ package agent
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -57,4 +58,32 @@ func TestThePageNamesEveryReasonAndSetting(t *testing.T) {
 		}
 	}
 	settings("", reflect.TypeFor[Config]())
+}
+
+// The unit is one that systemd takes, and lets the agent read what agent.yaml can name.
+func TestTheUnitIsGood(t *testing.T) {
+	content, err := os.ReadFile(filepath.Join("..", "..", "packaging", "systemd", "postseal-agent.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	unit := string(content)
+	for _, line := range []string{"SupplementaryGroups=postfix\n", "SupplementaryGroups=systemd-journal\n"} {
+		if !strings.Contains(unit, "\n"+line) {
+			t.Errorf("%s is missing", line)
+		}
+	}
+	if !haveProgram("systemd-analyze") {
+		t.Skip("systemd-analyze is missing")
+	}
+	// The programs that it starts are not on this machine.
+	for _, program := range []string{"/usr/local/bin/postseal", "/bin/kill"} {
+		unit = strings.ReplaceAll(unit, "="+program+" ", "=/bin/sh ")
+	}
+	path := filepath.Join(t.TempDir(), "postseal-agent.service")
+	if err := os.WriteFile(path, []byte(unit), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("systemd-analyze", "verify", "--man=no", path).CombinedOutput(); err != nil || strings.Contains(string(out), "postseal-agent.service") {
+		t.Errorf("%v\n%s", err, out)
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -15,22 +14,12 @@ import (
 	"github.com/postseal/postseal/internal/mtalog"
 )
 
-// MTALog names the log of this server's MTA, from which is counted what receivers refuse because of authentication.
-type MTALog struct {
-	File string `yaml:"file"` // absolute; empty = none is followed
-	Kind string `yaml:"kind"` // postfix or exim
-}
-
-func (l MTALog) check() error {
-	switch {
-	case l == MTALog{}:
-		return nil
-	case !filepath.IsAbs(l.File):
-		return fault.New(fault.Invalid, "mta_log.file: %q is not an absolute path", l.File).WithHint("mta_log: {file: /var/log/mail.log, kind: postfix}")
-	case !slices.Contains(mtalog.Kinds(), mtalog.Kind(l.Kind)):
-		return fault.New(fault.Invalid, "mta_log.kind: %q is neither postfix nor exim", l.Kind)
-	}
-	return nil
+// mtaLog is a log that is followed: a file or the journal.
+type mtaLog interface {
+	Position() mtalog.Position
+	TooLong() uint64
+	Gaps() uint64
+	Close()
 }
 
 const (
@@ -43,9 +32,11 @@ const (
 // logReader reads the log that the configuration names.
 type logReader struct {
 	spec     MTALog
-	follower *mtalog.Follower
+	follower mtaLog // nil = none
+	next     func(each func(r mtalog.Refusal, refused, old bool)) (more bool, err error)
 	parser   *mtalog.Parser
-	read     bool // it was read at least once
+	now      time.Time // of this look
+	read     bool      // it was read at least once
 	failing  time.Time
 	kept     time.Time
 }
@@ -54,19 +45,19 @@ type logReader struct {
 func (a *Agent) followLog(ctx context.Context) {
 	var l logReader
 	for ctx.Err() == nil {
-		if spec := a.settings.Load().MTALog; spec != l.spec {
+		if spec := a.settings.Load().MTALog; !spec.equal(l.spec) {
 			l.stop(a)
 			l = logReader{spec: spec}
 			a.setCondition(conditionMTALog, "")
-			if spec.File != "" {
+			if !spec.none() {
 				l.start(a)
 			}
 		}
 		more := l.follower != nil && l.look(a)
+		l.keep(a, false) // also when there is more: a busy journal always has
 		if more {
 			continue
 		}
-		l.keep(a, false)
 		timer := time.NewTimer(a.pace.Follow)
 		select {
 		case <-ctx.Done():
@@ -80,8 +71,25 @@ func (a *Agent) followLog(ctx context.Context) {
 // start begins where an earlier process stopped in the same file, else at its end.
 func (l *logReader) start(a *Agent) {
 	l.parser, _ = mtalog.NewParser(mtalog.Kind(l.spec.Kind), time.Local) // check knows the kinds
-	l.follower = mtalog.Follow(l.spec.File, a.refusals.begin(l.spec))
+	from := a.refusals.begin(l.spec)
 	l.kept = a.now()
+	if l.spec.Journal {
+		f := mtalog.FollowJournal(l.spec.journal(), from)
+		l.follower, l.next = f, func(each func(mtalog.Refusal, bool, bool)) (bool, error) {
+			return f.Read(func(e mtalog.Entry, old bool) {
+				r, refused := l.parser.Entry(e)
+				each(r, refused, old)
+			})
+		}
+		return
+	}
+	f := mtalog.Follow(l.spec.File, from)
+	l.follower, l.next = f, func(each func(mtalog.Refusal, bool, bool)) (bool, error) {
+		return f.Read(func(line []byte, old bool) {
+			r, refused := l.parser.Line(line, l.now)
+			each(r, refused, old)
+		})
+	}
 }
 
 func (l *logReader) stop(a *Agent) {
@@ -96,16 +104,21 @@ func (l *logReader) stop(a *Agent) {
 // look reads what is new. more says that there is more already.
 func (l *logReader) look(a *Agent) (more bool) {
 	now := a.now()
+	l.now = now
 	lines := uint64(0)
-	more, err := l.follower.Read(func(line []byte, old bool) {
+	more, err := l.next(func(r mtalog.Refusal, refused, old bool) {
 		lines++
-		if r, refused := l.parser.Line(line, now); refused && !old {
+		if refused && !old {
 			a.refusals.count(r, now)
 		}
 	})
 	gaps := a.refusals.progress(lines, l.follower)
 	if gaps {
-		a.log.Warn("lines of the MTA's log may have been missed: it was rotated and compressed, or emptied, before they were read", "file", l.spec.File)
+		reason := "it was rotated and compressed, or emptied, before they were read"
+		if l.spec.Journal {
+			reason = "the journal was vacuumed before they were read, or dropped them (RateLimitBurst= in journald.conf)"
+		}
+		a.log.Warn("lines of the MTA's log may have been missed: "+reason, "log", l.spec.shown())
 	}
 	switch {
 	case err == nil:
@@ -115,7 +128,9 @@ func (l *logReader) look(a *Agent) (more bool) {
 	case l.failing.IsZero():
 		l.failing = now
 	}
-	if !l.read || now.Sub(l.failing) >= logPatience {
+	// A rotation hides a file for a moment; journalctl is started again at once. That something may not be read does not pass by itself.
+	passing := fault.CodeOf(err) == fault.Unavailable || fault.CodeOf(err) == fault.NotFound && !l.spec.Journal
+	if !passing || !l.read || now.Sub(l.failing) >= logPatience {
 		a.setCondition(conditionMTALog, logTrouble(l.spec, err))
 	}
 	return false
@@ -142,11 +157,18 @@ func (l *logReader) keep(a *Agent, last bool) {
 
 // logTrouble says what to do about a log that cannot be read.
 func logTrouble(spec MTALog, err error) string {
+	if spec.Journal {
+		message, hint := fault.Show(err)
+		if hint != "" {
+			message += ": " + hint
+		}
+		return "mta_log: " + message
+	}
 	switch fault.CodeOf(err) {
 	case fault.NotFound:
 		hint := "name the log in agent.yaml"
 		if mtalog.Kind(spec.Kind) == mtalog.Postfix {
-			hint += "; where only systemd's journal has it, set maillog_file in Postfix's main.cf or install rsyslog"
+			hint += "; where Postfix logs to systemd's journal alone, write {journal: true, kind: postfix}; or set maillog_file in its main.cf"
 		}
 		return fmt.Sprintf("mta_log: there is no %s: %s", spec.File, hint)
 	case fault.Denied:

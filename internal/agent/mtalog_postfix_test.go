@@ -81,7 +81,7 @@ func TestPostfixLogIsFollowed(t *testing.T) {
 	inet := func(i int) string { return "inet:" + a.Addrs()[i].String() }
 	p := startPostfix(t, inet(0), inet(1), refusing(t), "")
 	cfg := r.cfg
-	cfg.MTALog = MTALog{filepath.Join(filepath.Dir(p.conf), "mail.log"), "postfix"}
+	cfg.MTALog = MTALog{File: filepath.Join(filepath.Dir(p.conf), "mail.log"), Kind: "postfix"}
 	if err := a.Reload(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}

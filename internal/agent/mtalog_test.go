@@ -20,13 +20,22 @@ func TestMTALogSettings(t *testing.T) {
 		"mta_log: {file: /var/log/mail.log, kind: postfix}":   "",
 		"mta_log: {file: /var/log/exim4/mainlog, kind: exim}": "",
 		"mta_log: {}": "",
-		"mta_log: {file: mail.log, kind: postfix}":              "absolute",
-		"mta_log: {kind: postfix}":                              "absolute",
-		"mta_log: {file: /var/log/mail.log}":                    "neither postfix nor exim",
-		"mta_log: {file: /var/log/mail.log, kind: sendmail}":    "neither postfix nor exim",
-		"mta_log: {file: /var/log/mail.log, kind: exim, x: 1}":  "unknown field",
-		"mta_log: {file: /var/log/mail.log, kind: [postfix]}":   "mta_log",
-		"mta_log: {file: \"/var/log/mail.log\", kind: Postfix}": "neither postfix nor exim",
+		"mta_log: {journal: true, kind: postfix}": "",
+		"mta_log: {journal: true, kind: exim, directory: /var/log/journal/x, units: [exim4.service], identifiers: [exim]}": "",
+		"mta_log: {journal: true}": "neither postfix nor exim",
+		"mta_log: {journal: true, kind: postfix, file: /var/log/mail.log}":            "not both",
+		"mta_log: {file: /var/log/mail.log, kind: postfix, units: [a.service]}":       "belong to the journal",
+		"mta_log: {directory: /var/log/journal}":                                      "belong to the journal",
+		"mta_log: {journal: true, kind: postfix, directory: journal}":                 "mta_log.directory: \"journal\" is not an absolute path",
+		"mta_log: {journal: true, kind: postfix, units: [\"postfix@*\"]}":             "mta_log.units",
+		"mta_log: {journal: true, kind: postfix, identifiers: [\"--since=today x\"]}": "mta_log.identifiers",
+		"mta_log: {file: mail.log, kind: postfix}":                                    "absolute",
+		"mta_log: {kind: postfix}":                                                    "absolute",
+		"mta_log: {file: /var/log/mail.log}":                                          "neither postfix nor exim",
+		"mta_log: {file: /var/log/mail.log, kind: sendmail}":                          "neither postfix nor exim",
+		"mta_log: {file: /var/log/mail.log, kind: exim, x: 1}":                        "unknown field",
+		"mta_log: {file: /var/log/mail.log, kind: [postfix]}":                         "mta_log",
+		"mta_log: {file: \"/var/log/mail.log\", kind: Postfix}":                       "neither postfix nor exim",
 	} {
 		_, err := ParseConfig([]byte(text))
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
@@ -79,7 +88,7 @@ func (p *fakePlane) refused() map[string]uint64 {
 
 func TestWhatReceiversRefuseIsReported(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "mail.log")
-	r := newRig(t, func(c *Config) { c.StatusSocket, c.MTALog = "", MTALog{log, "postfix"} })
+	r := newRig(t, func(c *Config) { c.StatusSocket, c.MTALog = "", MTALog{File: log, Kind: "postfix"} })
 	now := time.Now().UTC()
 	appendTo(t, log, postfixLines(now, "AAAAA1", "a@old.example", "gmail-smtp-in.l.google.com", "550 5.7.26 before the agent"))
 	a := r.start()
@@ -125,7 +134,7 @@ func TestWhatReceiversRefuseIsReported(t *testing.T) {
 // A report that nobody took is said again, whole; what grew meanwhile is in it.
 func TestRefusalsWaitForTheControlPlane(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "mail.log")
-	r := newRig(t, func(c *Config) { c.MTALog = MTALog{log, "postfix"} })
+	r := newRig(t, func(c *Config) { c.MTALog = MTALog{File: log, Kind: "postfix"} })
 	appendTo(t, log, "")
 	a := r.start()
 	await(t, "the log is read", func() bool { return a.Status().MTALog != nil })
@@ -170,7 +179,7 @@ func TestRefusalsAreBounded(t *testing.T) {
 
 func TestTroubleWithTheMTALogIsTold(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "mail.log")
-	r := newRig(t, func(c *Config) { c.MTALog = MTALog{log, "postfix"} })
+	r := newRig(t, func(c *Config) { c.MTALog = MTALog{File: log, Kind: "postfix"} })
 	var skew atomic.Int64
 	r.now = func() time.Time { return time.Now().Add(time.Duration(skew.Load())) }
 	a := r.start()
@@ -182,7 +191,9 @@ func TestTroubleWithTheMTALogIsTold(t *testing.T) {
 		}
 		return ""
 	}
-	await(t, "the file is missed", func() bool { return strings.Contains(condition(), "maillog_file") })
+	await(t, "the file is missed", func() bool {
+		return strings.Contains(condition(), "maillog_file") && strings.Contains(condition(), "{journal: true, kind: postfix}")
+	})
 	appendTo(t, log, "")
 	await(t, "the file is there", func() bool { return condition() == "" })
 	appendTo(t, log, postfixLines(time.Now(), "AAAAA1", "a@example.org", "mx.example.net", "550 SPF fail"))
@@ -202,7 +213,7 @@ func TestTroubleWithTheMTALogIsTold(t *testing.T) {
 	other := filepath.Join(t.TempDir(), "mainlog")
 	appendTo(t, other, "2026-11-27 10:00:00 1xX5RE-0004A1-0w <= a@example.org U=root P=local S=320\n")
 	cfg := r.cfg
-	cfg.MTALog = MTALog{other, "exim"}
+	cfg.MTALog = MTALog{File: other, Kind: "exim"}
 	if err := a.Reload(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +231,7 @@ func TestTroubleWithTheMTALogIsTold(t *testing.T) {
 }
 
 func TestWhatToDoAboutAnUnreadableLog(t *testing.T) {
-	spec := MTALog{filepath.Join(t.TempDir(), "mail.log"), "postfix"}
+	spec := MTALog{File: filepath.Join(t.TempDir(), "mail.log"), Kind: "postfix"}
 	appendTo(t, spec.File, "")
 	if text := logTrouble(spec, fault.New(fault.Denied, "x")); !strings.Contains(text, "may not be read") {
 		t.Error(text)
@@ -242,7 +253,7 @@ func TestWhatToDoAboutAnUnreadableLog(t *testing.T) {
 func TestDamagedStateOfTheLog(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "mail.log")
 	appendTo(t, log, postfixLines(time.Now(), "AAAAA1", "a@example.org", "mx.example.net", "550 SPF fail"))
-	r := newRig(t, func(c *Config) { c.MTALog = MTALog{log, "postfix"} })
+	r := newRig(t, func(c *Config) { c.MTALog = MTALog{File: log, Kind: "postfix"} })
 	if err := os.WriteFile(filepath.Join(r.cfg.StateDirectory, fileMTALog), []byte(`{"file": "`), 0o600); err != nil {
 		t.Fatal(err)
 	}

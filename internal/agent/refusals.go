@@ -50,7 +50,7 @@ type refusalRow struct {
 
 // savedLog is mta_log.json.
 type savedLog struct {
-	File     string             `json:"file"`
+	File     string             `json:"file"` // or what is read of the journal
 	Position mtalog.Position    `json:"position"`
 	Refusals []agentapi.Refusal `json:"refusals"`
 }
@@ -76,8 +76,8 @@ func (s *refusals) read(dir string) error {
 func (s *refusals) begin(spec MTALog) mtalog.Position {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.log = &StatusMTALog{File: spec.File, Kind: spec.Kind}
-	if s.from.File == spec.File {
+	s.log = &StatusMTALog{File: spec.File, Journal: spec.Journal, Kind: spec.Kind}
+	if s.from.File == spec.place() {
 		return s.from.Position
 	}
 	return mtalog.Position{}
@@ -165,7 +165,7 @@ func (s *refusals) makeRoom() bool {
 }
 
 // progress notes what was read. gap is true when lines may have been missed meanwhile.
-func (s *refusals) progress(lines uint64, f *mtalog.Follower) (gap bool) {
+func (s *refusals) progress(lines uint64, f mtaLog) (gap bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.log == nil {
@@ -181,7 +181,7 @@ func (s *refusals) progress(lines uint64, f *mtalog.Follower) (gap bool) {
 func (s *refusals) changed(p mtalog.Position, enough bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.dirty || enough && (p.Inode != s.from.Position.Inode || p.Offset != s.from.Position.Offset)
+	return s.dirty || enough && !p.Equal(s.from.Position)
 }
 
 // snapshot is what is kept; hours that are over and done are dropped.
@@ -194,7 +194,7 @@ func (s *refusals) snapshot(spec MTALog, p mtalog.Position, now time.Time) saved
 		}
 	}
 	s.dirty = false
-	return savedLog{File: spec.File, Position: p, Refusals: s.sorted(func(*refusalRow) bool { return true })}
+	return savedLog{File: spec.place(), Position: p, Refusals: s.sorted(func(*refusalRow) bool { return true })}
 }
 
 // saved notes that a snapshot was kept, or was not.
@@ -205,7 +205,7 @@ func (s *refusals) saved(spec MTALog, p mtalog.Position, kept bool) {
 		s.dirty = true
 		return
 	}
-	s.from = savedLog{File: spec.File, Position: p}
+	s.from = savedLog{File: spec.place(), Position: p}
 }
 
 // sorted returns rows by hour, domain, receiver and code.

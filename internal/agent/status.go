@@ -108,11 +108,12 @@ type StatusRefusal struct {
 
 // StatusMTALog is how the MTA's log is followed.
 type StatusMTALog struct {
-	File    string `json:"file"`
+	File    string `json:"file"` // "" = the journal
+	Journal bool   `json:"journal"`
 	Kind    string `json:"kind"`
 	Lines   uint64 `json:"lines"`    // read since the start
 	TooLong uint64 `json:"too_long"` // passed over because of their length
-	Gaps    uint64 `json:"gaps"`     // how often lines may have been missed: the log was rotated and compressed meanwhile
+	Gaps    uint64 `json:"gaps"`     // how often lines may have been missed: the log was rotated and compressed, or the journal vacuumed, meanwhile
 	Missed  uint64 `json:"missed"`   // refusals that were not counted, because there were too many different ones
 }
 

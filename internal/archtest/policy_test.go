@@ -142,6 +142,8 @@ fakedns:
 	Answers DNS for tests.
 publisher/providertest: publisher publisher/hosted webapi
 	The conformance suite that every provider passes. hosted, because it starts stand-ins of hosted APIs and puts its clock into their clients.
+mtalog/journaltest:
+	Real journals of systemd, which the tests of mtalog and of the agent need alike.
 archtest:
 	This package.
 `

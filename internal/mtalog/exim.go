@@ -13,14 +13,23 @@ import (
 //
 // with what log_selector adds to them, also where syslog has put its own time and name before.
 func (p *Parser) exim(line []byte, now time.Time) (r Refusal, ok bool) {
-	failed, deferred := bytes.Contains(line, []byte(" ** ")), bytes.Contains(line, []byte(" == "))
-	if !failed && !deferred && !bytes.Contains(line, []byte(" <= ")) {
+	if !hasFlag(line) {
 		return r, false
 	}
 	at, rest, ok := p.eximTime(line, now)
 	if !ok {
 		return r, false
 	}
+	return p.eximSaid(at, rest)
+}
+
+// hasFlag reports whether a text may be about an arrival or a delivery: most are not.
+func hasFlag(text []byte) bool {
+	return bytes.Contains(text, []byte(" ** ")) || bytes.Contains(text, []byte(" == ")) || bytes.Contains(text, []byte(" <= "))
+}
+
+// eximSaid reads what follows the time.
+func (p *Parser) eximSaid(at time.Time, rest []byte) (r Refusal, ok bool) {
 	if len(rest) > 0 && rest[0] == '[' { // log_selector = +pid
 		_, rest, _ = bytes.Cut(rest, []byte(" "))
 	}
@@ -74,10 +83,31 @@ func (p *Parser) eximTime(line []byte, now time.Time) (at time.Time, rest []byte
 	if !found || !bytes.HasPrefix(tag, []byte("exim")) {
 		return at, nil, false
 	}
+	if rest, ok = firstPiece(rest); !ok {
+		return at, nil, false
+	}
 	if own, rest, ok := p.eximStamp(rest); ok { // syslog_timestamp
 		return own, rest, true
 	}
 	return at, rest, true
+}
+
+// firstPiece takes "[1/2] " or "[1\2] " off the first piece of a line that Exim has cut for syslog, at 870 octets where it was built so. What a receiver says begins
+// there; ok is false for the others, which begin anywhere in it.
+func firstPiece(said []byte) (rest []byte, ok bool) {
+	mark, rest, found := bytes.Cut(said, []byte("] "))
+	if !found || len(mark) == 0 || mark[0] != '[' {
+		return said, true
+	}
+	slash := bytes.IndexAny(mark, `/\`)
+	if slash < 0 || !isNumber(mark[1:slash]) || !isNumber(mark[slash+1:]) {
+		return said, true
+	}
+	return rest, string(mark[1:slash]) == "1"
+}
+
+func isNumber(text []byte) bool {
+	return len(text) > 0 && !bytes.ContainsFunc(text, func(r rune) bool { return r < '0' || r > '9' })
 }
 
 // eximReply finds the reply behind the command that it answers: "RCPT TO:<bob@example.net>: 550 …".

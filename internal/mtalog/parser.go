@@ -43,6 +43,7 @@ func (r Refusal) Domain() string {
 
 // Parser reads the lines of one log in their order. It is for one goroutine.
 type Parser struct {
+	entry   func(e Entry) (Refusal, bool)
 	line    func(line []byte, now time.Time) (Refusal, bool)
 	zone    *time.Location
 	senders *senders
@@ -53,9 +54,9 @@ func NewParser(kind Kind, zone *time.Location) (*Parser, error) {
 	p := &Parser{zone: zone, senders: newSenders()}
 	switch kind {
 	case Postfix:
-		p.line = p.postfix
+		p.line, p.entry = p.postfix, p.postfixEntry
 	case Exim:
-		p.line = p.exim
+		p.line, p.entry = p.exim, p.eximEntry
 	default:
 		return nil, fault.New(fault.Invalid, "%.40q is no kind of log", kind).WithHint("write postfix or exim")
 	}
@@ -64,6 +65,9 @@ func NewParser(kind Kind, zone *time.Location) (*Parser, error) {
 
 // Line reads one line. ok says that it tells of a refusal because of authentication. now is for times without a year. The line may be anything.
 func (p *Parser) Line(line []byte, now time.Time) (r Refusal, ok bool) { return p.line(line, now) }
+
+// Entry reads one entry of the journal. ok says that it tells of a refusal because of authentication. The entry may be anything.
+func (p *Parser) Entry(e Entry) (r Refusal, ok bool) { return p.entry(e) }
 
 // refusal completes what a line says by what its reply says; ok is false when it is about something else.
 func (p *Parser) refusal(r Refusal, host, recipient, said string) (Refusal, bool) {

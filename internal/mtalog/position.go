@@ -12,9 +12,16 @@ const headSize = 64
 
 // Position says how far a log was read. The zero value is "not at all yet".
 type Position struct {
-	Inode  uint64 `json:"inode"`  // without the device, whose number changes with a restart of the machine on some file systems
-	Offset int64  `json:"offset"` // after the last whole line that was read
-	Head   []byte `json:"head"`   // the file's first octets: an inode is given out again, and a log may be emptied in place
+	Inode  uint64 `json:"inode"`            // without the device, whose number changes with a restart of the machine on some file systems
+	Offset int64  `json:"offset"`           // after the last whole line that was read
+	Head   []byte `json:"head"`             // the file's first octets: an inode is given out again, and a log may be emptied in place
+	Cursor string `json:"cursor,omitempty"` // of the last entry that was read, where the log is a journal; the rest is that of a file
+	Beside bool   `json:"beside,omitempty"` // that entry is none of the MTA's, which had none yet
+}
+
+// Equal reports whether two positions are the same place.
+func (p Position) Equal(q Position) bool {
+	return p.Inode == q.Inode && p.Offset == q.Offset && p.Cursor == q.Cursor && p.Beside == q.Beside
 }
 
 // known reports whether the position is one.

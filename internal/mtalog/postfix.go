@@ -10,8 +10,7 @@ import (
 //	… postfix/qmgr[17]: 9AE729C42D4: from=<ann@example.org>, size=274, nrcpt=1 (queue active)
 //	… postfix/smtp[18]: 9AE729C42D4: to=<bob@example.net>, relay=mx.example.net[192.0.2.1]:25, …, dsn=5.7.26, status=bounced (host mx.example.net[192.0.2.1] said: 550-5.7.26 … (in reply to end of DATA command))
 func (p *Parser) postfix(line []byte, now time.Time) (r Refusal, ok bool) {
-	delivery := bytes.Contains(line, []byte(", status=bounced (")) || bytes.Contains(line, []byte(", status=deferred ("))
-	if !delivery && !bytes.Contains(line, []byte(": from=<")) {
+	if !ofInterest(line) {
 		return r, false
 	}
 	at, rest, ok := p.stamp(line, now)
@@ -23,16 +22,34 @@ func (p *Parser) postfix(line []byte, now time.Time) (r Refusal, ok bool) {
 	if !found {
 		return r, false
 	}
-	instance, daemon, found := program(tag)
+	name, _, found := bytes.Cut(tag, []byte("["))
+	if !found || !bytes.HasSuffix(tag, []byte("]")) {
+		return r, false
+	}
+	return p.postfixSaid(at, name, rest)
+}
+
+// ofInterest reports whether a text may tell of a sender or a delivery: most do not.
+func ofInterest(text []byte) bool {
+	return isDelivery(text) || bytes.Contains(text, []byte(": from=<"))
+}
+
+func isDelivery(text []byte) bool {
+	return bytes.Contains(text, []byte(", status=bounced (")) || bytes.Contains(text, []byte(", status=deferred ("))
+}
+
+// postfixSaid reads what a program of Postfix said, without time and name.
+func (p *Parser) postfixSaid(at time.Time, name, said []byte) (r Refusal, ok bool) {
+	instance, daemon, found := program(name)
 	if !found {
 		return r, false
 	}
-	id, rest, found := bytes.Cut(rest, []byte(": "))
+	id, rest, found := bytes.Cut(said, []byte(": "))
 	if !found || !isQueueID(id) {
 		return r, false
 	}
 	key := p.senders.key(instance, id)
-	if !delivery {
+	if !isDelivery(said) {
 		if from, found := bytes.CutPrefix(rest, []byte("from=<")); found && string(daemon) == "qmgr" {
 			if address, _, found := bytes.Cut(from, []byte(">, size=")); found {
 				p.senders.learn(key, address)
@@ -51,8 +68,7 @@ func (p *Parser) postfix(line []byte, now time.Time) (r Refusal, ok bool) {
 	if !found {
 		return r, false
 	}
-	said, r.Permanent = bytes.CutPrefix(said, []byte("bounced ("))
-	if !r.Permanent {
+	if said, r.Permanent = bytes.CutPrefix(said, []byte("bounced (")); !r.Permanent {
 		if said, found = bytes.CutPrefix(said, []byte("deferred (")); !found {
 			return r, false
 		}
@@ -84,12 +100,8 @@ func postfixReply(said []byte) (host, reply []byte, ok bool) {
 	return nil, nil, false
 }
 
-// program takes a tag apart: "postfix/smtp[18]", "postfix-out/smtp[18]", "postfix/relay/smtp[18]" (syslog_name).
-func program(tag []byte) (instance, daemon []byte, ok bool) {
-	name, _, found := bytes.Cut(tag, []byte("["))
-	if !found || !bytes.HasSuffix(tag, []byte("]")) {
-		return nil, nil, false
-	}
+// program takes a name apart: "postfix/smtp", "postfix-out/smtp", "postfix/relay/smtp" (syslog_name).
+func program(name []byte) (instance, daemon []byte, ok bool) {
 	first, last := bytes.IndexByte(name, '/'), bytes.LastIndexByte(name, '/')
 	if first < 0 {
 		return nil, nil, false
