@@ -10,7 +10,7 @@ import (
 
 // newReport makes "report".
 func newReport() *cobra.Command {
-	return noun("report", "Reports of receivers: DMARC aggregate and failure reports, SMTP TLS reports", newReportImport(), newReportList(), newReportShow(), newReportSources(), newReportSummary(), newReportPostmaster(), newReportIntake(), newReportParse())
+	return noun("report", "Reports of receivers: DMARC aggregate and failure reports, SMTP TLS reports", newReportImport(), newReportList(), newReportShow(), newReportRemove(), newReportSources(), newReportSummary(), newReportPostmaster(), newReportIntake(), newReportParse())
 }
 
 func newReportParse() *cobra.Command {

@@ -128,7 +128,7 @@ func TestRolesAreDocumented(t *testing.T) {
 		"audit": "domain audit --now", "rotate": "rotate", "hold": "hold", "release": "release", "waive": "waive", "freeze": "freeze", "thaw": "thaw", "check": "check", "approve": "approve",
 		"mute": "finding mute", "unmute": "finding unmute", "check-ticket": "ticket check", "note-ticket": "ticket note", "join-tokens": "token list", "ask-probes": "probe send", "import-reports": "report import", "raw-report": "report show --raw",
 		"apply": "apply", "set-dmarc": "dmarc set", "change-service": "service add", "revoke": "revoke", "adopt-record": "record adopt", "disown-record": "record disown",
-		"decommission": "server decommission", "join-token-add": "token add", "join-token-revoke": "token remove",
+		"decommission": "server decommission", "remove-report": "report remove", "join-token-add": "token add", "join-token-revoke": "token remove",
 		"users": "user", "user-add": "user", "user-disable": "user", "access-token-add": "user", "access-tokens": "user", "access-token-revoke": "user",
 	}
 	for path, operations := range newBench(t, nil).spec(t).Paths {

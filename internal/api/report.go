@@ -37,6 +37,8 @@ type Reports interface {
 	Take(ctx context.Context, a report.Arrival) (report.Receipt, error)
 	// Octets returns an input as it arrived. fault.NotFound when there is none, and when its octets are kept no more.
 	Octets(ctx context.Context, input string) (report.Arrival, error)
+	// RemoveInput removes an input with all that was stored and counted of it. fault.NotFound when there is none.
+	RemoveInput(ctx context.Context, input, by string) error
 	// Judge says what the reports of a time mean for a domain.
 	Judge(ctx context.Context, s lifecycle.Situation, p report.Period) (report.Judgement, error)
 	// Postmaster returns what Google Postmaster Tools say of a domain, beside the reports.
@@ -67,6 +69,14 @@ type reportInput struct {
 type rawReportInput struct {
 	ID string `path:"id" maxLength:"64"`
 }
+
+type removeReportInput struct {
+	ID     string `path:"id" maxLength:"64"`
+	DryRun bool   `query:"dry_run" doc:"only say what would be removed"`
+}
+
+// maxRemovedListed is how many reports that go with one are named.
+const maxRemovedListed = 1000
 
 type importInput struct {
 	Name    string `query:"name" maxLength:"255" doc:"name of the file, for people"`
@@ -118,6 +128,19 @@ func (a *API) reportRoutes(h huma.API) {
 				a.log.InfoContext(ctx, "an input was handed out as it arrived", "user", who.Name, "input", d.Input)
 			}
 			return client.RawReport{Name: arrival.Name, Octets: arrival.Octets}, err
+		})
+	register(a, h, op{method: http.MethodDelete, path: "/reports/{id}", id: "remove-report", summary: "Remove the input that a report came in, with all reports in it and all that was counted of them", role: access.Admin,
+		what: "remove reports", everything: true},
+		func(ctx context.Context, who access.Principal, in *removeReportInput) (client.RemovedReports, error) {
+			d, err := a.reports.Report(ctx, in.ID)
+			if err != nil {
+				return client.RemovedReports{}, err
+			}
+			found, err := a.reports.Reports(ctx, report.ReportFilter{Input: d.Input, Limit: maxRemovedListed})
+			if err == nil && !in.DryRun {
+				err = a.reports.RemoveInput(ctx, d.Input, who.Name)
+			}
+			return client.RemovedReports{Input: d.Input, DryRun: in.DryRun, Reports: convert(found, listedOut)}, err
 		})
 	register(a, h, op{method: http.MethodGet, path: "/domains/{domain}/reports/sources", id: "report-sources", summary: "Where mail in the name of a domain came from", role: access.Viewer, what: "read"}, a.reportSources)
 	register(a, h, op{method: http.MethodGet, path: "/domains/{domain}/reports/summary", id: "report-summary", summary: "How a domain's mail fared, by signer and selector", role: access.Viewer, what: "read"}, a.reportSummary)

@@ -59,6 +59,10 @@ func (k *keptReports) Ways() []client.IntakeWay {
 	return []client.IntakeWay{{Way: "folder", Place: "/x"}}
 }
 
+func (k *keptReports) RemoveInput(ctx context.Context, input, _ string) error {
+	return k.reportStore.RemoveInput(ctx, input)
+}
+
 func (k *keptReports) Names(_ context.Context, addresses []netip.Addr) map[netip.Addr]string {
 	names := map[netip.Addr]string{}
 	for _, a := range addresses {

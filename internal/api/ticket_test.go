@@ -7,6 +7,7 @@ import (
 	"net/mail"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -286,9 +287,11 @@ func TestTicketFollows(t *testing.T) {
 		t.Errorf("%+v %v, tended %d times", list, err, f.tended.Load())
 	}
 	// What a check sees done, the planner sees as well, and the ticket says the same at once.
-	b.looker = everywhere{}
+	asked := make(chan struct{})
+	b.looker = everywhere{sync.OnceFunc(func() { close(asked) })}
 	planned := make(chan int)
 	go func() {
+		<-asked // the check has begun, with both changes
 		n := 0
 		for n < 2 && t.Context().Err() == nil {
 			n += b.see(t, "rec_2", "rec_3")
@@ -305,9 +308,10 @@ func TestTicketFollows(t *testing.T) {
 }
 
 // everywhere shows what is expected.
-type everywhere struct{}
+type everywhere struct{ asked func() }
 
-func (everywhere) Look(_ context.Context, name, rrtype, expected string) evidence.Sighting {
+func (e everywhere) Look(_ context.Context, name, rrtype, expected string) evidence.Sighting {
+	e.asked()
 	return evidence.Sighting{Name: name, Type: rrtype, Expected: expected, At: time.Now(), Servers: []evidence.ServerSight{{Server: "ns1", Verdict: evidence.Shows}}}
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"strings"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/postseal/postseal/internal/inventory"
+	"github.com/postseal/postseal/internal/journal"
 	"github.com/postseal/postseal/internal/report"
 	"github.com/postseal/postseal/internal/services"
 	"github.com/postseal/postseal/internal/store"
@@ -24,6 +26,8 @@ const (
 	diagnoseSpan = 14 * 24 * time.Hour
 	// keysFor is how long keys are taken to be the same without looking: no report tells of a key within a second.
 	keysFor = time.Second
+	// maxRemovedLooked is how many reports of an input that is removed are looked at for whose domains are to be diagnosed anew; the others wait for the next round.
+	maxRemovedLooked = 1000
 	// pruneEvery is how often reports that are old enough are looked for.
 	pruneEvery = time.Hour
 	// prunePause lets others write between two batches.
@@ -137,6 +141,23 @@ func (r *reporting) Take(ctx context.Context, a report.Arrival) (report.Receipt,
 	}
 	r.await(ctx, receipt)
 	return receipt, nil
+}
+
+// RemoveInput removes an input with all that was counted of it, and has what the others mean found out soon.
+func (r *reporting) RemoveInput(ctx context.Context, input, by string) error {
+	gone, err := r.Reports(ctx, report.ReportFilter{Input: input, Limit: maxRemovedLooked})
+	if err != nil {
+		return err
+	}
+	if err := r.reportStore.RemoveInput(ctx, input); err != nil {
+		return err
+	}
+	var receipt report.Receipt
+	for _, x := range gone {
+		receipt.Reports = append(receipt.Reports, x.ReceivedReport)
+	}
+	r.await(ctx, receipt)
+	return r.store.Journal(ctx, journal.Entry{Kind: journal.Event, Actor: by, Step: "remove reports", Why: fmt.Sprintf("the input %s with %d reports", input, len(gone)), OK: true})
 }
 
 // await has what new reports mean found out soon.

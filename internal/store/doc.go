@@ -25,5 +25,5 @@
 // Reports that receivers send have a database of their own beside, with migrations of their own: reports.go (opening), reportslimits.go, reportsdocument.go (what is stored of a
 // document), reportsdictionary.go (texts that stand once), reportspack.go (rows in pieces), reportssave.go, reportsoctets.go, reportsresave.go, reportscells.go (what is counted),
 // reportsrollup.go (its sums), reportsread.go, reportslist.go, reportssources.go, reportscounts.go (answers), reportscounting.go (up to where they were counted anew), reportspostmaster.go
-// (what Google Postmaster Tools say beside them), reportsprune.go (what is old goes).
+// (what Google Postmaster Tools say beside them), reportsprune.go (what is old goes), reportsremove.go (what was a mistake goes).
 package store

@@ -48,6 +48,7 @@ var reportsCases = map[string]func(*testing.T, *database){
 	"sums":                        testCounts,
 	"last passed":                 testLastPassed,
 	"old reports go":              testPrune,
+	"reports are removed":         testRemoveInput,
 	"Postmaster Tools":            testPostmaster,
 	"limits":                      testReportLimits,
 	"texts of strangers":          testStrangeTexts,
@@ -246,9 +247,9 @@ func testReportRoundTrip(t *testing.T, db *database) {
 		t.Errorf("%+v", v)
 	}
 	for what, err := range map[string]error{
-		"report": second(r.Report(ctx, "rep_99")), "word": second(r.Report(ctx, "rep_x")), "input's id": second(r.Report(ctx, receipt.Input)),
-		"rows": second(r.Rows(ctx, "rep_99", 0, 1)), "octets": second(r.Octets(ctx, "in_99")), "resave": second(r.Resave(ctx, "in_99", nil)),
-		"cells": r.ReplaceCells(ctx, "rep_99", testDomain, nil), "after": second(r.Reports(ctx, report.ReportFilter{After: "in_1"})),
+		"report": errOnly(r.Report(ctx, "rep_99")), "word": errOnly(r.Report(ctx, "rep_x")), "input's id": errOnly(r.Report(ctx, receipt.Input)),
+		"rows": errOnly(r.Rows(ctx, "rep_99", 0, 1)), "octets": errOnly(r.Octets(ctx, "in_99")), "resave": errOnly(r.Resave(ctx, "in_99", nil)),
+		"cells": r.ReplaceCells(ctx, "rep_99", testDomain, nil), "after": errOnly(r.Reports(ctx, report.ReportFilter{After: "in_1"})),
 	} {
 		if fault.CodeOf(err) != fault.NotFound {
 			t.Errorf("%s: %v", what, err)
@@ -256,7 +257,7 @@ func testReportRoundTrip(t *testing.T, db *database) {
 	}
 }
 
-func second[T any](_ T, err error) error { return err }
+func errOnly[T any](_ T, err error) error { return err }
 
 // A large report comes back whole, in pages across its pieces.
 func TestLargeReport(t *testing.T) {
@@ -820,5 +821,52 @@ func TestReportsBesideTheRest(t *testing.T) {
 	must(t, db.QueryRowContext(context.WithoutCancel(t.Context()), `PRAGMA journal_mode`).Scan(&mode))
 	if mode != "wal" {
 		t.Error(mode)
+	}
+}
+
+// What was handed in by mistake goes with all that was counted of it, and may come again.
+func testRemoveInput(t *testing.T, db *database) {
+	r := db.reports(t)
+	ctx := t.Context()
+	kept := r.save(t, "kept", aggregate("1", 1))
+	wrong := r.save(t, "wrong", aggregate("2", 1), aggregate("3", 2), report.Facts{Problem: "broken"})
+	again := r.save(t, "again", aggregate("2", 1))                                // a duplicate
+	both := r.save(t, "both", aggregate("2", 1), report.Facts{Problem: "broken"}) // and one with something else
+	before, _ := r.total(t, testDomain)
+	must(t, r.RemoveInput(ctx, wrong.Input))
+	after, _ := r.total(t, testDomain)
+	if before != 45 || after != 15 {
+		t.Errorf("%d messages before, and %d after", before, after)
+	}
+	groups := get[[]report.Group](t)(r.Groups(ctx, report.Period{Domains: []string{testDomain}}, false))
+	var sum int64
+	for _, g := range groups {
+		sum += g.Messages
+	}
+	if sum != after {
+		t.Errorf("the cells are %d messages", sum)
+	}
+	listed := get[[]report.Listed](t)(r.Reports(ctx, report.ReportFilter{Limit: 10}))
+	if len(listed) != 2 || listed[0].State != report.Unread || listed[0].Input != both.Input || listed[1].ID != kept.Reports[0].ID {
+		t.Errorf("%+v", listed)
+	}
+	get[report.Arrival](t)(r.Octets(ctx, both.Input))
+	for _, table := range []string{"report_rows", "report_cells"} {
+		left := 0
+		must(t, r.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM `+table+` WHERE report NOT IN (SELECT id FROM reports)`).Scan(&left))
+		if left != 0 {
+			t.Errorf("%d of %s are nobody's", left, table)
+		}
+	}
+	for name, err := range map[string]error{"octets": errOnly(r.Octets(ctx, wrong.Input)), "octets of a duplicate": errOnly(r.Octets(ctx, again.Input)), "once more": r.RemoveInput(ctx, wrong.Input), "no id": r.RemoveInput(ctx, "x"), "a report": errOnly(r.Report(ctx, wrong.Reports[0].ID))} {
+		if fault.CodeOf(err) != fault.NotFound {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if back := r.save(t, "wrong", aggregate("2", 1), aggregate("3", 2), report.Facts{Problem: "broken"}); back.Again || back.Reports[0].State != report.Stored || back.Reports[1].State != report.Stored {
+		t.Errorf("it comes again: %+v", back)
+	}
+	if n, _ := r.total(t, testDomain); n != before {
+		t.Errorf("%d messages, want %d again", n, before)
 	}
 }

@@ -177,6 +177,23 @@ func (c *Client) RawReport(ctx context.Context, id string) (RawReport, error) {
 	return out, c.get(ctx, place("reports", id, "raw"), nil, &out)
 }
 
+// RemovedReports is an input that was removed, and the reports that went with it; at most 1000 of them are named.
+type RemovedReports struct {
+	Input   string   `json:"input"`
+	DryRun  bool     `json:"dry_run" doc:"nothing was removed"`
+	Reports []Report `json:"reports"`
+}
+
+// RemoveReport removes the input that a report came in, with all that was counted of it; with dry it only says what would go.
+func (c *Client) RemoveReport(ctx context.Context, id string, dry bool) (RemovedReports, error) {
+	var out RemovedReports
+	q := url.Values{}
+	if dry {
+		q.Set("dry_run", "true")
+	}
+	return out, c.call(ctx, http.MethodDelete, place("reports", id), q, nil, &out)
+}
+
 // ImportReports hands an input in: a report, a compressed one, or a mail with reports. name is that of its file.
 func (c *Client) ImportReports(ctx context.Context, name string, octets []byte) (ReportReceipt, error) {
 	var out ReportReceipt
