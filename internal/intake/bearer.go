@@ -68,6 +68,8 @@ func (r *refusedToken) Error() string {
 	return "the server refuses the access token" + r.said
 }
 
+var errUnchecked = errors.New("intake: it is not known whether the access token is good")
+
 // passing are the codes of RFC 5530 with which the server says that it is not about the token.
 func passing(code imap.ResponseCode) bool {
 	return slices.Contains([]imap.ResponseCode{imap.ResponseCodeUnavailable, imap.ResponseCodeInUse, imap.ResponseCodeLimit, imap.ResponseCodeServerBug}, code)
@@ -81,7 +83,7 @@ func (b *bearer) explain(err error) error {
 	case err == nil:
 		return nil
 	case isAnswer && passing(answer.Code):
-		return fault.New(fault.Unavailable, "no login: the server cannot check access tokens now (%s)", answer.Code).WithHint("it is tried again")
+		return fault.Wrap(fault.Unavailable, errUnchecked, "no login: the server cannot check access tokens now (%s)", answer.Code).WithHint("it is tried again")
 	case b.refused, isAnswer && answer.Type == imap.StatusResponseTypeNo:
 		return &refusedToken{b.status()}
 	case isAnswer:

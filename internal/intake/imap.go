@@ -78,6 +78,9 @@ func (c *limitedConn) within(ctx context.Context, d time.Duration, octets int64,
 func dialIMAP(ctx context.Context, cfg *Mailbox) (*imapConn, error) {
 	c, fresh, err := dialOnce(ctx, cfg)
 	var refused *refusedToken
+	if errors.Is(err, errUnchecked) {
+		cfg.OAuth.Forget() // Dovecot says the same of a token that has ended, with some authorities
+	}
 	if !errors.As(err, &refused) {
 		return c, err
 	}
