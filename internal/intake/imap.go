@@ -84,12 +84,13 @@ func dialIMAP(ctx context.Context, cfg *Mailbox) (*imapConn, error) {
 	if !errors.As(err, &refused) {
 		return c, err
 	}
-	cfg.OAuth.Forget()
+	cfg.OAuth.Forget() // also one that was fresh: rights may be granted before the next try, and they are in the token
 	if !fresh {
-		c, _, err = dialOnce(ctx, cfg)
+		if c, _, err = dialOnce(ctx, cfg); errors.As(err, &refused) {
+			cfg.OAuth.Forget()
+		}
 	}
 	if errors.As(err, &refused) {
-		cfg.OAuth.Forget() // rights may have been granted before the next try, and they are in the token
 		return nil, fault.New(fault.Denied, "no login: %s", refused).WithHint("check that USER is the mailbox's address and that the application of %s may open it (docs/reports.md)", cfg.OAuth)
 	}
 	return c, err

@@ -270,7 +270,9 @@ func TestMailboxRefusesAToken(t *testing.T) {
 	d := a.dovecot("xoauth2 oauthbearer")
 	r := newRig(t)
 	in, _ := soon(t, r, a.mailbox(d, "ann"))
-	await(t, "the trouble is told", func() bool { return strings.HasPrefix(in.Status()[0].Error, "no login: the server refuses the access token") })
+	await(t, "the trouble is told", func() bool {
+		return strings.HasPrefix(in.Status()[0].Error, "no login: the server refuses the access token")
+	})
 	s := in.Status()[0]
 	if !strings.Contains(s.Error, "(check that USER is the mailbox's address and that the application of file:/") {
 		t.Errorf("%+v", s)

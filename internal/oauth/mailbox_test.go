@@ -251,7 +251,11 @@ func TestRefusals(t *testing.T) {
 		{"elsewhere", good, func(w http.ResponseWriter, r *http.Request) bool {
 			http.Redirect(w, r, "https://elsewhere.example/"+secrets, http.StatusTemporaryRedirect)
 			return true
-		}, fault.Unavailable, "HOST cannot be reached: no access token was to be had"},
+		}, fault.Denied, `HOST redirects to "elsewhere.example", which is not followed: the secret goes to nobody else`},
+		{"another page", good, func(w http.ResponseWriter, r *http.Request) bool {
+			http.Redirect(w, r, "/"+secrets, http.StatusFound)
+			return true
+		}, fault.Denied, "HOST gives no access token (302: Found)"},
 		{"broken off", good, func(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) }, fault.Unavailable, "HOST cannot be reached: no access token was to be had"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

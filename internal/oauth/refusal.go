@@ -13,6 +13,7 @@ import (
 
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/googleauth"
+	"github.com/postseal/postseal/internal/webapi"
 )
 
 // refusal says why there is no token. Nothing of the server's text is repeated but words of a known form: it may hold the secret, or a page. Errors are fault.Denied (a person
@@ -24,6 +25,9 @@ func (c credential) refusal(ctx context.Context, err error, place string) error 
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		return fault.Wrap(fault.Unavailable, cause, "asking %s for an access token was interrupted", c.host)
+	}
+	if to := webapi.Redirected(err); to != "" {
+		return fault.New(fault.Denied, "%s redirects to %s, which is not followed: the secret goes to nobody else", c.host, to).WithHint("check token_url in %s", place)
 	}
 	var u *url.Error
 	if !errors.As(err, &u) {
