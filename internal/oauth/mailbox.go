@@ -12,7 +12,7 @@ import (
 	"github.com/postseal/postseal/internal/webapi"
 )
 
-// googleScope is what Google wants for IMAP: https://developers.google.com/workspace/gmail/imap/xoauth2-protocol. There is none that allows less and lets messages be moved.
+// googleScope is what Google wants for IMAP: https://developers.google.com/workspace/gmail/imap/xoauth2-protocol.
 const googleScope = "https://mail.google.com/"
 
 // Mailbox gives access tokens for one mailbox. It is safe for concurrent use. Its errors and its text hold no secret.
