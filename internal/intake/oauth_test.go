@@ -57,6 +57,14 @@ func (a *authority) token(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
+	case r.FormValue("grant_type") == "refresh_token" && r.FormValue("client_id") == clientID && r.FormValue("client_secret") == clientSecret:
+		if r.FormValue("refresh_token") != fmt.Sprintf("refresh-token-%d-not-to-be-shown", len(a.given)) { // each is taken once
+			answer(w, http.StatusBadRequest, map[string]any{"error": "invalid_grant"})
+			return
+		}
+		token := fmt.Sprintf("access-token-%d-not-to-be-shown", len(a.given))
+		a.given = append(a.given, token)
+		answer(w, http.StatusOK, map[string]any{"token_type": "Bearer", "expires_in": a.life, "access_token": token, "refresh_token": fmt.Sprintf("refresh-token-%d-not-to-be-shown", len(a.given))})
 	case r.Method != http.MethodPost || r.FormValue("grant_type") != "client_credentials" || r.FormValue("scope") != "https://mail.example/.default":
 		answer(w, http.StatusBadRequest, map[string]any{"error": "invalid_request"})
 	case a.revoked || r.FormValue("client_id") != clientID || r.FormValue("client_secret") != clientSecret:
@@ -120,10 +128,11 @@ func (a *authority) dovecot(mechanisms string) *dovecot {
 	return startDovecot(a.t, "auth_mechanisms = plain login "+mechanisms+"\npassdb {\n  driver = oauth2\n  mechanisms = xoauth2 oauthbearer\n  args = "+file+"\n}\n")
 }
 
-// tokensFor is what serve makes of oauth=file:…, with the authority's certificate.
-func (a *authority) tokensFor(user string) *oauth.Mailbox {
+// credential is a file that names the authority.
+func (a *authority) credential(kind string) string {
 	a.t.Helper()
-	text, err := json.Marshal(map[string]string{"type": "client_credentials", "token_url": a.give.URL + "/token", "client_id": clientID, "client_secret": clientSecret, "scope": "https://mail.example/.default"})
+	text, err := json.Marshal(map[string]string{"type": kind, "token_url": a.give.URL + "/token", "client_id": clientID, "client_secret": clientSecret, "scope": "https://mail.example/.default",
+		"refresh_token": "refresh-token-0-not-to-be-shown"})
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -131,6 +140,12 @@ func (a *authority) tokensFor(user string) *oauth.Mailbox {
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		a.t.Fatal(err)
 	}
+	return file
+}
+
+// tokensFor is what serve makes of oauth=file:…, with the authority's certificate.
+func (a *authority) tokensFor(user, file string) *oauth.Mailbox {
+	a.t.Helper()
 	transport := a.give.Client().Transport.(*http.Transport).Clone()
 	a.t.Cleanup(transport.CloseIdleConnections)
 	m, err := oauth.ForMailbox(user, webapi.Options{Credential: "file:" + file, Transport: transport})
@@ -142,7 +157,7 @@ func (a *authority) tokensFor(user string) *oauth.Mailbox {
 
 func (a *authority) mailbox(d *dovecot, user string) Mailbox {
 	box := d.mailbox(user)
-	box.Password, box.OAuth = nil, a.tokensFor(user)
+	box.Password, box.OAuth = nil, a.tokensFor(user, a.credential("client_credentials"))
 	return box
 }
 
@@ -190,7 +205,11 @@ func TestMailboxByOAuth(t *testing.T) {
 			client := d.client("ann@example.org")
 			d.appendMail(client, r.signed(letter("reports@example.org", "1.xml", aReport(t, "1", 2))))
 			d.appendMail(client, []byte("From: a@stranger.example\r\nSubject: hello\r\n\r\nno report\r\n"))
-			in, _ := soon(t, r, a.mailbox(d, "ann@example.org"))
+			box := a.mailbox(d, "ann@example.org")
+			if c.offered == "oauthbearer" {
+				box.Encryption, box.Address = StartTLS, d.plain
+			}
+			in, _ := soon(t, r, box)
 			await(t, "both are moved", func() bool { return d.count(client, "Postseal") == 1 && d.count(client, "Postseal-unread") == 1 })
 			if s := in.Status()[0]; !s.Up || s.Counts.Stored != 2 || s.Counts.Verified != 1 || s.Error != "" || d.count(client, "INBOX") != 0 {
 				t.Errorf("%+v", s)
@@ -232,6 +251,25 @@ func TestMailboxRenewsAToken(t *testing.T) {
 	defer a.mu.Unlock()
 	if last := a.given[len(a.given)-1]; len(a.given) < 2 || a.asked[last] != 1 {
 		t.Errorf("given %v, asked %v", a.given, a.asked)
+	}
+}
+
+// A refresh token that is taken once only is exchanged with each use, and the next process goes on with what this one wrote.
+func TestMailboxByRefreshToken(t *testing.T) {
+	a := startAuthority(t, "ann")
+	d := a.dovecot("xoauth2")
+	r := newRig(t)
+	file := a.credential("refresh_token")
+	box := d.mailbox("ann")
+	for n := range 2 {
+		d.appendMail(d.client("ann"), r.signed(letter("reports@example.org", fmt.Sprintf("%d.xml", n), aReport(t, fmt.Sprint(n), 1))))
+		box.Password, box.OAuth = nil, a.tokensFor("ann", file)
+		_, stop := r.start(Config{Mailboxes: []Mailbox{box}})
+		await(t, "the report is stored", func() bool { return len(r.shelf.kept()) == n+1 })
+		stop()
+		if text, err := os.ReadFile(file); err != nil || a.tokens() != n+1 || !strings.Contains(string(text), fmt.Sprintf("refresh-token-%d-", n+1)) {
+			t.Errorf("%d tokens, %s, %v", a.tokens(), text, err)
+		}
 	}
 }
 
