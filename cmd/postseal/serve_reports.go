@@ -9,6 +9,7 @@ import (
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/intake"
 	"github.com/postseal/postseal/internal/inventory"
+	"github.com/postseal/postseal/internal/oauth"
 	"github.com/postseal/postseal/internal/server"
 	"github.com/postseal/postseal/internal/webapi"
 )
@@ -28,7 +29,7 @@ func (r *reportFlags) add(cmd *cobra.Command, c *server.Config) {
 	f.StringVar(&r.intake.Name, "report-name", "", "name that the listener greets with: that of the MX record of the report addresses (default: the first --host)")
 	f.StringVar(&r.intake.Certificate, "report-cert", "", "PEM file with the listener's certificate, for STARTTLS; read again when it changes")
 	f.StringVar(&r.intake.Key, "report-key", "", "PEM file with the key of that certificate")
-	f.StringArrayVar(&r.intake.Mailboxes, "report-mailbox", nil, "a mailbox with reports: imaps://USER@HOST/MAILBOX?password=file:/path; may be repeated (docs/reports.md)")
+	f.StringArrayVar(&r.intake.Mailboxes, "report-mailbox", nil, "a mailbox with reports: imaps://USER@HOST/MAILBOX?password=file:/path, or oauth=file:/path for Microsoft 365 and Google; may be repeated (docs/reports.md)")
 	f.StringArrayVar(&r.intake.Folders, "report-folder", nil, "a folder with reports: maildir:/path or folder:/path; may be repeated")
 	f.StringSliceVar(&c.ReportAddresses, "report-address", nil, "take reports for these addresses too, besides those that policies of the inventory name")
 	f.StringVar(&c.Postmaster.Credential, "postmaster-credential", "", "service account that asks Google Postmaster Tools, its JSON key: file:/path, systemd:NAME or env:NAME; they are not asked without (docs/reports.md)")
@@ -44,13 +45,18 @@ func (r *reportFlags) add(cmd *cobra.Command, c *server.Config) {
 
 // complete reads what the flags say.
 func (r *reportFlags) complete(c *server.Config) error {
-	secret := func(spec string) (intake.Secret, error) { return webapi.NewCredential(spec, slog.Default()) }
+	secrets := intake.Secrets{
+		Password: func(spec string) (intake.Secret, error) { return webapi.NewCredential(spec, slog.Default()) },
+		OAuth: func(user, spec string) (intake.Tokens, error) {
+			return oauth.ForMailbox(user, webapi.Options{Credential: spec, Log: slog.Default()})
+		},
+	}
 	in := r.intake
 	if in.Listen != "" && in.Name == "" && len(c.Hosts) > 0 {
 		in.Name = c.Hosts[0]
 	}
 	var err error
-	if c.Intake, err = in.Config(secret); err != nil {
+	if c.Intake, err = in.Config(secrets); err != nil {
 		return err
 	}
 	for _, k := range []struct {

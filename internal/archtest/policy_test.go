@@ -53,6 +53,8 @@ floor 1 tools that lean on those
 
 mailauth: dkim dmarc resolver
 	Who wrote a message, as far as its author's domain vouches for it. The agent asks it of mail that comes in, intake of the mail that reports come in.
+oauth: webapi googleauth
+	Access tokens for mailboxes, made of a credential. The mailbox itself knows only that there is one (an interface of intake); webapi keeps secret and token, googleauth is one of the ways.
 
 floor 2 nouns: what an organisation has and what happened to it
 

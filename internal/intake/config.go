@@ -1,9 +1,12 @@
 package intake
 
 import (
+	"context"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/postseal/postseal/internal/fault"
 	"github.com/postseal/postseal/internal/resolver"
@@ -43,12 +46,22 @@ type Secret interface {
 	String() string // where it is, for people
 }
 
+// Tokens gives the access tokens (OAuth 2.0) that a mailbox is opened with; *oauth.Mailbox is one.
+type Tokens interface {
+	// Token returns a token; fresh = it was got just now, so that asking again promises nothing. Errors are those for people, and hold no secret.
+	Token(ctx context.Context) (token string, fresh bool, err error)
+	// Forget says that the server refused the token; the next one is another.
+	Forget()
+	String() string // where the credential is, for people
+}
+
 // Mailbox is a mailbox on an IMAP server.
 type Mailbox struct {
 	Address    string // "HOST:PORT"
 	Encryption Encryption
 	User       string
-	Password   Secret
+	Password   Secret // one of Password and OAuth
+	OAuth      Tokens
 	Name       string        // of the mailbox; "" = INBOX
 	Done       string        // where messages go that are stored; "" = "Postseal"
 	Unread     string        // where stored messages go that hold no report which can be read; "" = "Postseal-unread"
@@ -97,11 +110,14 @@ func (m *Mailbox) complete() error {
 	if !slices.Contains([]Encryption{ImplicitTLS, StartTLS, NoTLS}, m.Encryption) {
 		return fault.New(fault.Invalid, "mailbox %s: %q is no way to protect a connection", m.User, m.Encryption).WithHint("imaps for TLS, imap for STARTTLS")
 	}
-	if m.Address == "" || m.User == "" || m.Password == nil {
-		return fault.New(fault.Invalid, "a mailbox needs a server, a user and a password").WithHint("%s", mailboxHint)
+	if m.Address == "" || m.User == "" || (m.Password == nil) == (m.OAuth == nil) {
+		return fault.New(fault.Invalid, "a mailbox needs a server, a user, and either a password or a credential for OAuth").WithHint("%s", mailboxHint)
+	}
+	if strings.ContainsFunc(m.User, unicode.IsControl) { // it would end the field of a login
+		return fault.New(fault.Invalid, "the user %q of a mailbox holds a control character", m.User).WithHint("%s", mailboxHint)
 	}
 	if m.Encryption == NoTLS && !onLoopback(m.Address) {
-		return fault.New(fault.Invalid, "mailbox %s at %s: the password would be sent for everybody to read", m.User, m.Address).WithHint("imaps for TLS, imap for STARTTLS; without only on loopback")
+		return fault.New(fault.Invalid, "mailbox %s at %s: the password or token would be sent for everybody to read", m.User, m.Address).WithHint("imaps for TLS, imap for STARTTLS; without only on loopback")
 	}
 	for _, d := range []struct {
 		name    *string

@@ -19,6 +19,7 @@
 //	certificate.go  the listener's certificate, read again when it changes
 //	mailbox.go      a mailbox: the loop, and what is done with a message
 //	imap.go         the connection to the IMAP server
+//	bearer.go       logging in with an access token
 //	maildir.go      a Maildir
 //	folder.go       a folder of files
 //	file.go         reading a file that somebody else put there

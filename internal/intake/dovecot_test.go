@@ -102,6 +102,7 @@ mail_max_userip_connections = 50
 first_valid_uid = 1
 %[6]spassdb {
   driver = static
+  mechanisms = plain login
   args = password=%[7]s
 }
 userdb {
@@ -207,6 +208,16 @@ func (d *dovecot) count(c *imapclient.Client, mailbox string) int {
 		d.t.Fatal(err)
 	}
 	return len(found.AllUIDs())
+}
+
+// log is what it wrote.
+func (d *dovecot) log() string {
+	d.t.Helper()
+	text, err := os.ReadFile(filepath.Join(d.dir, "log"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return string(text)
 }
 
 // mailbox is how the intake is told of a user.

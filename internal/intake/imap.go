@@ -26,6 +26,7 @@ type imapConn struct {
 	client   *imapclient.Client
 	changed  chan struct{} // the server told of new messages
 	validity uint32        // UIDVALIDITY: UIDs mean the same messages as long as it stays
+	secret   string        // the password or the access token; only to be kept out of what is told
 	done     string        // mailboxes, as this server names them
 	unread   string
 }
@@ -73,36 +74,72 @@ func (c *limitedConn) within(ctx context.Context, d time.Duration, octets int64,
 	return err
 }
 
-// dialIMAP connects, logs in, makes the mailboxes for what is done, and selects the mailbox.
+// dialIMAP connects, logs in, makes the mailboxes for what is done, and selects the mailbox. An access token that had been kept and is refused is got anew, once.
 func dialIMAP(ctx context.Context, cfg *Mailbox) (*imapConn, error) {
+	c, fresh, err := dialOnce(ctx, cfg)
+	var refused *refusedToken
+	if errors.Is(err, errUnchecked) {
+		cfg.OAuth.Forget() // Dovecot says the same of a token that has ended, with some authorities
+	}
+	if !errors.As(err, &refused) {
+		return c, err
+	}
+	cfg.OAuth.Forget() // also one that was fresh: rights may be granted before the next try, and they are in the token
+	if !fresh {
+		if c, _, err = dialOnce(ctx, cfg); errors.As(err, &refused) {
+			cfg.OAuth.Forget()
+		}
+	}
+	if errors.As(err, &refused) {
+		return nil, fault.New(fault.Denied, "no login: %s", refused).WithHint("check that USER is the mailbox's address and that the application of %s may open it (docs/reports.md)", cfg.OAuth)
+	}
+	return c, err
+}
+
+// dialOnce is one try; fresh = the access token was got for it.
+func dialOnce(ctx context.Context, cfg *Mailbox) (_ *imapConn, fresh bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
 	c := &imapConn{changed: make(chan struct{}, 1)}
 	trouble := func(what string, err error) error {
+		var told *fault.Error
+		var refused *refusedToken
+		if errors.As(err, &told) || errors.As(err, &refused) {
+			return err
+		}
 		return fault.New(fault.Unavailable, "%s: %v", what, err)
 	}
-	secret, err := cfg.Password.Secret()
+	if cfg.OAuth != nil {
+		c.secret, fresh, err = cfg.OAuth.Token(ctx)
+	} else {
+		c.secret, err = cfg.Password.Secret()
+	}
 	if err != nil {
-		return nil, err
+		return nil, fresh, err
 	}
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", cfg.Address)
 	if err != nil {
-		return nil, trouble("no connection", err)
+		return nil, fresh, trouble("no connection", err)
 	}
 	c.wire = &limitedConn{Conn: conn}
-	if err := c.wire.within(ctx, connectTime, maxAnswer, func() error { return c.open(ctx, cfg, secret) }); err != nil {
+	if err := c.wire.within(ctx, connectTime, maxAnswer, func() error { return c.open(ctx, cfg) }); err != nil {
 		_ = conn.Close()
-		return nil, trouble("no login", withoutSecret(err, secret))
+		return nil, fresh, trouble("no login", c.withoutSecret(err))
 	}
 	if err := c.wire.within(ctx, connectTime, maxAnswer, func() error { return c.choose(cfg) }); err != nil {
 		c.close()
-		return nil, trouble("its mailboxes cannot be used", err)
+		err = c.withoutSecret(err)
+		if cfg.OAuth != nil && strings.Contains(err.Error(), "authenticated but not connected") { // so Exchange Online says it
+			return nil, fresh, fault.New(fault.Denied, "the server takes the access token, and does not open the mailbox of %.100s for it", cfg.User).
+				WithHint("allow the application the mailbox: Add-MailboxPermission with FullAccess (docs/reports.md)")
+		}
+		return nil, fresh, trouble("its mailboxes cannot be used", err)
 	}
-	return c, nil
+	return c, fresh, nil
 }
 
 // open greets and logs in.
-func (c *imapConn) open(ctx context.Context, cfg *Mailbox, secret string) (err error) {
+func (c *imapConn) open(ctx context.Context, cfg *Mailbox) (err error) {
 	host, _, err := net.SplitHostPort(cfg.Address)
 	if err != nil {
 		return err
@@ -136,16 +173,23 @@ func (c *imapConn) open(ctx context.Context, cfg *Mailbox, secret string) (err e
 	if err := c.client.WaitGreeting(); err != nil {
 		return err
 	}
+	if cfg.OAuth != nil {
+		login, err := newBearer(c.client.Caps(), cfg.User, cfg.Address, c.secret)
+		if err != nil {
+			return err
+		}
+		return login.explain(c.client.Authenticate(login))
+	}
 	if c.client.Caps().Has(imap.CapLoginDisabled) {
 		return errors.New("the server allows no login over this connection")
 	}
-	return c.client.Login(cfg.User, secret).Wait()
+	return c.client.Login(cfg.User, c.secret).Wait()
 }
 
-// withoutSecret keeps a password out of logs, whatever the server says.
-func withoutSecret(err error, secret string) error {
-	if secret != "" && strings.Contains(err.Error(), secret) {
-		return errors.New("the server repeats the password")
+// withoutSecret keeps a password or token out of logs, whatever the server says.
+func (c *imapConn) withoutSecret(err error) error {
+	if err != nil && c.secret != "" && strings.Contains(err.Error(), c.secret) {
+		return errors.New("the server repeats the password or the access token")
 	}
 	return err
 }

@@ -85,11 +85,17 @@ func (s *oddServer) mailbox() Mailbox {
 func runOdd(t *testing.T, r *rig, box Mailbox) *Intake {
 	t.Helper()
 	r.needs.Log = nil
+	return runMailbox(t, r, box, 10*time.Millisecond)
+}
+
+// runMailbox runs a mailbox that is tried again after a fixed time.
+func runMailbox(t *testing.T, r *rig, box Mailbox, again time.Duration) *Intake {
+	t.Helper()
 	in, err := New(Config{Mailboxes: []Mailbox{box}}, r.needs)
 	if err != nil {
 		t.Fatal(err)
 	}
-	in.ways[0].(*mailbox).wait.first, in.ways[0].(*mailbox).wait.last = 10*time.Millisecond, 10*time.Millisecond
+	in.ways[0].(*mailbox).wait.first, in.ways[0].(*mailbox).wait.last = again, again
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- in.Run(ctx) }()

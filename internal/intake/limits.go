@@ -71,6 +71,9 @@ const (
 	fetchTime = 10 * time.Minute
 	// maxAnswer is what an IMAP server may send for one command that fetches no message, in octets: a search over a million messages has eight million.
 	maxAnswer = 16 << 20
+	// maxChallenge is what is looked at of a server's refusal of an access token, in octets, and maxStatus the longest status in it; they have a hundred and twenty.
+	maxChallenge = 4 << 10
+	maxStatus    = 20
 	// firstRetry and lastRetry are the waits after trouble with a server; each is twice the one before.
 	firstRetry = 5 * time.Second
 	lastRetry  = 10 * time.Minute

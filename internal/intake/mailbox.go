@@ -63,6 +63,11 @@ func (m *mailbox) session(ctx context.Context) error {
 		return err
 	}
 	defer c.close()
+	return c.withoutSecret(m.serve(ctx, c))
+}
+
+// serve takes what is in the mailbox, and what comes, until the connection ends.
+func (m *mailbox) serve(ctx context.Context, c *imapConn) error {
 	m.p.up(true)
 	m.p.count(func(n *Counts) { n.Connections++ })
 	if m.taken == nil || m.validity != c.validity { // the numbers mean other messages now; what is taken twice, the storage knows

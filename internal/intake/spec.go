@@ -11,12 +11,18 @@ import (
 	"github.com/postseal/postseal/internal/fault"
 )
 
-const mailboxHint = "imaps://USER@HOST/MAILBOX?password=file:/path, or env:NAME, or systemd:NAME; with an at sign in USER written as %40"
+const mailboxHint = "imaps://USER@HOST/MAILBOX?password=file:/path, or env:NAME, or systemd:NAME; oauth= in its place for OAuth; with an at sign in USER written as %40"
 
-// ParseMailbox reads a mailbox as one text: "imaps://USER@HOST:PORT/MAILBOX?password=file:/path". Further settings are done=, unread=, poll= and ca=. The scheme is imaps (TLS), imap
-// (STARTTLS) or imap+insecure (loopback only). A percent sign escapes, so that an at sign in USER is %40. secret makes the password of what is said about it:
-// webapi.NewCredential. Errors are fault.Invalid and never hold a password.
-func ParseMailbox(spec string, secret func(spec string) (Secret, error)) (Mailbox, error) {
+// Secrets makes of what is said about a secret ("file:/path") that which gives it. Errors are fault.Invalid.
+type Secrets struct {
+	Password func(spec string) (Secret, error)       // webapi.NewCredential
+	OAuth    func(user, spec string) (Tokens, error) // oauth.ForMailbox
+}
+
+// ParseMailbox reads a mailbox as one text: "imaps://USER@HOST:PORT/MAILBOX?password=file:/path", or oauth=file:/path. Further settings are done=, unread=, poll= and ca=. The scheme is
+// imaps (TLS), imap (STARTTLS) or imap+insecure (loopback only). A percent sign escapes, so that an at sign in USER is %40. Errors are fault.Invalid and never hold a
+// password.
+func ParseMailbox(spec string, secrets Secrets) (Mailbox, error) {
 	u, err := url.Parse(spec)
 	if err != nil { // the error would quote the text, and a password may be in it
 		return Mailbox{}, fault.New(fault.Invalid, "the mailbox is not written as an address").WithHint("%s", mailboxHint)
@@ -39,7 +45,7 @@ func ParseMailbox(spec string, secret func(spec string) (Secret, error)) (Mailbo
 		return bad("there is no host")
 	}
 	m.Address = net.JoinHostPort(u.Hostname(), port)
-	q, err := settings(u.RawQuery, "password", "done", "unread", "poll", "ca")
+	q, err := settings(u.RawQuery, "password", "oauth", "done", "unread", "poll", "ca")
 	if err != nil {
 		return Mailbox{}, err
 	}
@@ -47,10 +53,18 @@ func ParseMailbox(spec string, secret func(spec string) (Secret, error)) (Mailbo
 	if m.Poll, err = duration(q["poll"]); err != nil {
 		return Mailbox{}, err
 	}
-	if q["password"] == "" {
-		return bad("it is not said where the password is")
+	password, oauth := q["password"], q["oauth"]
+	switch {
+	case password != "" && oauth != "":
+		return bad("there is a password and a credential for OAuth, and only one of both is used")
+	case oauth != "":
+		m.OAuth, err = secrets.OAuth(m.User, oauth)
+	case password != "":
+		m.Password, err = secrets.Password(password)
+	default:
+		return bad("it is not said where the password is, or the credential for OAuth")
 	}
-	if m.Password, err = secret(q["password"]); err != nil {
+	if err != nil {
 		return Mailbox{}, err
 	}
 	return m, m.complete()
@@ -131,7 +145,7 @@ type Settings struct {
 }
 
 // Config checks everything that can be checked without opening anything. Errors are fault.Invalid.
-func (s Settings) Config(secret func(spec string) (Secret, error)) (Config, error) {
+func (s Settings) Config(secrets Secrets) (Config, error) {
 	c := Config{SMTP: SMTP{Listen: s.Listen, Name: s.Name, Certificate: s.Certificate, Key: s.Key}}
 	if s.Listen == "" && (s.Name != "" || s.Certificate != "" || s.Key != "") {
 		return Config{}, fault.New(fault.Invalid, "there are settings for a listener for reports, and it is not said where it listens")
@@ -143,7 +157,7 @@ func (s Settings) Config(secret func(spec string) (Secret, error)) (Config, erro
 	}
 	seen := map[string]bool{}
 	for _, text := range s.Mailboxes {
-		m, err := ParseMailbox(text, secret)
+		m, err := ParseMailbox(text, secrets)
 		if err != nil {
 			return Config{}, err
 		}

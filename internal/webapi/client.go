@@ -82,7 +82,7 @@ func NewClient(api API, o Options) (*Client, error) {
 	if err != nil || base.Host == "" || base.User != nil || base.RawQuery != "" || base.Fragment != "" || base.Scheme != "https" && base.Scheme != "http" {
 		return nil, fault.New(fault.Invalid, "the endpoint of %s is no base URL", api.Vendor).WithHint("write it as https://HOST/PATH, without a name or password in it")
 	}
-	if base.Scheme == "http" && !loopback(base.Hostname()) {
+	if base.Scheme == "http" && !Loopback(base.Hostname()) {
 		if !api.Clear {
 			return nil, fault.New(fault.Invalid, "the endpoint %s would get the credential unencrypted", base).WithHint("write it with https")
 		}
@@ -192,7 +192,8 @@ func (c *Client) hold(after time.Duration) {
 // jittered is between half of d and d, so that clients that failed together do not come back together.
 func jittered(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
 
-func loopback(host string) bool {
+// Loopback reports whether a host, as it stands in a URL, is this machine.
+func Loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsLoopback() || strings.EqualFold(host, "localhost")
 }

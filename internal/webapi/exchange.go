@@ -193,6 +193,14 @@ type redirected struct{ to string }
 
 func (r *redirected) Error() string { return r.to }
 
+// Redirected returns the host to which a client of Tokens was sent, quoted; "" = it was not.
+func Redirected(err error) string {
+	if away, ok := errors.AsType[*redirected](err); ok {
+		return away.to
+	}
+	return ""
+}
+
 // stayHome follows a redirect of a question within one host and nothing else: a credential belongs to one host.
 func stayHome(req *http.Request, via []*http.Request) error {
 	first := via[0]

@@ -41,18 +41,28 @@ func (t *Tokens) Authorize(r *http.Request, _ []byte, credential *Credential) er
 	if err != nil {
 		return err
 	}
+	token, _, err := t.Of(r.Context(), secret)
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	return nil
+}
+
+// Of returns the token of a credential's text; fresh = it was got just now. Errors are those of Fetch.
+func (t *Tokens) Of(ctx context.Context, secret string) (token string, fresh bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	of := sha256.Sum256([]byte(secret))
-	if t.token == "" || t.of != of || !t.now().Add(tokenMargin).Before(t.ends) {
-		if t.token, t.ends, err = t.Fetch(r.Context(), t.client, secret); err != nil {
-			t.token = ""
-			return err
-		}
-		t.of = of
+	if t.token != "" && t.of == of && t.now().Add(tokenMargin).Before(t.ends) {
+		return t.token, false, nil
 	}
-	r.Header.Set("Authorization", "Bearer "+t.token)
-	return nil
+	if t.token, t.ends, err = t.Fetch(ctx, t.client, secret); err != nil {
+		t.token = ""
+		return "", false, err
+	}
+	t.of = of
+	return t.token, true, nil
 }
 
 // Forget drops the token: the API refused it before its end.
