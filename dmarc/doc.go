@@ -8,5 +8,5 @@
 // Files, in the order of the flow: error.go (what can be wrong), name.go (names as labels), record.go (a policy
 // record), parse.go and uri.go (reading one), walk.go (the tree walk, organizational domains), align.go and evaluate.go (does a message
 // pass, and what is asked for when not), destination.go (may a report be sent there), report.go (an aggregate report),
-// reportwrite.go and reportread.go (its XML).
+// reportwrite.go (its XML), reportscan.go, reportplace.go, reportread.go and reportvalue.go (reading that).
 package dmarc
