@@ -16,28 +16,6 @@ import (
 
 var typeOfError = reflect.TypeFor[client.Error]()
 
-// httpStatus says which HTTP status a fault has.
-func httpStatus(c fault.Code) int {
-	switch c {
-	case fault.Invalid:
-		return http.StatusBadRequest
-	case fault.NotFound:
-		return http.StatusNotFound
-	case fault.Conflict:
-		return http.StatusConflict
-	case fault.Denied:
-		return http.StatusForbidden
-	case fault.Unauthenticated:
-		return http.StatusUnauthorized
-	case fault.Expired:
-		return http.StatusGone
-	case fault.Unavailable:
-		return http.StatusServiceUnavailable
-	default:
-		return http.StatusInternalServerError
-	}
-}
-
 // failed is an error that is ready to be sent.
 type failed struct {
 	body   client.Error
@@ -66,7 +44,7 @@ func (a *API) failure(ctx context.Context, where string, err error) *failed {
 	case code == fault.Unavailable:
 		a.log.WarnContext(ctx, "a request failed", "operation", where, "error", err)
 	}
-	return &failed{client.Error{Code: string(code), Message: message, Hint: hint}, httpStatus(code)}
+	return &failed{client.Error{Code: string(code), Message: message, Hint: hint}, code.HTTPStatus()}
 }
 
 // ownErrors turns huma's own errors (a body that does not parse, a value out of bounds) into ours.
@@ -98,7 +76,7 @@ func writeFault(w http.ResponseWriter, err error) {
 	if !errors.As(err, &f) {
 		message, hint := fault.Show(err)
 		code := fault.CodeOf(err)
-		f = &failed{client.Error{Code: string(code), Message: message, Hint: hint}, httpStatus(code)}
+		f = &failed{client.Error{Code: string(code), Message: message, Hint: hint}, code.HTTPStatus()}
 	}
 	writeJSON(w, f.status, f.body)
 }

@@ -24,6 +24,28 @@ const (
 	Internal        Code = "internal"        // our own mistake
 )
 
+// HTTPStatus is the status that an answer with this trouble has (RFC 9110 §15). It is a number here, so that nothing of HTTP comes along with this package.
+func (c Code) HTTPStatus() int {
+	switch c {
+	case Invalid:
+		return 400
+	case Unauthenticated:
+		return 401
+	case Denied:
+		return 403
+	case NotFound:
+		return 404
+	case Conflict:
+		return 409
+	case Expired:
+		return 410
+	case Unavailable:
+		return 503
+	default:
+		return 500
+	}
+}
+
 // Error carries a code, a sentence safe to show, and a hint what to do about it.
 type Error struct {
 	Code    Code

@@ -3,6 +3,7 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"testing"
 )
 
@@ -22,5 +23,17 @@ func TestErrorKeepsCodeSentenceAndCause(t *testing.T) {
 	}
 	if got := CodeOf(cause); got != Internal {
 		t.Errorf("CodeOf of a plain error = %q", got)
+	}
+}
+
+// The status of each code is a part of the API.
+func TestHTTPStatus(t *testing.T) {
+	for code, want := range map[Code]int{
+		Invalid: http.StatusBadRequest, Unauthenticated: http.StatusUnauthorized, Denied: http.StatusForbidden, NotFound: http.StatusNotFound, Conflict: http.StatusConflict,
+		Expired: http.StatusGone, Unavailable: http.StatusServiceUnavailable, Internal: http.StatusInternalServerError, "of later": http.StatusInternalServerError,
+	} {
+		if got := code.HTTPStatus(); got != want {
+			t.Errorf("%s: %d, want %d", code, got, want)
+		}
 	}
 }

@@ -90,7 +90,7 @@ type failure struct{ Message, Hint string }
 func (c *Console) fail(w http.ResponseWriter, r *http.Request, who access.Principal, err error) {
 	code := fault.CodeOf(err)
 	message, hint := c.told(r.Context(), r.Method+" "+r.URL.Path, err)
-	c.show(w, r, statusOf(code), "error", viewOf(who, "It did not work", failure{sentence(message), hint}))
+	c.show(w, r, code.HTTPStatus(), "error", viewOf(who, "It did not work", failure{sentence(message), hint}))
 }
 
 // told is what somebody may see of an error; the rest is logged.
@@ -107,27 +107,6 @@ func (c *Console) told(ctx context.Context, where string, err error) (message, h
 		c.log.WarnContext(ctx, "a request to the console failed", "request", where, "error", err)
 	}
 	return message, hint
-}
-
-func statusOf(c fault.Code) int {
-	switch c {
-	case fault.Invalid:
-		return http.StatusBadRequest
-	case fault.NotFound:
-		return http.StatusNotFound
-	case fault.Conflict:
-		return http.StatusConflict
-	case fault.Denied:
-		return http.StatusForbidden
-	case fault.Unauthenticated:
-		return http.StatusUnauthorized
-	case fault.Expired:
-		return http.StatusGone
-	case fault.Unavailable:
-		return http.StatusServiceUnavailable
-	default:
-		return http.StatusInternalServerError
-	}
 }
 
 func day(t time.Time) string {
