@@ -109,10 +109,8 @@ func TestJournalThatMayNotBeRead(t *testing.T) {
 func testMayNotBeRead(t *testing.T, j *journal) {
 	f := j.follow(mtalog.Position{})
 	if os.Geteuid() == 0 {
-		setpriv, err := exec.LookPath("setpriv")
-		if err != nil {
-			t.Skip("setpriv is missing")
-		}
+		journaltest.Need(t, "setpriv")
+		setpriv := "setpriv"
 		for dir := j.Dir; dir != "/" && dir != os.TempDir(); dir = filepath.Dir(dir) {
 			if err := os.Chmod(dir, 0o755); err != nil {
 				t.Fatal(err)

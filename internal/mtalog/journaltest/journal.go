@@ -19,18 +19,18 @@ const writer = "/usr/lib/systemd/systemd-journal-remote"
 // Dawn is about when the first entry of a Journal comes that says no time itself.
 var Dawn = time.Date(2026, 11, 27, 9, 0, 0, 0, time.UTC)
 
-// Need skips the test where systemd's programs are missing, or fails it where CI promised that they are there.
-func Need(t testing.TB) {
+// Need skips the test where a program that reads and writes journals, or one of these, is missing; it fails it where CI promised that they are there.
+func Need(t testing.TB, more ...string) {
 	t.Helper()
-	_, noWriter := os.Stat(writer)
-	_, noReader := exec.LookPath("journalctl")
-	if noWriter == nil && noReader == nil {
-		return
+	for _, program := range append([]string{"journalctl", writer}, more...) {
+		if _, err := exec.LookPath(program); err == nil {
+			continue
+		}
+		if os.Getenv("POSTSEAL_REQUIRE_INTEGRATION") == "1" {
+			t.Fatalf("%s is missing and POSTSEAL_REQUIRE_INTEGRATION=1", program)
+		}
+		t.Skipf("%s is missing; CI runs this test with it", program)
 	}
-	if os.Getenv("POSTSEAL_REQUIRE_INTEGRATION") == "1" {
-		t.Fatal("journalctl or systemd-journal-remote is missing and POSTSEAL_REQUIRE_INTEGRATION=1")
-	}
-	t.Skip("journalctl or systemd-journal-remote is missing; CI runs this test with them")
 }
 
 // Journal is a folder with a real journal.

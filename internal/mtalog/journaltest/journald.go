@@ -57,11 +57,8 @@ func private(t testing.TB) {
 // Start starts a journald, which ends with the test.
 func Start(t testing.TB) *Journald {
 	t.Helper()
-	Need(t)
 	program := "/usr/lib/systemd/systemd-journald"
-	if _, err := os.Stat(program); err != nil {
-		t.Skip("systemd-journald is missing")
-	}
+	Need(t, program, "unshare")
 	if id, err := os.ReadFile("/etc/machine-id"); err != nil || len(id) < 32 {
 		t.Skip("this machine has no id, by which journald names its folder")
 	}
