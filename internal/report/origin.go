@@ -37,6 +37,20 @@ func (d *Directory) AttributeSource(p Period, s *SeenSource) Attribution {
 	return d.Attribute(&f, Row{Source: s.Source, Count: 1})
 }
 
+// Narrow leaves of a document what somebody may see who does not see every domain; false = nothing. A TLS report may be about several domains: those that are not his go, and are added up no more.
+func (x *Detail) Narrow(known *Directory, sees func(domain string) bool) bool {
+	if !sees(x.Ours) {
+		return false
+	}
+	if x.TLS != nil {
+		only := *x.TLS
+		only.Policies = slices.DeleteFunc(slices.Clone(only.Policies), func(p TLSPolicy) bool { return !sees(known.Domain(p.Domain)) })
+		good, bad := only.Sessions()
+		x.TLS, x.Messages = &only, good+bad
+	}
+	return true
+}
+
 // NewIn tells which sources nobody vouched for a message of before: those seen in the time before are asked for, KnownBefore long. It is told of none unless all that came before are known.
 func NewIn(before Sources) func(*SeenSource) bool {
 	// Those that are vouched for stand before the others.

@@ -288,18 +288,6 @@ func moment(s string) time.Time {
 	return time.Time{}
 }
 
-// Only leaves the policies of domains that may be seen: a report may be about several, and its reader not allowed to see them all.
-func (r *TLSReport) Only(seen func(domain string) bool) *TLSReport {
-	out := *r
-	out.Policies = nil
-	for _, p := range r.Policies {
-		if seen(p.Domain) {
-			out.Policies = append(out.Policies, p)
-		}
-	}
-	return &out
-}
-
 // Sessions returns how many sessions succeeded and failed.
 func (r *TLSReport) Sessions() (successful, failed int64) {
 	for _, p := range r.Policies {

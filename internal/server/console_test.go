@@ -9,19 +9,13 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
 
 // The console and the API share a listener, and the local administrator's token opens both.
 func TestConsoleStandsBesideTheAPI(t *testing.T) {
-	data := t.TempDir()
-	fleet := filepath.Join(data, "fleet.yaml")
-	if err := os.WriteFile(fleet, []byte(firstFleet), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s := start(t, Config{Data: data, Fleet: fleet})
+	s := startFirst(t)
 	defer s.stop(t)
 	raw, err := os.ReadFile(s.AdminFile())
 	if err != nil {

@@ -1,8 +1,6 @@
 package server
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,12 +10,7 @@ import (
 
 // Where the inventory has no policy, reports say which one stands in DNS: it is not called missing, and nobody is told to publish a weaker one.
 func TestPolicyThatOnlyReportersSee(t *testing.T) {
-	data := t.TempDir()
-	fleet := filepath.Join(data, "fleet.yaml")
-	if err := os.WriteFile(fleet, []byte(firstFleet), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s := start(t, Config{Data: data, Fleet: fleet})
+	s := startFirst(t)
 	defer s.stop(t)
 	c := s.client(t)
 	before, err := c.NextDMARC(t.Context(), "example.com")

@@ -43,6 +43,17 @@ func start(t *testing.T, c Config) *running {
 	return r
 }
 
+// startFirst is start with firstFleet and a data directory of its own.
+func startFirst(t *testing.T) *running {
+	t.Helper()
+	data := t.TempDir()
+	fleet := filepath.Join(data, "fleet.yaml")
+	if err := os.WriteFile(fleet, []byte(firstFleet), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return start(t, Config{Data: data, Fleet: fleet})
+}
+
 func (r *running) stop(t *testing.T) {
 	t.Helper()
 	r.cancel()

@@ -84,22 +84,15 @@ func (c *Console) reportDetail(ctx context.Context, who access.Principal, id str
 	if err != nil {
 		return d, err
 	}
-	if len(who.Labels) > 0 {
-		if _, err := c.domain(ctx, who, d.Ours); err != nil {
-			return d, fault.New(fault.NotFound, "there is no report %s", id)
-		}
+	if len(who.Labels) == 0 {
+		return d, nil
 	}
-	if len(who.Labels) > 0 && d.TLS != nil {
-		known, err := c.reports.Directory(ctx)
-		if err != nil {
-			return d, err
-		}
-		d.TLS = d.TLS.Only(func(domain string) bool {
-			_, err := c.domain(ctx, who, known.Domain(domain))
-			return err == nil
-		})
-		good, bad := d.TLS.Sessions()
-		d.Messages = good + bad
+	known, err := c.reports.Directory(ctx)
+	if err != nil {
+		return d, err
+	}
+	if !d.Narrow(known, func(domain string) bool { _, err := c.domain(ctx, who, domain); return err == nil }) {
+		return d, fault.New(fault.NotFound, "there is no report %s", id)
 	}
 	return d, nil
 }
