@@ -2,6 +2,7 @@ package access
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/postseal/postseal/internal/fault"
 )
@@ -46,4 +47,12 @@ func (p Principal) Need(r Role, what string) error {
 // Sees reports whether a domain with these labels is within the principal's limits.
 func (p Principal) Sees(labels []string) bool {
 	return len(p.Labels) == 0 || slices.ContainsFunc(labels, func(l string) bool { return slices.Contains(p.Labels, l) })
+}
+
+// SeesAll returns fault.Denied when the principal is limited by labels, and so may not do what may be about any domain.
+func (p Principal) SeesAll(what string) error {
+	if len(p.Labels) == 0 {
+		return nil
+	}
+	return fault.New(fault.Denied, "%s may not %s: access is limited to domains with the labels %s", p.Name, what, strings.Join(p.Labels, ", "))
 }

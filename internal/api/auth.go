@@ -63,7 +63,3 @@ func (a *API) domain(ctx context.Context, who access.Principal, name string) (in
 	}
 	return d, err
 }
-
-func errLimited(who access.Principal, what string) error {
-	return fault.New(fault.Denied, "%s may not %s: access is limited to domains with the labels %s", who.Name, what, strings.Join(who.Labels, ", "))
-}

@@ -83,8 +83,8 @@ func (a *API) askProbes(ctx context.Context, who access.Principal, in *askProbes
 			return out, err
 		}
 		r.Domain = d.Name
-	} else if len(who.Labels) > 0 {
-		return out, errLimited(who, "probe every domain of a server")
+	} else if err := who.SeesAll("probe every domain of a server"); err != nil {
+		return out, err
 	}
 	settings, now, err := a.storage.ProbeSettings(ctx)
 	if err != nil {
