@@ -136,7 +136,7 @@ func (a *API) reportRoutes(h huma.API) {
 			if err != nil {
 				return client.RemovedReports{}, err
 			}
-			found, err := a.reports.Reports(ctx, report.ReportFilter{Input: d.Input, Limit: maxRemovedListed})
+			found, err := a.reports.Reports(ctx, report.ReportFilter{With: d.Input, Limit: maxRemovedListed})
 			if err == nil && !in.DryRun {
 				err = a.reports.RemoveInput(ctx, d.Input, who.Name)
 			}

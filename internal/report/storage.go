@@ -112,6 +112,7 @@ type ReportFilter struct {
 	Since   time.Time // reports that end at or after it
 	Until   time.Time // reports that begin before it
 	Input   string    // of this input
+	With    string    // of this input, and what arrived elsewhere as a duplicate of something in it: what goes when it is removed
 	After   string    // id: those that follow it in the list
 	Limit   int
 }

@@ -145,7 +145,7 @@ func (r *reporting) Take(ctx context.Context, a report.Arrival) (report.Receipt,
 
 // RemoveInput removes an input with all that was counted of it, and has what the others mean found out soon.
 func (r *reporting) RemoveInput(ctx context.Context, input, by string) error {
-	gone, err := r.Reports(ctx, report.ReportFilter{Input: input, Limit: maxRemovedLooked})
+	gone, err := r.Reports(ctx, report.ReportFilter{With: input, Limit: maxRemovedLooked})
 	if err != nil {
 		return err
 	}

@@ -833,6 +833,10 @@ func testRemoveInput(t *testing.T, db *database) {
 	again := r.save(t, "again", aggregate("2", 1))                                // a duplicate
 	both := r.save(t, "both", aggregate("2", 1), report.Facts{Problem: "broken"}) // and one with something else
 	before, _ := r.total(t, testDomain)
+	goes := get[[]report.Listed](t)(r.Reports(ctx, report.ReportFilter{With: wrong.Input, Limit: 10}))
+	if len(goes) != 5 || goes[0].Input != both.Input || goes[0].State != report.Duplicate || goes[1].Input != again.Input || goes[4].Input != wrong.Input {
+		t.Errorf("what goes: %+v", goes)
+	}
 	must(t, r.RemoveInput(ctx, wrong.Input))
 	after, _ := r.total(t, testDomain)
 	if before != 45 || after != 15 {

@@ -165,6 +165,13 @@ func chosen[T any](ctx context.Context, t *tx, f report.ReportFilter, columns st
 		}
 		w.add("r.input = %s", id)
 	}
+	if f.With != "" {
+		id, err := idOf(f.With, inputPrefix)
+		if err != nil {
+			return nil, err
+		}
+		w.add("(r.input = %s OR r.same_as IN (SELECT id FROM reports WHERE input = %s))", id, id)
+	}
 	if f.About != "" {
 		w.add("r.domain = %s", f.About)
 	}
